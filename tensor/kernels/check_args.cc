@@ -1,0 +1,192 @@
+#include "tensor/kernels/check_args.h"
+
+#include <algorithm>
+
+namespace weft {
+namespace {
+
+void CheckVector(const ConstTensorView& v, int64_t n, const char* what) {
+  WEFT_CHECK(v.shape.rank() == 1 && v.dim(0) == n, what);
+}
+
+void CheckMatrix(const ConstTensorView& v, int64_t rows, int64_t width, const char* what) {
+  WEFT_CHECK(v.shape.rank() == 2 && v.dim(0) == rows && v.dim(1) == width, what);
+}
+
+// Indices are data, but a wrong one writes anywhere: a pass over them costs little beside the rows
+// they name.
+void CheckIndices(const ConstTensorView& index, int64_t lowest, int64_t limit, const char* what) {
+  const int32_t* values = index.as<int32_t>();
+  int32_t smallest = 0;
+  int32_t largest = -1;
+  for (int64_t i = 0; i < index.elements(); ++i) {
+    smallest = std::min(smallest, values[i]);
+    largest = std::max(largest, values[i]);
+  }
+  WEFT_CHECK(smallest >= lowest && largest < limit, what);
+}
+
+}  // namespace
+
+GemmShape CheckGemm(const GemmArgs& args) {
+  WEFT_CHECK(args.a.shape.rank() == 2 && args.b.shape.rank() == 2, "Gemm takes matrices");
+  GemmShape shape;
+  shape.m = args.a.dim(args.transpose_a ? 1 : 0);
+  shape.k = args.a.dim(args.transpose_a ? 0 : 1);
+  shape.n = args.b.dim(args.transpose_b ? 0 : 1);
+  WEFT_CHECK(args.b.dim(args.transpose_b ? 1 : 0) == shape.k, "Gemm: inner sizes are equal");
+  CheckMatrix(args.c, shape.m, shape.n, "Gemm: c is [m, n]");
+  return shape;
+}
+
+void CheckBias(const ConstTensorView& bias, const ConstTensorView& x) {
+  WEFT_CHECK(x.shape.rank() == 2, "the rows a bias belongs to are a matrix");
+  CheckVector(bias, x.dim(1), "bias is [n]");
+}
+
+void CheckSameElements(const ConstTensorView& a, const ConstTensorView& b) {
+  WEFT_CHECK(a.elements() == b.elements(), "as many elements on both sides");
+}
+
+void CheckNormForward(const NormForwardArgs& args, bool centered) {
+  WEFT_CHECK(args.x.shape.rank() == 2, "norm: x is [rows, width]");
+  const int64_t rows = args.x.dim(0), width = args.x.dim(1);
+  WEFT_CHECK(width > 0, "norm: width is positive");
+  CheckMatrix(args.y, rows, width, "norm: y is [rows, width]");
+  CheckVector(args.gamma, width, "norm: gamma is [width]");
+  CheckVector(args.rstd, rows, "norm: rstd is [rows]");
+  if (!centered) return;
+  CheckVector(args.beta, width, "norm: beta is [width]");
+  CheckVector(args.mean, rows, "norm: mean is [rows]");
+}
+
+void CheckNormBackward(const NormBackwardArgs& args, bool centered) {
+  WEFT_CHECK(args.x.shape.rank() == 2, "norm: x is [rows, width]");
+  const int64_t rows = args.x.dim(0), width = args.x.dim(1);
+  WEFT_CHECK(width > 0, "norm: width is positive");
+  CheckMatrix(args.dy, rows, width, "norm: dy is [rows, width]");
+  CheckMatrix(args.dx, rows, width, "norm: dx is [rows, width]");
+  CheckVector(args.gamma, width, "norm: gamma is [width]");
+  CheckVector(args.d_gamma, width, "norm: d_gamma is [width]");
+  CheckVector(args.rstd, rows, "norm: rstd is [rows]");
+  if (!centered) return;
+  CheckVector(args.d_beta, width, "norm: d_beta is [width]");
+  CheckVector(args.mean, rows, "norm: mean is [rows]");
+}
+
+void CheckAttentionForward(const AttentionForwardArgs& args) {
+  WEFT_CHECK(args.heads > 0 && args.kv_heads > 0 && args.head_dim > 0,
+             "attention: heads, kv_heads and head_dim are positive");
+  WEFT_CHECK(args.heads % args.kv_heads == 0, "attention: kv_heads divides heads");
+  const int64_t rows = args.sequences * args.length;
+  CheckMatrix(args.qkv, rows, (args.heads + 2 * args.kv_heads) * args.head_dim,
+              "attention: qkv is [rows, (heads + 2 kv_heads) head_dim]");
+  CheckMatrix(args.out, rows, args.heads * args.head_dim,
+              "attention: out is [rows, heads head_dim]");
+  WEFT_CHECK(args.lse.elements() == args.sequences * args.heads * args.length,
+             "attention: lse is [sequences, heads, length]");
+}
+
+void CheckAttentionBackward(const AttentionBackwardArgs& args) {
+  WEFT_CHECK(args.heads > 0 && args.kv_heads > 0 && args.head_dim > 0,
+             "attention: heads, kv_heads and head_dim are positive");
+  WEFT_CHECK(args.heads % args.kv_heads == 0, "attention: kv_heads divides heads");
+  const int64_t rows = args.sequences * args.length;
+  const int64_t width = (args.heads + 2 * args.kv_heads) * args.head_dim;
+  CheckMatrix(args.qkv, rows, width, "attention: qkv is [rows, (heads + 2 kv_heads) head_dim]");
+  CheckMatrix(args.d_qkv, rows, width, "attention: d_qkv is shaped like qkv");
+  CheckMatrix(args.out, rows, args.heads * args.head_dim,
+              "attention: out is [rows, heads head_dim]");
+  CheckMatrix(args.d_out, rows, args.heads * args.head_dim, "attention: d_out is shaped like out");
+  WEFT_CHECK(args.lse.elements() == args.sequences * args.heads * args.length,
+             "attention: lse is [sequences, heads, length]");
+}
+
+void CheckRope(const RopeArgs& args) {
+  WEFT_CHECK(args.x.shape.rank() == 2 && args.x.dim(0) == args.sequences * args.length,
+             "rope: x has sequences * length rows");
+  WEFT_CHECK(args.head_dim > 0 && args.head_dim % 2 == 0, "rope: head_dim is even");
+  WEFT_CHECK(args.rotated_heads * args.head_dim <= args.x.dim(1), "rope: the heads fit the row");
+}
+
+void CheckSwiglu(const ConstTensorView& gate_up, const ConstTensorView& y) {
+  WEFT_CHECK(y.shape.rank() == 2, "SwiGLU: y is [rows, n]");
+  CheckMatrix(gate_up, y.dim(0), 2 * y.dim(1), "SwiGLU: gate_up is [rows, 2n]");
+}
+
+void CheckEmbeddingForward(const ConstTensorView& tokens, const ConstTensorView& table,
+                           const ConstTensorView& positions, int64_t length,
+                           const ConstTensorView& y) {
+  WEFT_CHECK(table.shape.rank() == 2, "embedding: table is [vocabulary, width]");
+  CheckMatrix(y, tokens.elements(), table.dim(1), "embedding: y is [rows, width]");
+  CheckIndices(tokens, 0, table.dim(0), "embedding: every token is in the table");
+  if (positions.data == nullptr) return;
+  WEFT_CHECK(positions.shape.rank() == 2 && length > 0 && positions.dim(0) >= length &&
+                 positions.dim(1) == table.dim(1),
+             "embedding: positions is [at least length, width]");
+}
+
+void CheckEmbeddingBackward(const ConstTensorView& dy, const ConstTensorView& tokens,
+                            int64_t length, const ConstTensorView& d_table,
+                            const ConstTensorView& d_positions) {
+  CheckEmbeddingForward(tokens, d_table, d_positions, length, dy);
+}
+
+void CheckGateForward(const GateForwardArgs& args) {
+  WEFT_CHECK(args.logits.shape.rank() == 2, "gate: logits is [tokens, experts]");
+  const int64_t tokens = args.logits.dim(0), experts = args.logits.dim(1);
+  WEFT_CHECK(args.top_k > 0 && args.top_k <= experts, "gate: 1 <= top_k <= experts");
+  CheckMatrix(args.probs, tokens, experts, "gate: probs is [tokens, experts]");
+  CheckMatrix(args.experts, tokens, args.top_k, "gate: experts is [tokens, top_k]");
+  CheckMatrix(args.weights, tokens, args.top_k, "gate: weights is [tokens, top_k]");
+}
+
+void CheckGateBackward(const GateBackwardArgs& args) {
+  WEFT_CHECK(args.probs.shape.rank() == 2 && args.experts.shape.rank() == 2,
+             "gate: probs is [tokens, experts], experts is [tokens, top_k]");
+  const int64_t tokens = args.probs.dim(0), experts = args.probs.dim(1);
+  const int64_t top_k = args.experts.dim(1);
+  CheckMatrix(args.experts, tokens, top_k, "gate: experts is [tokens, top_k]");
+  CheckMatrix(args.weights, tokens, top_k, "gate: weights is [tokens, top_k]");
+  CheckMatrix(args.d_weights, tokens, top_k, "gate: d_weights is [tokens, top_k]");
+  CheckMatrix(args.d_probs, tokens, experts, "gate: d_probs is [tokens, experts]");
+  CheckMatrix(args.d_logits, tokens, experts, "gate: d_logits is [tokens, experts]");
+  CheckIndices(args.experts, 0, experts, "gate: every chosen expert exists");
+}
+
+void CheckGather(const ConstTensorView& x, const ConstTensorView& index,
+                 const ConstTensorView& weight, const ConstTensorView& y) {
+  WEFT_CHECK(x.shape.rank() == 2, "gather: x is [rows, width]");
+  CheckMatrix(y, index.elements(), x.dim(1), "gather: y is [n, width]");
+  CheckIndices(index, 0, x.dim(0), "gather: every index names a row of x");
+  if (weight.data != nullptr) CheckSameElements(weight, index);
+}
+
+void CheckGatherSum(const ConstTensorView& x, const ConstTensorView& slot,
+                    const ConstTensorView& weight, const ConstTensorView& y) {
+  WEFT_CHECK(x.shape.rank() == 2 && slot.shape.rank() == 2, "gather: slot is [rows, k]");
+  CheckMatrix(y, slot.dim(0), x.dim(1), "gather: y is [rows, width]");
+  CheckIndices(slot, -1, x.dim(0), "gather: every slot is -1 or names a row of x");
+  if (weight.data != nullptr) CheckSameElements(weight, slot);
+}
+
+void CheckGatherDot(const ConstTensorView& a, const ConstTensorView& x, const ConstTensorView& slot,
+                    const ConstTensorView& d) {
+  CheckGatherSum(x, slot, d, a);
+}
+
+void CheckCrossEntropy(const CrossEntropyArgs& args) {
+  WEFT_CHECK(args.logits.shape.rank() == 2, "cross-entropy: logits is [rows, vocabulary]");
+  CheckVector(args.labels, args.logits.dim(0), "cross-entropy: labels is [rows]");
+  CheckIndices(args.labels, 0, args.logits.dim(1), "cross-entropy: labels are in the vocabulary");
+  WEFT_CHECK(args.loss_sum != nullptr, "cross-entropy: loss_sum is given");
+}
+
+void CheckAdamW(const AdamWArgs& args) {
+  CheckSameElements(args.parameter, args.gradient);
+  CheckSameElements(args.parameter, args.m);
+  CheckSameElements(args.parameter, args.v);
+  WEFT_CHECK(args.step >= 1, "AdamW: the first step is 1");
+}
+
+}  // namespace weft

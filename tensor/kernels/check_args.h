@@ -1,0 +1,43 @@
+#pragma once
+
+#include "tensor/kernels/kernels.h"
+
+// The shapes every implementation asks for, checked once for all of them. A shape that does not
+// match is a programmer error: these functions abort. Called first in every method of every
+// Kernels.
+
+namespace weft {
+
+// m, k, n of op(a) * op(b).
+struct GemmShape {
+  int64_t m = 0, k = 0, n = 0;
+};
+
+GemmShape CheckGemm(const GemmArgs& args);
+void CheckBias(const ConstTensorView& bias, const ConstTensorView& x);
+void CheckSameElements(const ConstTensorView& a, const ConstTensorView& b);
+void CheckNormForward(const NormForwardArgs& args, bool centered);  // centered: LayerNorm
+void CheckNormBackward(const NormBackwardArgs& args, bool centered);
+void CheckAttentionForward(const AttentionForwardArgs& args);
+void CheckAttentionBackward(const AttentionBackwardArgs& args);
+void CheckRope(const RopeArgs& args);
+void CheckSwiglu(const ConstTensorView& gate_up, const ConstTensorView& y);
+void CheckEmbeddingForward(const ConstTensorView& tokens, const ConstTensorView& table,
+                           const ConstTensorView& positions, int64_t length,
+                           const ConstTensorView& y);
+void CheckEmbeddingBackward(const ConstTensorView& dy, const ConstTensorView& tokens,
+                            int64_t length, const ConstTensorView& d_table,
+                            const ConstTensorView& d_positions);
+void CheckGateForward(const GateForwardArgs& args);
+void CheckGateBackward(const GateBackwardArgs& args);
+// weight may be empty.
+void CheckGather(const ConstTensorView& x, const ConstTensorView& index,
+                 const ConstTensorView& weight, const ConstTensorView& y);
+void CheckGatherSum(const ConstTensorView& x, const ConstTensorView& slot,
+                    const ConstTensorView& weight, const ConstTensorView& y);
+void CheckGatherDot(const ConstTensorView& a, const ConstTensorView& x, const ConstTensorView& slot,
+                    const ConstTensorView& d);
+void CheckCrossEntropy(const CrossEntropyArgs& args);
+void CheckAdamW(const AdamWArgs& args);
+
+}  // namespace weft

@@ -1,0 +1,190 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "tensor/view.h"
+
+// Every numerical operation of the models, one method each. Two implementations: `reference` (plain
+// loops, sums in double: what is right) and `cpu` (oneDNN and vectorised loops: what is fast); one
+// contract suite holds them equal.
+//
+// All tensors are fp32, row-major, unless a comment says otherwise. Weights of linear layers are
+// [out, in]. Any row count may be 0. Outputs named `d_...` of parameters ACCUMULATE (+=); all other
+// outputs are overwritten. Outputs do not alias inputs unless a comment allows it. A shape that
+// does not match is a programmer error (WEFT_CHECK).
+//
+// Row invariance: for every operation that maps rows to rows, the bits of an output row depend on
+// that input row (and the weights) alone, never on how many rows the call has or where the row
+// stands. Pipelining depends on it: cutting a batch into chunks must not change the training
+// (docs/architecture.md, "Laws").
+
+namespace weft {
+
+// c = op(a) * op(b) (+ c when accumulate). op(a) is [m, k], op(b) is [k, n], c is [m, n].
+// Row-invariant in m when transpose_a is false.
+struct GemmArgs {
+  ConstTensorView a;  // [m, k], or [k, m] when transpose_a
+  ConstTensorView b;  // [k, n], or [n, k] when transpose_b
+  TensorView c;       // [m, n]
+  bool transpose_a = false;
+  bool transpose_b = false;
+  bool accumulate = false;
+};
+
+struct NormForwardArgs {
+  ConstTensorView x;      // [rows, width]
+  ConstTensorView gamma;  // [width]
+  ConstTensorView beta;   // [width]; unused by RmsNorm
+  float epsilon = 1e-5f;
+  TensorView y;     // [rows, width]
+  TensorView mean;  // [rows]; unused by RmsNorm
+  TensorView rstd;  // [rows]
+};
+
+struct NormBackwardArgs {
+  ConstTensorView dy;     // [rows, width]
+  ConstTensorView x;      // [rows, width]
+  ConstTensorView gamma;  // [width]
+  ConstTensorView mean;   // [rows]; unused by RmsNorm
+  ConstTensorView rstd;   // [rows]
+  TensorView dx;          // [rows, width]
+  TensorView d_gamma;     // [width], accumulated
+  TensorView d_beta;      // [width], accumulated; unused by RmsNorm
+};
+
+// Causal self-attention with grouped queries. Head h of the queries uses key/value head h / (heads
+// / kv_heads). q, k, v of token t of sequence s stand in one row of qkv: [heads * head_dim |
+// kv_heads * head_dim | kv_heads * head_dim].
+struct AttentionForwardArgs {
+  ConstTensorView qkv;  // [sequences * length, (heads + 2 * kv_heads) * head_dim]
+  int64_t sequences = 0, length = 0, heads = 0, kv_heads = 0, head_dim = 0;
+  TensorView out;  // [sequences * length, heads * head_dim]
+  TensorView lse;  // [sequences, heads, length]: log of the softmax denominator (natural log,
+                   // scaled scores)
+};
+
+struct AttentionBackwardArgs {
+  ConstTensorView qkv, out, lse;  // as in the forward
+  ConstTensorView d_out;          // [sequences * length, heads * head_dim]
+  int64_t sequences = 0, length = 0, heads = 0, kv_heads = 0, head_dim = 0;
+  TensorView d_qkv;  // like qkv, overwritten
+};
+
+// Rotary embedding in half-split ("rotate_half") order, in place on the first `rotated_heads` heads
+// of each row: pairs (x[i], x[i + head_dim / 2]) turn by position * theta^(-2 i / head_dim).
+// `inverse` turns back (the backward).
+struct RopeArgs {
+  TensorView x;  // [sequences * length, row width]; heads stand at the start of the row
+  int64_t sequences = 0, length = 0, rotated_heads = 0, head_dim = 0;
+  float theta = 10000.0f;
+  bool inverse = false;
+};
+
+// Softmax over experts, then the top k of each token; ties go to the lower expert.
+struct GateForwardArgs {
+  ConstTensorView logits;  // [tokens, experts]
+  int64_t top_k = 0;
+  bool renormalize = true;  // weights of the k chosen sum to 1
+  TensorView probs;         // [tokens, experts]
+  TensorView experts;       // [tokens, top_k] int32, best first
+  TensorView weights;       // [tokens, top_k]
+};
+
+// d_logits from the gradients of the chosen weights and, added, of the probabilities (the balance
+// loss).
+struct GateBackwardArgs {
+  ConstTensorView probs;      // [tokens, experts]
+  ConstTensorView experts;    // [tokens, top_k] int32
+  ConstTensorView weights;    // [tokens, top_k]
+  ConstTensorView d_weights;  // [tokens, top_k]
+  ConstTensorView d_probs;    // [tokens, experts]
+  bool renormalize = true;
+  TensorView d_logits;  // [tokens, experts]
+};
+
+// Mean over nothing: loss_sum adds up -log softmax(logits)[label] over rows (fp64); d_logits =
+// scale * gradient of it.
+struct CrossEntropyArgs {
+  TensorView logits;       // [rows, vocab]; overwritten by d_logits when want_gradient
+  ConstTensorView labels;  // [rows] int32, 0 <= label < vocab
+  float scale = 1.0f;
+  bool want_gradient = true;
+  double* loss_sum = nullptr;  // accumulated
+};
+
+// Decoupled weight decay (Loshchilov and Hutter 2019), bias-corrected. m, v, parameter updated in
+// place.
+struct AdamWArgs {
+  TensorView parameter, m, v;  // [n]
+  ConstTensorView gradient;    // [n]
+  double learning_rate = 0, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weight_decay = 0;
+  double gradient_scale = 1.0;  // the clipping factor, applied to the gradient first
+  int64_t step = 1;             // 1 for the first update
+};
+
+class Kernels {
+ public:
+  virtual ~Kernels() = default;
+
+  virtual void Gemm(const GemmArgs& args) = 0;
+  virtual void AddBias(ConstTensorView bias, TensorView x) = 0;  // x [rows, n] += bias [n]
+  virtual void BiasBackward(ConstTensorView dy,
+                            TensorView d_bias) = 0;  // d_bias [n] += column sums of dy [rows, n]
+  virtual void Add(ConstTensorView a, ConstTensorView b,
+                   TensorView y) = 0;                  // y = a + b; y may alias a or b
+  virtual void Scale(float factor, TensorView x) = 0;  // x *= factor
+  virtual void LayerNormForward(const NormForwardArgs& args) = 0;
+  virtual void LayerNormBackward(const NormBackwardArgs& args) = 0;
+  virtual void RmsNormForward(const NormForwardArgs& args) = 0;
+  virtual void RmsNormBackward(const NormBackwardArgs& args) = 0;
+  virtual void Rope(const RopeArgs& args) = 0;
+  virtual void AttentionForward(const AttentionForwardArgs& args) = 0;
+  virtual void AttentionBackward(const AttentionBackwardArgs& args) = 0;
+
+  // y = gelu(x), the tanh form ("gelu_new" of GPT-2). x, y [rows, n].
+  virtual void GeluForward(ConstTensorView x, TensorView y) = 0;
+  // dx = dy * gelu'(x); dx may alias dy.
+  virtual void GeluBackward(ConstTensorView dy, ConstTensorView x, TensorView dx) = 0;
+  // gate_up [rows, 2n] holds gate | up; y [rows, n] = silu(gate) * up.
+  virtual void SwigluForward(ConstTensorView gate_up, TensorView y) = 0;
+  // d_gate_up [rows, 2n] from dy [rows, n].
+  virtual void SwigluBackward(ConstTensorView dy, ConstTensorView gate_up,
+                              TensorView d_gate_up) = 0;
+
+  // y[t] = table[tokens[t]] (+ positions[t mod length] when positions.data). tokens [rows] int32.
+  virtual void EmbeddingForward(ConstTensorView tokens, ConstTensorView table,
+                                ConstTensorView positions, int64_t length, TensorView y) = 0;
+  // d_table[tokens[t]] += dy[t], d_positions[t mod length] += dy[t], in token order.
+  virtual void EmbeddingBackward(ConstTensorView dy, ConstTensorView tokens, int64_t length,
+                                 TensorView d_table, TensorView d_positions) = 0;
+
+  virtual void GateForward(const GateForwardArgs& args) = 0;
+  virtual void GateBackward(const GateBackwardArgs& args) = 0;
+
+  // y[i] = x[index[i]]; index [n] int32 into x's rows; x [rows, width], y [n, width].
+  virtual void GatherRows(ConstTensorView x, ConstTensorView index, TensorView y) = 0;
+  // y[i] = weight[i] * x[index[i]]; weight [n].
+  virtual void GatherScaledRows(ConstTensorView x, ConstTensorView index, ConstTensorView weight,
+                                TensorView y) = 0;
+  // y[t] (+)= sum over j of weight[t, j] * x[slot[t, j]], j ascending; slot [rows, k] int32, -1:
+  // dropped, adds nothing. weight may be empty (data == nullptr): all 1. With `accumulate` the sum
+  // is added to y.
+  virtual void GatherSum(ConstTensorView x, ConstTensorView slot, ConstTensorView weight,
+                         bool accumulate, TensorView y) = 0;
+  // d[t, j] = dot(a[t], x[slot[t, j]]), 0 where the slot is -1: the gradient of GatherSum's
+  // weights. a [rows, width].
+  virtual void GatherDot(ConstTensorView a, ConstTensorView x, ConstTensorView slot,
+                         TensorView d) = 0;
+
+  virtual void CrossEntropy(const CrossEntropyArgs& args) = 0;
+  virtual void AdamW(const AdamWArgs& args) = 0;
+  virtual double SumOfSquares(ConstTensorView x) = 0;  // fp64, in a fixed order
+};
+
+std::unique_ptr<Kernels> MakeReferenceKernels();  // tensor/kernels/reference
+std::unique_ptr<Kernels>
+MakeCpuKernels();  // tensor/kernels/cpu; one thread, bits fixed on one machine
+
+}  // namespace weft

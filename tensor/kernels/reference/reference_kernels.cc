@@ -1,0 +1,7 @@
+#include "tensor/kernels/reference/reference_kernels.h"
+
+namespace weft {
+
+std::unique_ptr<Kernels> MakeReferenceKernels() { return std::make_unique<ReferenceKernels>(); }
+
+}  // namespace weft

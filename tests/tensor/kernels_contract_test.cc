@@ -1,0 +1,318 @@
+#include <limits>
+#include <tuple>
+
+#include "tests/tensor/kernels_support.h"
+
+// The CPU kernels equal the reference: elementwise operations, norms, activations, rotary
+// embedding, embeddings, rows, loss, optimizer. Tolerances are relative to 1 + |expected| and stand
+// next to each comparison.
+
+namespace weft {
+namespace {
+
+// Rows and widths with edges: nothing, one, not a multiple of any vector, one more than one.
+const std::vector<std::pair<int64_t, int64_t>> kShapes = {{0, 16}, {1, 1},   {1, 64},   {3, 7},
+                                                          {5, 33}, {70, 80}, {129, 96}, {2, 1000}};
+
+class KernelsContractTest : public CpuKernelsTest {};
+
+TEST_P(KernelsContractTest, Elementwise) {
+  for (const auto& [rows, width] : kShapes) {
+    const Floats a = Floats::Normal({rows, width}, 1), b = Floats::Normal({rows, width}, 2);
+    const Floats bias = Floats::Normal({width}, 3);
+    Floats results[2][4] = {{a, a, a, bias}, {a, a, a, bias}};
+    for (int i = 0; i < 2; ++i) {
+      Kernels& kernels = i == 0 ? *reference_ : *cpu_;
+      kernels.AddBias(bias.view(), results[i][0].view());
+      kernels.Scale(-0.37f, results[i][1].view());
+      kernels.Add(results[i][2].view(), b.view(), results[i][2].view());  // y aliases a
+      kernels.BiasBackward(a.view(), results[i][3].view());
+    }
+    EXPECT_TRUE(SameBits(results[1][0], results[0][0]));
+    EXPECT_TRUE(SameBits(results[1][1], results[0][1]));
+    EXPECT_TRUE(SameBits(results[1][2], results[0][2]));
+    EXPECT_TRUE(Near(results[1][3], results[0][3], 1e-5));
+    EXPECT_NEAR(cpu_->SumOfSquares(a.view()), reference_->SumOfSquares(a.view()),
+                1e-12 * static_cast<double>(rows * width + 1));
+  }
+}
+
+TEST_P(KernelsContractTest, ColumnSumsOfManyRowsKeepTheirPrecision) {
+  const Floats dy = Floats::Normal({4096, 19}, 4, 0.1f);
+  Floats expected({19}, 1), actual({19}, 1);
+  reference_->BiasBackward(dy.view(), expected.view());
+  cpu_->BiasBackward(dy.view(), actual.view());
+  EXPECT_TRUE(Near(actual, expected, 2e-6));
+}
+
+struct NormResult {
+  Floats y, mean, rstd, dx, d_gamma, d_beta;
+};
+
+NormResult RunNorm(Kernels& kernels, bool centered, int64_t rows, int64_t width) {
+  const Floats x = Floats::Normal({rows, width}, 5, 3), dy = Floats::Normal({rows, width}, 6);
+  const Floats gamma = Floats::Normal({width}, 7), beta = Floats::Normal({width}, 8);
+  NormResult out{Floats({rows, width}), Floats({rows}), Floats({rows}),
+                 Floats({rows, width}), gamma,          beta};
+  const NormForwardArgs forward{x.view(),     gamma.view(),    beta.view(),    1e-5f,
+                                out.y.view(), out.mean.view(), out.rstd.view()};
+  if (centered) {
+    kernels.LayerNormForward(forward);
+  } else {
+    kernels.RmsNormForward(forward);
+  }
+  const NormBackwardArgs backward{dy.view(),          x.view(),         gamma.view(),
+                                  out.mean.view(),    out.rstd.view(),  out.dx.view(),
+                                  out.d_gamma.view(), out.d_beta.view()};
+  if (centered) {
+    kernels.LayerNormBackward(backward);
+  } else {
+    kernels.RmsNormBackward(backward);
+  }
+  return out;
+}
+
+TEST_P(KernelsContractTest, Norms) {
+  for (const bool centered : {true, false}) {
+    for (const auto& [rows, width] : kShapes) {
+      SCOPED_TRACE(::testing::Message()
+                   << rows << " x " << width << (centered ? " layer" : " rms"));
+      const NormResult expected = RunNorm(*reference_, centered, rows, width);
+      const NormResult actual = RunNorm(*cpu_, centered, rows, width);
+      EXPECT_TRUE(Near(actual.y, expected.y, 1e-5));
+      EXPECT_TRUE(Near(actual.rstd, expected.rstd, 1e-5));
+      // At width 1 the true gradient is 0 and rstd is 1 / sqrt(epsilon): what is left is rounding
+      // times 316.
+      EXPECT_TRUE(Near(actual.dx, expected.dx, width == 1 ? 1e-3 : 1e-5));
+      EXPECT_TRUE(Near(actual.d_gamma, expected.d_gamma, 3e-5));
+      if (!centered) continue;
+      EXPECT_TRUE(Near(actual.mean, expected.mean, 1e-6));
+      EXPECT_TRUE(Near(actual.d_beta, expected.d_beta, 1e-5));
+    }
+  }
+}
+
+TEST_P(KernelsContractTest, Activations) {
+  for (const auto& [rows, width] : kShapes) {
+    for (const float scale : {1.0f, 30.0f}) {  // 30: far into both tails
+      const Floats x = Floats::Normal({rows, width}, 9, scale),
+                   dy = Floats::Normal({rows, width}, 10);
+      const Floats gate_up = Floats::Normal({rows, 2 * width}, 11, scale);
+      std::vector<std::tuple<Floats, Floats, Floats, Floats>> results;
+      for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+        Floats y({rows, width}), dx = dy, z({rows, width}), d_gate_up({rows, 2 * width});
+        kernels->GeluForward(x.view(), y.view());
+        kernels->GeluBackward(dx.view(), x.view(), dx.view());  // dx aliases dy
+        kernels->SwigluForward(gate_up.view(), z.view());
+        kernels->SwigluBackward(dy.view(), gate_up.view(), d_gate_up.view());
+        results.emplace_back(y, dx, z, d_gate_up);
+      }
+      EXPECT_TRUE(Near(std::get<0>(results[1]), std::get<0>(results[0]), 1e-6));
+      EXPECT_TRUE(Near(std::get<1>(results[1]), std::get<1>(results[0]), 2e-6));
+      EXPECT_TRUE(Near(std::get<2>(results[1]), std::get<2>(results[0]), 1e-6));
+      EXPECT_TRUE(Near(std::get<3>(results[1]), std::get<3>(results[0]), 2e-6));
+    }
+  }
+}
+
+TEST_P(KernelsContractTest, Rope) {
+  for (const int64_t head_dim : {2, 32, 64, 80}) {
+    for (const bool inverse : {false, true}) {
+      const int64_t sequences = 2, length = 37, heads = 3, width = heads * head_dim + 5;
+      Floats expected = Floats::Normal({sequences * length, width}, 12), actual = expected;
+      reference_->Rope({expected.view(), sequences, length, heads, head_dim, 10000.0f, inverse});
+      cpu_->Rope({actual.view(), sequences, length, heads, head_dim, 10000.0f, inverse});
+      EXPECT_TRUE(Near(actual, expected, 1e-6));
+    }
+  }
+}
+
+TEST_P(KernelsContractTest, RopeTurnsBack) {
+  const Floats x = Floats::Normal({40, 64}, 13);
+  for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+    Floats turned = x;
+    kernels->Rope({turned.view(), 2, 20, 2, 32, 500.0f, false});
+    EXPECT_FALSE(Near(turned, x, 1e-2));
+    kernels->Rope({turned.view(), 2, 20, 2, 32, 500.0f, true});
+    EXPECT_TRUE(Near(turned, x, 1e-6));
+  }
+}
+
+TEST_P(KernelsContractTest, RopeTablesOfSeveralLengthsAndBasesDoNotMix) {
+  for (const float theta : {10000.0f, 500.0f, 10000.0f}) {
+    for (const int64_t length : {4, 9, 2}) {
+      Floats expected = Floats::Normal({length, 16}, 14), actual = expected;
+      reference_->Rope({expected.view(), 1, length, 1, 16, theta, false});
+      cpu_->Rope({actual.view(), 1, length, 1, 16, theta, false});
+      EXPECT_TRUE(Near(actual, expected, 1e-6));
+    }
+  }
+}
+
+TEST_P(KernelsContractTest, Embedding) {
+  for (const auto& [rows, width] : kShapes) {
+    for (const bool with_positions : {true, false}) {
+      const int64_t length = 4;
+      const Ints tokens = Ints::Uniform({rows}, 0, 6, 15);  // tokens repeat
+      const Floats table = Floats::Normal({6, width}, 16), dy = Floats::Normal({rows, width}, 17);
+      Floats positions = Floats::Normal({length + 1, width}, 18);
+      std::vector<std::tuple<Floats, Floats, Floats>> results;
+      for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+        Floats y({rows, width}), d_table = table, d_positions = positions;
+        kernels->EmbeddingForward(tokens.view(), table.view(),
+                                  with_positions ? positions.view() : TensorView{}, length,
+                                  y.view());
+        kernels->EmbeddingBackward(dy.view(), tokens.view(), length, d_table.view(),
+                                   with_positions ? d_positions.view() : TensorView{});
+        results.emplace_back(y, d_table, d_positions);
+      }
+      // The interface fixes the order, so the bits are fixed too.
+      EXPECT_TRUE(SameBits(std::get<0>(results[1]), std::get<0>(results[0])));
+      EXPECT_TRUE(SameBits(std::get<1>(results[1]), std::get<1>(results[0])));
+      EXPECT_TRUE(SameBits(std::get<2>(results[1]), std::get<2>(results[0])));
+    }
+  }
+}
+
+TEST_P(KernelsContractTest, Gathers) {
+  for (const auto& [rows, width] : kShapes) {
+    const int64_t top_k = 3, sources = 11;
+    const Floats x = Floats::Normal({sources, width}, 19), a = Floats::Normal({rows, width}, 20);
+    const Floats weight = Floats::Normal({rows}, 21), weights = Floats::Normal({rows, top_k}, 22);
+    const Ints index = Ints::Uniform({rows}, 0, sources, 23);
+    const Ints slot = Ints::Uniform({rows, top_k}, -1, sources, 24);
+    std::vector<std::vector<Floats>> results;
+    for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+      std::vector<Floats> out(6, a);
+      kernels->GatherRows(x.view(), index.view(), out[0].view());
+      kernels->GatherScaledRows(x.view(), index.view(), weight.view(), out[1].view());
+      kernels->GatherSum(x.view(), slot.view(), weights.view(), false, out[2].view());
+      kernels->GatherSum(x.view(), slot.view(), weights.view(), true, out[3].view());
+      kernels->GatherSum(x.view(), slot.view(), {}, false, out[4].view());
+      kernels->GatherSum(x.view(), slot.view(), {}, true, out[5].view());
+      out.emplace_back(Shape{rows, top_k});
+      kernels->GatherDot(a.view(), x.view(), slot.view(), out[6].view());
+      results.push_back(out);
+    }
+    EXPECT_TRUE(SameBits(results[1][0], results[0][0]));
+    EXPECT_TRUE(SameBits(results[1][1], results[0][1]));
+    for (size_t i = 2; i < 6; ++i) EXPECT_TRUE(Near(results[1][i], results[0][i], 1e-6));
+    EXPECT_TRUE(Near(results[1][6], results[0][6], 2e-5));
+  }
+}
+
+TEST_P(KernelsContractTest, DroppedSlotsAddNothing) {
+  const Floats x = Floats::Normal({2, 5}, 25);
+  const Floats weights({2, 2}, 2);
+  Ints slot({2, 2}, -1);
+  slot[2] = 1;
+  for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+    Floats fresh({2, 5}, 7), added({2, 5}, 7), d({2, 2}, 7);
+    kernels->GatherSum(x.view(), slot.view(), weights.view(), false, fresh.view());
+    kernels->GatherSum(x.view(), slot.view(), weights.view(), true, added.view());
+    kernels->GatherDot(x.view(), x.view(), slot.view(), d.view());
+    for (int64_t i = 0; i < 5; ++i) {
+      EXPECT_EQ(fresh[i], 0);
+      EXPECT_EQ(added[i], 7);
+      EXPECT_FLOAT_EQ(fresh[5 + i], 2 * x[5 + i]);
+      EXPECT_FLOAT_EQ(added[5 + i], 7 + 2 * x[5 + i]);
+    }
+    EXPECT_EQ(d[0], 0);
+    EXPECT_EQ(d[1], 0);
+    EXPECT_NE(d[2], 0);
+    EXPECT_EQ(d[3], 0);
+  }
+}
+
+TEST_P(KernelsContractTest, CrossEntropy) {
+  for (const auto& [rows, vocab] : kShapes) {
+    for (const bool want_gradient : {true, false}) {
+      const Ints labels = Ints::Uniform({rows}, 0, static_cast<int32_t>(vocab), 26);
+      Floats expected = Floats::Normal({rows, vocab}, 27, 4), actual = expected;
+      double expected_loss = 3, actual_loss = 3;  // accumulated
+      reference_->CrossEntropy(
+          {expected.view(), labels.view(), 0.25f, want_gradient, &expected_loss});
+      cpu_->CrossEntropy({actual.view(), labels.view(), 0.25f, want_gradient, &actual_loss});
+      EXPECT_NEAR(actual_loss, expected_loss, 1e-6 * static_cast<double>(rows + 1));
+      EXPECT_TRUE(Near(actual, expected, 5e-7));
+      if (!want_gradient) {
+        EXPECT_TRUE(SameBits(actual, Floats::Normal({rows, vocab}, 27, 4)));
+      }
+    }
+  }
+}
+
+TEST_P(KernelsContractTest, CrossEntropySurvivesLargeLogits) {
+  for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+    Floats logits({2, 40}, -3e4f);
+    logits[7] = 3e4f;
+    logits[40 + 9] = 3e4f;
+    Ints labels({2}, 7);
+    double loss = 0;
+    kernels->CrossEntropy({logits.view(), labels.view(), 1.0f, true, &loss});
+    EXPECT_NEAR(loss, 6e4,
+                1e-3);  // the first row is certain and right, the second certain and wrong
+    EXPECT_EQ(logits[7], 0);
+    EXPECT_EQ(logits[40 + 7], -1);
+    EXPECT_EQ(logits[40 + 9], 1);
+    EXPECT_EQ(logits[0], 0);
+  }
+}
+
+TEST_P(KernelsContractTest, AdamW) {
+  for (const int64_t n : {0, 1, 7, 64, 1003}) {
+    Floats parameter = Floats::Normal({n}, 28), m({n}), v({n});
+    Floats cpu_parameter = parameter, cpu_m = m, cpu_v = v;
+    for (int64_t step = 1; step <= 5; ++step) {
+      const Floats gradient = Floats::Normal({n}, 28 + static_cast<uint64_t>(step), 0.1f);
+      AdamWArgs args;
+      args.gradient = gradient.view();
+      args.learning_rate = 1e-2;
+      args.weight_decay = 0.1;
+      args.gradient_scale = 0.5;
+      args.step = step;
+      args.parameter = parameter.view(), args.m = m.view(), args.v = v.view();
+      reference_->AdamW(args);
+      args.parameter = cpu_parameter.view(), args.m = cpu_m.view(), args.v = cpu_v.view();
+      cpu_->AdamW(args);
+    }
+    EXPECT_TRUE(Near(cpu_parameter, parameter, 2e-6));
+    EXPECT_TRUE(Near(cpu_m, m, 1e-7));
+    EXPECT_TRUE(Near(cpu_v, v, 1e-7));
+  }
+}
+
+TEST_P(KernelsContractTest, TheFirstAdamWStepMovesByTheLearningRate) {
+  for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+    Floats parameter({3}, 1), m({3}), v({3});
+    const Floats gradient({3}, -0.3f);
+    AdamWArgs args;
+    args.parameter = parameter.view(), args.m = m.view(), args.v = v.view();
+    args.gradient = gradient.view();
+    args.learning_rate = 0.125;
+    kernels->AdamW(args);
+    EXPECT_NEAR(parameter[1], 1.125, 1e-6);
+  }
+}
+
+TEST_P(KernelsContractTest, NotANumberStaysVisible) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  Floats x({1, 20}, 1);
+  x[3] = nan;
+  x[18] = nan;
+  Floats y({1, 20}), z({1, 10});
+  cpu_->GeluForward(x.view(), y.view());
+  cpu_->SwigluForward(x.view(), z.view());
+  EXPECT_TRUE(y[3] != y[3] && y[18] != y[18] && z[3] != z[3] && z[8] != z[8]);
+  EXPECT_EQ(y[4], y[5]);
+  const Ints labels({1});
+  double loss = 0;
+  cpu_->CrossEntropy({x.view(), labels.view(), 1.0f, true, &loss});
+  EXPECT_TRUE(loss != loss);
+}
+
+INSTANTIATE_TEST_SUITE_P(Cpu, KernelsContractTest, ::testing::ValuesIn(CpuImplementations()),
+                         NameOf);
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,102 @@
+#include <limits>
+
+#include "tests/tensor/kernels_support.h"
+
+namespace weft {
+namespace {
+
+struct GateResult {
+  Floats probs;
+  Ints experts;
+  Floats weights;
+};
+
+GateResult RunGate(Kernels& kernels, const Floats& logits, int64_t top_k, bool renormalize) {
+  const int64_t tokens = logits.shape()[0];
+  GateResult result{Floats(logits.shape()), Ints({tokens, top_k}, -7), Floats({tokens, top_k})};
+  kernels.GateForward({logits.view(), top_k, renormalize, result.probs.view(),
+                       result.experts.view(), result.weights.view()});
+  return result;
+}
+
+class KernelsGateTest : public CpuKernelsTest {};
+
+TEST_P(KernelsGateTest, EqualsTheReference) {
+  for (const int64_t tokens : {0, 1, 77}) {
+    for (const int64_t experts : {1, 3, 8, 16, 60, 256}) {
+      for (const int64_t top_k : {1, 2, 6}) {
+        if (top_k > experts) continue;
+        for (const bool renormalize : {true, false}) {
+          const Floats logits = Floats::Normal({tokens, experts}, 1, 2);
+          const GateResult expected = RunGate(*reference_, logits, top_k, renormalize);
+          const GateResult actual = RunGate(*cpu_, logits, top_k, renormalize);
+          EXPECT_EQ(actual.experts.values(), expected.experts.values());
+          EXPECT_TRUE(Near(actual.probs, expected.probs, 1e-6));
+          EXPECT_TRUE(Near(actual.weights, expected.weights, 1e-6));
+
+          const Floats d_weights = Floats::Normal({tokens, top_k}, 2);
+          const Floats d_probs = Floats::Normal({tokens, experts}, 3);
+          Floats d_logits[2] = {Floats({tokens, experts}), Floats({tokens, experts})};
+          for (int i = 0; i < 2; ++i) {
+            (i == 0 ? reference_ : cpu_)
+                ->GateBackward({expected.probs.view(), expected.experts.view(),
+                                expected.weights.view(), d_weights.view(), d_probs.view(),
+                                renormalize, d_logits[i].view()});
+          }
+          EXPECT_TRUE(Near(d_logits[1], d_logits[0], 2e-6));
+        }
+      }
+    }
+  }
+}
+
+TEST_P(KernelsGateTest, TiesGoToTheLowerExpert) {
+  Floats logits({2, 20}, 0.5f);
+  logits[20 + 17] = logits[20 + 4] = 2;
+  for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+    GateResult result = RunGate(*kernels, logits, 3, true);
+    EXPECT_EQ(result.experts.values(), (std::vector<int32_t>{0, 1, 2, 4, 17, 0}));
+    EXPECT_FLOAT_EQ(result.weights[0], 1.0f / 3);
+  }
+}
+
+// Two logits whose probabilities round to the same float are no tie.
+TEST_P(KernelsGateTest, ChoiceFollowsTheLogitsNotTheRoundedProbabilities) {
+  Floats logits({1, 4}, 0);
+  logits[0] = 1e-9f;
+  logits[2] = 2e-9f;
+  for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+    EXPECT_EQ(RunGate(*kernels, logits, 2, true).experts.values(), (std::vector<int32_t>{2, 0}));
+  }
+}
+
+TEST_P(KernelsGateTest, WeightsSumToOneOnlyWhenRenormalized) {
+  const Floats logits = Floats::Normal({9, 12}, 4);
+  for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+    for (const bool renormalize : {true, false}) {
+      const GateResult result = RunGate(*kernels, logits, 3, renormalize);
+      for (int64_t t = 0; t < 9; ++t) {
+        const double sum =
+            result.weights[3 * t] + result.weights[3 * t + 1] + result.weights[3 * t + 2];
+        if (renormalize) {
+          EXPECT_NEAR(sum, 1, 1e-6);
+        } else {
+          EXPECT_LT(sum, 0.999);
+        }
+      }
+    }
+  }
+}
+
+// A diverged router must not make the dispatch read beyond its experts.
+TEST_P(KernelsGateTest, LogitsThatAreNotNumbersStillNameDifferentExperts) {
+  const Floats logits({1, 6}, std::numeric_limits<float>::quiet_NaN());
+  const GateResult result = RunGate(*cpu_, logits, 4, true);
+  EXPECT_EQ(result.experts.values(), (std::vector<int32_t>{0, 1, 2, 3}));
+  EXPECT_TRUE(result.probs[0] != result.probs[0]);
+}
+
+INSTANTIATE_TEST_SUITE_P(Cpu, KernelsGateTest, ::testing::ValuesIn(CpuImplementations()), NameOf);
+
+}  // namespace
+}  // namespace weft

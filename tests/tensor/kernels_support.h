@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tensor/kernels/kernels.h"
+
+// What the tests of the kernels share: owned tensors with reproducible contents, comparisons, and
+// the implementations.
+
+namespace weft {
+
+// A matrix or vector of floats with its own memory.
+class Floats {
+ public:
+  explicit Floats(const Shape& shape, float fill = 0)
+      : shape_(shape), values_(static_cast<size_t>(shape.elements()), fill) {}
+
+  // N(0, scale); the same for the same seed.
+  static Floats Normal(const Shape& shape, uint64_t seed, float scale = 1);
+
+  TensorView view() { return View(values_.data(), shape_); }
+  ConstTensorView view() const { return View(values_.data(), shape_); }
+  std::vector<float>& values() { return values_; }
+  const std::vector<float>& values() const { return values_; }
+  const Shape& shape() const { return shape_; }
+  float& operator[](int64_t i) { return values_[static_cast<size_t>(i)]; }
+  float operator[](int64_t i) const { return values_[static_cast<size_t>(i)]; }
+
+ private:
+  Shape shape_;
+  std::vector<float> values_;
+};
+
+class Ints {
+ public:
+  explicit Ints(const Shape& shape, int32_t fill = 0)
+      : shape_(shape), values_(static_cast<size_t>(shape.elements()), fill) {}
+
+  // Uniform in [low, high); the same for the same seed.
+  static Ints Uniform(const Shape& shape, int32_t low, int32_t high, uint64_t seed);
+
+  TensorView view() { return View(values_.data(), shape_); }
+  ConstTensorView view() const { return View(values_.data(), shape_); }
+  std::vector<int32_t>& values() { return values_; }
+  const std::vector<int32_t>& values() const { return values_; }
+  int32_t& operator[](int64_t i) { return values_[static_cast<size_t>(i)]; }
+
+ private:
+  Shape shape_;
+  std::vector<int32_t> values_;
+};
+
+// |actual - expected| <= tolerance * (1 + |expected|), everywhere.
+::testing::AssertionResult Near(const Floats& actual, const Floats& expected, double tolerance);
+
+// Every bit.
+::testing::AssertionResult SameBits(const Floats& actual, const Floats& expected);
+
+// The CPU kernels once per instruction set this machine runs ("cpu_x86_64_v4", ...).
+struct CpuImplementation {
+  std::string name;
+  std::function<std::unique_ptr<Kernels>()> make;
+};
+std::vector<CpuImplementation> CpuImplementations();
+void PrintTo(const CpuImplementation& implementation, std::ostream* out);
+
+// A suite that compares the CPU kernels with the reference: `cpu_` is the one under test.
+class CpuKernelsTest : public ::testing::TestWithParam<CpuImplementation> {
+ protected:
+  std::unique_ptr<Kernels> reference_ = MakeReferenceKernels();
+  std::unique_ptr<Kernels> cpu_ = GetParam().make();
+};
+
+std::string NameOf(const ::testing::TestParamInfo<CpuImplementation>& info);
+
+}  // namespace weft
