@@ -1,0 +1,82 @@
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "base/dtype.h"
+
+namespace weft {
+
+// What a task does. The names are the ones of profile.json, plan.json, traces and metrics.
+enum class OpKind : uint8_t {
+  kEmbedding,            // tokens -> hidden states
+  kAttention,            // norm, QKV, attention, projection, residual
+  kDenseFfn,             // norm, FFN without experts, residual
+  kRouter,               // norm, gate, order: which row goes where
+  kCountsAllToAll,       // int32 row counts over EP
+  kCountsAllGather,      // row counts over ESP
+  kDispatch,             // all-to-all of token rows over EP
+  kEspAllGather,         // rows gathered over the expert-sharding group
+  kExpert,               // expert shard: products and activation
+  kEspReduceScatter,     // partial sums reduced over the expert-sharding group
+  kCombine,              // all-to-all back
+  kUnpermute,            // weighted sum of expert outputs per token, residual
+  kHead,                 // final norm, logits, loss
+  kExpertWgrad,          // dW of a layer's experts
+  kGradReduceScatter,    // dense gradients inside the node
+  kGradAllReduce,        // ... between nodes
+  kGradAllGather,        // ... inside the node
+  kExpertGradAllReduce,  // expert gradients over EDP
+  kGradNorm,             // this rank's share of the squared gradient norm
+  kStepReduction,        // loss, norm and epochs of all ranks: the last collective of a step
+  kOptimizer,
+};
+
+enum class Direction : uint8_t { kNone, kForward, kBackward };
+enum class StreamKind : uint8_t { kCompute, kIntra, kInter };
+inline constexpr int kNumStreams = 3;
+
+// Which communicator an operation uses.
+enum class GroupKind : uint8_t { kNone, kWorld, kIntra, kInter, kEp, kEsp, kEdp };
+enum class LinkClass : uint8_t { kNone, kIntraNode, kInterNode };
+
+// What a cost is filed under. Prediction and measurement share it. The size (bytes sent by the
+// busiest rank of a collective, FLOPs of a product, elements of anything else) is the regressor,
+// not part of the key. Direction is part of the key: a backward expert is another program than a
+// forward one.
+struct CostKey {
+  OpKind kind = OpKind::kEmbedding;
+  Direction direction = Direction::kNone;
+  GroupKind group = GroupKind::kNone;
+  int32_t group_size = 1;
+  LinkClass link = LinkClass::kNone;
+  DType dtype = DType::kF32;
+  uint64_t shape_class =
+      0;  // digest of the widths that change the speed (hidden, ffn, heads); 0 for communication
+
+  friend auto operator<=>(const CostKey&, const CostKey&) = default;
+};
+
+// "expert.fwd/f32/1f2e3d4c", "dispatch.bwd/ep2/inter/f32": unique, stable, parsed back by
+// ParseCostKey.
+std::string ToString(const CostKey& key);
+absl::StatusOr<CostKey> ParseCostKey(std::string_view text);
+
+std::string_view Name(OpKind kind);        // "dispatch"
+std::string_view Name(Direction d);        // "fwd", "bwd", "" for kNone
+std::string_view Name(StreamKind stream);  // "compute", "intra", "inter"
+std::string_view Name(GroupKind group);
+std::string_view Name(LinkClass link);
+
+// Communication by kind: collectives that carry the same bytes over the same group cost the same,
+// so that calibrating one all-to-all serves counts, dispatch, combine, forward and backward. Maps a
+// key to the one its cost is fitted under: `dispatch` for every all-to-all and `esp_all_gather` for
+// every all-gather of the group (dtype u8: bytes are bytes), `esp_reduce_scatter` and
+// `grad_all_reduce` for the reductions (dtype kept: adding costs time), without direction or shape.
+// Compute keys map to themselves. Idempotent.
+CostKey CalibrationKey(const CostKey& key);
+
+}  // namespace weft

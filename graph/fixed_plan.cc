@@ -1,0 +1,43 @@
+#include "graph/fixed_plan.h"
+
+#include <set>
+#include <utility>
+
+namespace weft {
+
+Plan MakeFixedPlan(const StepGraph& graph, const FixedPlanOptions& options) {
+  Plan plan;
+  plan.graph_fingerprint = FingerprintOf(graph);
+  plan.policy = "fixed";
+  plan.serialize = options.serialize;
+  std::set<std::pair<int32_t, Direction>> pipelines;
+  const auto degree_of = [&options](Direction d) {
+    return d == Direction::kForward ? options.forward : options.backward;
+  };
+  for (const Op& op : graph.ops) {
+    PlanTask task;
+    task.op = op.id;
+    switch (op.cut) {
+      case Cut::kWhole:
+        plan.tasks.push_back(task);
+        break;
+      case Cut::kChunks:
+        pipelines.insert({op.layer, op.direction()});
+        task.num_chunks = degree_of(op.direction());
+        for (task.chunk = 0; task.chunk < task.num_chunks; ++task.chunk) plan.tasks.push_back(task);
+        break;
+      case Cut::kSlices:
+        for (int32_t i = 0; i < options.slices; ++i) {
+          task.begin = op.elements * i / options.slices;
+          task.end = op.elements * (i + 1) / options.slices;
+          if (task.begin < task.end) plan.tasks.push_back(task);
+        }
+        break;
+    }
+  }
+  for (const auto& [layer, direction] : pipelines)
+    plan.degrees.push_back({layer, direction, degree_of(direction)});
+  return plan;
+}
+
+}  // namespace weft

@@ -1,0 +1,18 @@
+#pragma once
+
+#include "graph/plan.h"
+
+namespace weft {
+
+struct FixedPlanOptions {
+  int32_t forward = 1;  // pipeline degree of every layer
+  int32_t backward = 1;
+  int32_t slices = 1;  // of every gradient
+  bool serialize = false;
+};
+
+// A plan that nobody chose: the operations in the graph's order, all cut alike. Valid for every
+// valid graph. Calibration runs it, tests compare others with it.
+Plan MakeFixedPlan(const StepGraph& graph, const FixedPlanOptions& options);
+
+}  // namespace weft

@@ -1,0 +1,204 @@
+#include "graph/plan.h"
+
+#include <algorithm>
+#include <cmath>
+#include <tuple>
+
+#include "absl/strings/str_cat.h"
+
+namespace weft {
+namespace {
+
+// The tasks of every operation, each list sorted by chunk or by slice.
+std::vector<std::vector<int32_t>> TasksByOp(const StepGraph& graph, const Plan& plan) {
+  std::vector<std::vector<int32_t>> tasks_of(graph.ops.size());
+  for (size_t i = 0; i < plan.tasks.size(); ++i) {
+    tasks_of[static_cast<size_t>(plan.tasks[i].op.value)].push_back(static_cast<int32_t>(i));
+  }
+  for (std::vector<int32_t>& tasks : tasks_of) {
+    std::sort(tasks.begin(), tasks.end(), [&](int32_t a, int32_t b) {
+      const PlanTask& x = plan.tasks[static_cast<size_t>(a)];
+      const PlanTask& y = plan.tasks[static_cast<size_t>(b)];
+      return std::tie(x.chunk, x.begin, x.end, a) < std::tie(y.chunk, y.begin, y.end, b);
+    });
+  }
+  return tasks_of;
+}
+
+// The one task of `tasks` that covers the same piece as `task`, or -1.
+int32_t SamePiece(const StepGraph& graph, const Plan& plan, const PlanTask& task, Cut cut,
+                  const std::vector<int32_t>& tasks) {
+  if (tasks.empty() || graph.op(task.op).cut != cut || cut == Cut::kWhole) return -1;
+  const auto at = [&](int32_t i) -> const PlanTask& { return plan.tasks[static_cast<size_t>(i)]; };
+  if (cut == Cut::kChunks) {
+    const bool same_degree = at(tasks.front()).num_chunks == task.num_chunks;
+    return same_degree ? tasks[static_cast<size_t>(task.chunk)] : -1;
+  }
+  const auto found =
+      std::lower_bound(tasks.begin(), tasks.end(), task.begin,
+                       [&](int32_t i, int64_t begin) { return at(i).begin < begin; });
+  const bool same =
+      found != tasks.end() && at(*found).begin == task.begin && at(*found).end == task.end;
+  return same ? *found : -1;
+}
+
+absl::Status Invalid(const StepGraph& graph, const PlanTask& task, absl::string_view why) {
+  return absl::InvalidArgumentError(absl::StrCat("plan: task ", TaskName(graph, task), " ", why));
+}
+
+// What can be said of a task without looking at the others.
+absl::Status CheckTask(const StepGraph& graph, const Plan& plan, const PlanTask& task) {
+  const Op& op = graph.op(task.op);
+  if (op.cut == Cut::kSlices) {
+    if (task.chunk != 0 || task.num_chunks != 1)
+      return Invalid(graph, task, "has chunks, not slices");
+    if (task.begin < 0 || task.end <= task.begin || task.end > op.elements) {
+      return Invalid(graph, task,
+                     absl::StrCat("must be a part of [0:", op.elements, "] that is not empty"));
+    }
+  } else {
+    if (task.begin != 0 || task.end != 0) return Invalid(graph, task, "cannot be cut into slices");
+    const int32_t chunks = op.cut == Cut::kChunks ? DegreeOf(plan, op.layer, op.direction()) : 1;
+    if (task.num_chunks != chunks) {
+      return Invalid(graph, task,
+                     absl::StrCat("must be cut into ", chunks, " chunks, not ", task.num_chunks));
+    }
+    if (task.chunk < 0 || task.chunk >= chunks) {
+      return Invalid(graph, task, absl::StrCat("must be one of chunks 0 to ", chunks - 1));
+    }
+  }
+  if (!std::isfinite(task.predicted_begin) || task.predicted_begin < 0 ||
+      !std::isfinite(task.predicted_seconds) || task.predicted_seconds < 0) {
+    return Invalid(graph, task, "has a prediction that is not a number of seconds >= 0");
+  }
+  return absl::OkStatus();
+}
+
+// Whether the sorted tasks of an operation cover it exactly once; each has passed CheckTask.
+absl::Status CheckCover(const StepGraph& graph, const Plan& plan, const Op& op,
+                        const std::vector<int32_t>& tasks) {
+  int64_t covered = 0;
+  for (const int32_t i : tasks) {
+    const PlanTask& task = plan.tasks[static_cast<size_t>(i)];
+    const int64_t begin = op.cut == Cut::kSlices ? task.begin : task.chunk;
+    if (begin < covered) return Invalid(graph, task, "covers what another task covers");
+    if (begin > covered) break;
+    covered = op.cut == Cut::kSlices ? task.end : covered + 1;
+  }
+  const int64_t whole = op.cut == Cut::kSlices   ? op.elements
+                        : op.cut == Cut::kChunks ? DegreeOf(plan, op.layer, op.direction())
+                                                 : 1;
+  if (covered == whole) return absl::OkStatus();
+  const absl::string_view unit = op.cut == Cut::kSlices ? "element" : "chunk";
+  return absl::InvalidArgumentError(
+      absl::StrCat("plan: no task covers ", unit, " ", covered, " of ", OpName(graph, op.id)));
+}
+
+absl::Status CheckDegrees(const StepGraph& graph, const Plan& plan) {
+  const DegreeChoice* previous = nullptr;
+  for (const DegreeChoice& choice : plan.degrees) {
+    if (choice.layer < 0 || choice.layer >= graph.num_layers || choice.degree < 1 ||
+        choice.direction == Direction::kNone) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "plan: degree ", choice.degree, " of layer ", choice.layer,
+          " must be >= 1, for a layer of 0 to ", graph.num_layers - 1, " and a direction"));
+    }
+    if (previous != nullptr && std::tie(previous->layer, previous->direction) >=
+                                   std::tie(choice.layer, choice.direction)) {
+      return absl::InvalidArgumentError(
+          "plan: degrees must be sorted by layer and direction, one each");
+    }
+    previous = &choice;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+int32_t DegreeOf(const Plan& plan, int32_t layer, Direction direction) {
+  const auto found = std::lower_bound(
+      plan.degrees.begin(), plan.degrees.end(), std::tie(layer, direction),
+      [](const DegreeChoice& choice, const std::tuple<const int32_t&, const Direction&>& key) {
+        return std::tie(choice.layer, choice.direction) < key;
+      });
+  const bool named =
+      found != plan.degrees.end() && found->layer == layer && found->direction == direction;
+  return named ? found->degree : 1;
+}
+
+std::vector<std::vector<int32_t>> TaskNeeds(const StepGraph& graph, const Plan& plan) {
+  const std::vector<std::vector<int32_t>> tasks_of = TasksByOp(graph, plan);
+  std::vector<std::vector<int32_t>> needs(plan.tasks.size());
+  for (size_t i = 0; i < plan.tasks.size(); ++i) {
+    const PlanTask& task = plan.tasks[i];
+    for (const OpId need : graph.op(task.op).needs) {
+      const std::vector<int32_t>& tasks = tasks_of[static_cast<size_t>(need.value)];
+      const int32_t same = SamePiece(graph, plan, task, graph.op(need).cut, tasks);
+      if (same >= 0) {
+        needs[i].push_back(same);
+      } else {
+        needs[i].insert(needs[i].end(), tasks.begin(), tasks.end());
+      }
+    }
+    std::sort(needs[i].begin(), needs[i].end());
+  }
+  return needs;
+}
+
+absl::Status ValidatePlan(const StepGraph& graph, const Plan& plan) {
+  if (plan.graph_fingerprint != FingerprintOf(graph)) {
+    return absl::InvalidArgumentError(
+        "plan: it was made for another model, layout or batch (its graph_fingerprint differs)");
+  }
+  if (plan.numerics != "exact") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("plan: numerics must be 'exact', not '", plan.numerics, "'"));
+  }
+  if (!std::isfinite(plan.predicted_seconds) || plan.predicted_seconds < 0) {
+    return absl::InvalidArgumentError("plan: predicted_seconds must be a number >= 0");
+  }
+  if (absl::Status status = CheckDegrees(graph, plan); !status.ok()) return status;
+  for (size_t i = 0; i < plan.tasks.size(); ++i) {
+    const int32_t op = plan.tasks[i].op.value;
+    if (op < 0 || static_cast<size_t>(op) >= graph.ops.size()) {
+      return absl::InvalidArgumentError(absl::StrCat("plan: task ", i, " names operation ", op,
+                                                     ", but the graph has 0 to ",
+                                                     static_cast<int64_t>(graph.ops.size()) - 1));
+    }
+    if (absl::Status status = CheckTask(graph, plan, plan.tasks[i]); !status.ok()) return status;
+  }
+  const std::vector<std::vector<int32_t>> tasks_of = TasksByOp(graph, plan);
+  for (const Op& op : graph.ops) {
+    absl::Status status = CheckCover(graph, plan, op, tasks_of[static_cast<size_t>(op.id.value)]);
+    if (!status.ok()) return status;
+  }
+  const std::vector<std::vector<int32_t>> needs = TaskNeeds(graph, plan);
+  for (size_t i = 0; i < needs.size(); ++i) {
+    if (!needs[i].empty() && needs[i].back() >= static_cast<int32_t>(i)) {
+      const PlanTask& later = plan.tasks[static_cast<size_t>(needs[i].back())];
+      return Invalid(graph, plan.tasks[i],
+                     absl::StrCat("is issued before ", TaskName(graph, later), ", which it needs"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+double TaskSize(const StepGraph& graph, const PlanTask& task) {
+  const Op& op = graph.op(task.op);
+  if (op.cut != Cut::kSlices) return op.size / task.num_chunks;
+  return op.size * (static_cast<double>(task.end - task.begin) / static_cast<double>(op.elements));
+}
+
+std::string TaskName(const StepGraph& graph, const PlanTask& task) {
+  switch (graph.op(task.op).cut) {
+    case Cut::kChunks:
+      return absl::StrCat(OpName(graph, task.op), "[", task.chunk, "/", task.num_chunks, "]");
+    case Cut::kSlices:
+      return absl::StrCat(OpName(graph, task.op), "[", task.begin, ":", task.end, "]");
+    case Cut::kWhole:
+      break;
+  }
+  return OpName(graph, task.op);
+}
+
+}  // namespace weft

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "graph/step_graph.h"
+
+// A Plan says into how many tasks each operation of a StepGraph is cut and in which one global
+// order the tasks are issued; every stream and every communicator runs the restriction of that
+// order, on all ranks alike. A Plan never changes; installing another one is a new epoch.
+
+namespace weft {
+
+struct PlanTask {
+  OpId op;
+  int32_t chunk = 0;  // kChunks: this piece of num_chunks
+  int32_t num_chunks = 1;
+  int64_t begin = 0;  // kSlices: elements [begin, end)
+  int64_t end = 0;
+  double predicted_begin = 0;  // seconds from the start of the step; 0 when nothing was predicted
+  double predicted_seconds = 0;
+
+  friend bool operator==(const PlanTask&, const PlanTask&) = default;
+};
+
+// Why this degree: one line of `weft explain`.
+struct DegreeChoice {
+  int32_t layer = 0;
+  Direction direction = Direction::kForward;
+  int32_t degree = 1;
+  friend bool operator==(const DegreeChoice&, const DegreeChoice&) = default;
+};
+
+struct Plan {
+  int64_t epoch = 0;
+  uint64_t graph_fingerprint = 0;
+  std::string policy;              // "weft", "sequential"
+  std::string numerics = "exact";  // the only promise that plans make today (docs/architecture.md)
+  bool serialize = false;  // each task starts after the previous one in the global order has ended
+  std::vector<DegreeChoice> degrees;  // sorted by (layer, direction)
+  std::vector<PlanTask> tasks;        // the global issue order
+  double predicted_seconds = 0;       // of the whole step
+
+  friend bool operator==(const Plan&, const Plan&) = default;
+};
+
+// The pipeline degree of (layer, direction); 1 when the plan names none.
+int32_t DegreeOf(const Plan& plan, int32_t layer, Direction direction);
+
+// needs[i]: indices of the tasks of plan.tasks that task i waits for, ascending. Chunk c of an
+// operation cut into r needs chunk c of its predecessors cut into the same r, and all tasks of
+// every other predecessor; a slice needs the slice of its predecessor with equal [begin, end), all
+// of them when there is none. REQUIRES: the plan covers the graph (ValidatePlan). `serialize` is
+// not included.
+std::vector<std::vector<int32_t>> TaskNeeds(const StepGraph& graph, const Plan& plan);
+
+// kInvalidArgument when the plan is not for this graph (fingerprint), a task names no operation, an
+// operation is not covered exactly once (chunks 0..n-1 with n the degree of its layer and
+// direction, slices a partition without empty pieces), a task is issued before one it needs,
+// degrees are not sorted, or a prediction is not a finite number >= 0.
+absl::Status ValidatePlan(const StepGraph& graph, const Plan& plan);
+
+// The regressor (see CostKey) of one task under the expected load: its share of the operation's
+// size.
+double TaskSize(const StepGraph& graph, const PlanTask& task);
+
+// "dispatch.fwd.l3[1/4]", "grad_all_reduce.bwd.l2[0:4096]".
+std::string TaskName(const StepGraph& graph, const PlanTask& task);
+
+// plan.json: stable bytes (same plan, same text), readable, diffable: one task a line; numbers read
+// back to the same bits. REQUIRES: ValidatePlan(graph, plan).
+std::string PlanToJson(const StepGraph& graph, const Plan& plan);
+// Fingerprint, task names and streams are checked against the graph; whether the tasks make a plan
+// is ValidatePlan's question. kInvalidArgument otherwise, naming the field and what was expected;
+// never throws, whatever the bytes.
+absl::StatusOr<Plan> PlanFromJson(const StepGraph& graph, std::string_view json);
+
+}  // namespace weft

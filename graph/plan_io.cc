@@ -1,0 +1,169 @@
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "graph/json_io.h"
+#include "graph/plan.h"
+
+namespace weft {
+namespace {
+
+using json_io::View;
+using nlohmann::json;
+
+constexpr std::string_view kFile = "plan.json";
+constexpr std::string_view kFormat = "weft.plan";
+constexpr int64_t kVersion = 1;
+constexpr int64_t kMaxInt32 = std::numeric_limits<int32_t>::max();
+constexpr int64_t kMaxInt64 = std::numeric_limits<int64_t>::max();
+
+// "17<separator>" at the front of `text`: returns the number and drops both from `text`; -1
+// otherwise.
+int64_t TakeNumber(std::string_view& text, char separator) {
+  int64_t value = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const size_t length = static_cast<size_t>(end - text.data());
+  if (error != std::errc() || value < 0 || length == text.size() || text[length] != separator) {
+    return -1;
+  }
+  text.remove_prefix(length + 1);
+  return value;
+}
+
+// The inverse of TaskName: the operation by its name, then the piece in brackets.
+bool ParseTask(const StepGraph& graph, const std::map<std::string, OpId, std::less<>>& ops,
+               std::string_view name, PlanTask& task) {
+  const size_t bracket = std::min(name.find('['), name.size());
+  const auto op = ops.find(name.substr(0, bracket));
+  if (op == ops.end()) return false;
+  task.op = op->second;
+  std::string_view piece = name.substr(bracket);
+  const Cut cut = graph.op(task.op).cut;
+  if (cut == Cut::kWhole) return piece.empty();
+  if (piece.empty()) return false;
+  piece.remove_prefix(1);
+  const int64_t first = TakeNumber(piece, cut == Cut::kChunks ? '/' : ':');
+  const int64_t second = TakeNumber(piece, ']');
+  if (first < 0 || second < 0 || !piece.empty()) return false;
+  if (cut == Cut::kSlices) {
+    task.begin = first;
+    task.end = second;
+    return true;
+  }
+  task.chunk = static_cast<int32_t>(std::min(first, kMaxInt32));
+  task.num_chunks = static_cast<int32_t>(std::min(second, kMaxInt32));
+  return task.chunk == first && task.num_chunks == second;
+}
+
+absl::StatusOr<DegreeChoice> ReadDegree(const std::string& where, const json& value) {
+  WEFT_RETURN_IF_ERROR(json_io::CheckFields(where, value, {"layer", "direction", "degree"}));
+  DegreeChoice choice;
+  WEFT_ASSIGN_OR_RETURN(const int64_t layer, json_io::ReadInt(where, value, "layer", 0, kMaxInt32));
+  WEFT_ASSIGN_OR_RETURN(const std::string direction,
+                        json_io::ReadString(where, value, "direction"));
+  WEFT_ASSIGN_OR_RETURN(const int64_t degree,
+                        json_io::ReadInt(where, value, "degree", 1, kMaxInt32));
+  if (direction != "fwd" && direction != "bwd") {
+    return absl::InvalidArgumentError(
+        absl::StrCat(where, ": field 'direction' must be \"fwd\" or \"bwd\""));
+  }
+  choice.layer = static_cast<int32_t>(layer);
+  choice.direction = direction == "fwd" ? Direction::kForward : Direction::kBackward;
+  choice.degree = static_cast<int32_t>(degree);
+  return choice;
+}
+
+absl::StatusOr<PlanTask> ReadTask(const std::string& where, const json& value,
+                                  const StepGraph& graph,
+                                  const std::map<std::string, OpId, std::less<>>& ops) {
+  WEFT_RETURN_IF_ERROR(json_io::CheckFields(where, value, {"task", "stream", "begin", "seconds"}));
+  PlanTask task;
+  WEFT_ASSIGN_OR_RETURN(const std::string name, json_io::ReadString(where, value, "task"));
+  WEFT_ASSIGN_OR_RETURN(const std::string stream, json_io::ReadString(where, value, "stream"));
+  if (!ParseTask(graph, ops, name, task)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        where, ": field 'task' must name a task of this graph, not ", json_io::Quoted(name)));
+  }
+  if (stream != Name(graph.op(task.op).stream)) {
+    return absl::InvalidArgumentError(absl::StrCat(where, ": field 'stream' must be \"",
+                                                   View(Name(graph.op(task.op).stream)), "\" for ",
+                                                   name));
+  }
+  WEFT_ASSIGN_OR_RETURN(task.predicted_begin, json_io::ReadNumber(where, value, "begin"));
+  WEFT_ASSIGN_OR_RETURN(task.predicted_seconds, json_io::ReadNumber(where, value, "seconds"));
+  return task;
+}
+
+}  // namespace
+
+std::string PlanToJson(const StepGraph& graph, const Plan& plan) {
+  std::string text;
+  absl::StrAppend(&text, "{\n  \"format\": \"", View(kFormat), "\",\n  \"version\": ", kVersion,
+                  ",\n  \"epoch\": ", plan.epoch,
+                  ",\n  \"graph_fingerprint\": ", json_io::Hex(plan.graph_fingerprint),
+                  ",\n  \"policy\": ", json_io::Quoted(plan.policy),
+                  ",\n  \"numerics\": ", json_io::Quoted(plan.numerics),
+                  ",\n  \"serialize\": ", plan.serialize ? "true" : "false",
+                  ",\n  \"predicted_seconds\": ", json_io::Number(plan.predicted_seconds),
+                  ",\n  \"degrees\": [");
+  const char* separator = "\n";
+  for (const DegreeChoice& choice : plan.degrees) {
+    absl::StrAppend(&text, separator, "    {\"layer\": ", choice.layer, ", \"direction\": \"",
+                    View(Name(choice.direction)), "\", \"degree\": ", choice.degree, "}");
+    separator = ",\n";
+  }
+  absl::StrAppend(&text, "\n  ],\n  \"tasks\": [");
+  separator = "\n";
+  for (const PlanTask& task : plan.tasks) {
+    absl::StrAppend(&text, separator, "    {\"task\": \"", TaskName(graph, task),
+                    "\", \"stream\": \"", View(Name(graph.op(task.op).stream)),
+                    "\", \"begin\": ", json_io::Number(task.predicted_begin),
+                    ", \"seconds\": ", json_io::Number(task.predicted_seconds), "}");
+    separator = ",\n";
+  }
+  absl::StrAppend(&text, "\n  ]\n}\n");
+  return text;
+}
+
+absl::StatusOr<Plan> PlanFromJson(const StepGraph& graph, std::string_view text) {
+  WEFT_ASSIGN_OR_RETURN(const json file, json_io::Parse(kFile, text));
+  WEFT_RETURN_IF_ERROR(
+      json_io::CheckFields(kFile, file,
+                           {"format", "version", "epoch", "graph_fingerprint", "policy", "numerics",
+                            "serialize", "predicted_seconds", "degrees", "tasks"}));
+  WEFT_RETURN_IF_ERROR(json_io::CheckFormat(kFile, file, kFormat, kVersion));
+  Plan plan;
+  WEFT_ASSIGN_OR_RETURN(plan.epoch, json_io::ReadInt(kFile, file, "epoch", 0, kMaxInt64));
+  WEFT_ASSIGN_OR_RETURN(plan.graph_fingerprint, json_io::ReadHex(kFile, file, "graph_fingerprint"));
+  if (plan.graph_fingerprint != FingerprintOf(graph)) {
+    return absl::InvalidArgumentError(
+        "plan.json: it was made for another model, layout or batch (its graph_fingerprint "
+        "differs)");
+  }
+  WEFT_ASSIGN_OR_RETURN(plan.policy, json_io::ReadString(kFile, file, "policy"));
+  WEFT_ASSIGN_OR_RETURN(plan.numerics, json_io::ReadString(kFile, file, "numerics"));
+  WEFT_ASSIGN_OR_RETURN(plan.serialize, json_io::ReadBool(kFile, file, "serialize"));
+  WEFT_ASSIGN_OR_RETURN(plan.predicted_seconds,
+                        json_io::ReadNumber(kFile, file, "predicted_seconds"));
+  WEFT_RETURN_IF_ERROR(json_io::CheckArray(kFile, file, "degrees"));
+  for (const json& value : file["degrees"]) {
+    const std::string where = absl::StrCat(View(kFile), ": degrees[", plan.degrees.size(), "]");
+    WEFT_ASSIGN_OR_RETURN(const DegreeChoice choice, ReadDegree(where, value));
+    plan.degrees.push_back(choice);
+  }
+  std::map<std::string, OpId, std::less<>> ops;
+  for (const Op& op : graph.ops) ops.emplace(OpName(graph, op.id), op.id);
+  WEFT_RETURN_IF_ERROR(json_io::CheckArray(kFile, file, "tasks"));
+  for (const json& value : file["tasks"]) {
+    const std::string where = absl::StrCat(View(kFile), ": tasks[", plan.tasks.size(), "]");
+    WEFT_ASSIGN_OR_RETURN(const PlanTask task, ReadTask(where, value, graph, ops));
+    plan.tasks.push_back(task);
+  }
+  return plan;
+}
+
+}  // namespace weft

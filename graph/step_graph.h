@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/ids.h"
+#include "graph/cost_key.h"
+
+// What must be computed in one training step, on every rank alike: operations and what they need,
+// without saying into how many pieces they are cut or in which order they are issued. Built by
+// models/build_step_graph, read by the scheduler, executed by runtime/executor after a Plan has cut
+// and ordered it.
+
+namespace weft {
+
+// How a Plan may cut an operation into tasks.
+enum class Cut : uint8_t {
+  kWhole,   // one task
+  kChunks,  // r pieces by rows: r is the pipeline degree of (layer, direction)
+  kSlices,  // pieces [begin, end) of `elements`: gradient slices of (layer)
+};
+
+struct Op {
+  OpId id;
+  CostKey key;
+  StreamKind stream = StreamKind::kCompute;
+  int32_t layer = -1;  // -1: belongs to no layer (head, norm, optimizer)
+  int32_t micro_batch = 0;
+  Cut cut = Cut::kWhole;
+  double size = 0;       // regressor of the whole operation under the expected load (see CostKey)
+  int64_t elements = 0;  // kSlices: fp32 elements that can be sliced
+  std::vector<OpId> needs;  // operations that must have ended before; ascending
+
+  Direction direction() const { return key.direction; }
+};
+
+struct StepGraph {
+  int32_t num_layers = 0;
+  int32_t micro_batches = 1;
+  std::vector<Op> ops;  // ops[i].id.value == i; topologically sorted
+
+  const Op& op(OpId id) const { return ops[static_cast<size_t>(id.value)]; }
+};
+
+// "dispatch.fwd.l3" (".m1" when there are several micro-batches): unique in the graph.
+std::string OpName(const StepGraph& graph, OpId id);
+
+// Digest of everything in the graph: a plan made for another model, layout or batch is refused.
+uint64_t FingerprintOf(const StepGraph& graph);
+
+// ids in place, needs ascending and earlier than the op, layers and micro-batches in range,
+// sliceable operations with elements to slice, chunked operations with a layer and a direction,
+// sizes finite and not negative, names unique. kInvalidArgument otherwise, naming the operation.
+absl::Status ValidateStepGraph(const StepGraph& graph);
+
+}  // namespace weft

@@ -1,0 +1,80 @@
+#include "graph/topology.h"
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+
+namespace weft {
+
+absl::Status ValidateLayout(const Topology& topology, const Layout& layout, int32_t num_experts) {
+  const int32_t world = topology.world_size;
+  const int32_t per_node = topology.ranks_per_node;
+  if (world < 1 || per_node < 1 || world % per_node != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "a world of ", world, " ranks cannot be split into nodes of ", per_node, " ranks each"));
+  }
+  if (layout.edp < 1 || layout.ep < 1 || layout.esp < 1 ||
+      int64_t{layout.edp} * layout.ep > world ||
+      int64_t{layout.edp} * layout.ep * layout.esp != world) {
+    return absl::InvalidArgumentError(absl::StrCat("edp * ep * esp must equal the world size ",
+                                                   world, ", but is ", layout.edp, " * ", layout.ep,
+                                                   " * ", layout.esp));
+  }
+  if (per_node % layout.esp != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("expert sharding (esp ", layout.esp,
+                                                   ") must stay inside a node: it must divide the ",
+                                                   per_node, " ranks of a node"));
+  }
+  if (num_experts < layout.ep) {
+    return absl::InvalidArgumentError(absl::StrCat("expert parallelism (ep ", layout.ep,
+                                                   ") needs at least as many experts, but a layer "
+                                                   "has ",
+                                                   num_experts));
+  }
+  return absl::OkStatus();
+}
+
+std::vector<RankId> GroupOf(const Topology& topology, const Layout& layout, GroupKind kind,
+                            RankId rank) {
+  WEFT_CHECK(rank.value >= 0 && rank.value < topology.world_size, "the rank is in the world");
+  std::vector<RankId> members;
+  for (int32_t value = 0; value < topology.world_size; ++value) {
+    const RankId other{value};
+    bool together = false;
+    switch (kind) {
+      case GroupKind::kNone:
+        together = other == rank;
+        break;
+      case GroupKind::kWorld:
+        together = true;
+        break;
+      case GroupKind::kIntra:
+        together = topology.node_of(other) == topology.node_of(rank);
+        break;
+      case GroupKind::kInter:
+        together = topology.local_of(other) == topology.local_of(rank);
+        break;
+      case GroupKind::kEp:
+        together = layout.esp_index(other) == layout.esp_index(rank) &&
+                   layout.edp_index(other) == layout.edp_index(rank);
+        break;
+      case GroupKind::kEsp:
+        together = other.value / layout.esp == rank.value / layout.esp;
+        break;
+      case GroupKind::kEdp:
+        together = other.value % (layout.ep * layout.esp) == rank.value % (layout.ep * layout.esp);
+        break;
+    }
+    if (together) members.push_back(other);
+  }
+  return members;
+}
+
+LinkClass LinkOf(const Topology& topology, const std::vector<RankId>& group) {
+  if (group.size() < 2) return LinkClass::kNone;
+  for (const RankId rank : group) {
+    if (topology.node_of(rank) != topology.node_of(group.front())) return LinkClass::kInterNode;
+  }
+  return LinkClass::kIntraNode;
+}
+
+}  // namespace weft

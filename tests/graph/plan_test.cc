@@ -1,0 +1,116 @@
+#include "graph/plan.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <limits>
+
+#include "tests/graph/small_graph.h"
+
+namespace weft {
+namespace {
+
+using Needs = std::vector<int32_t>;
+
+TEST(PlanTest, SmallPlanIsValid) {
+  const absl::Status status = ValidatePlan(SmallGraph(), SmallPlan());
+  EXPECT_TRUE(status.ok()) << status;
+}
+
+TEST(PlanTest, ChunksNeedTheirChunkAndSlicesTheirSlice) {
+  const std::vector<Needs> needs = TaskNeeds(SmallGraph(), SmallPlan());
+  EXPECT_EQ(needs[0], Needs{});
+  EXPECT_EQ(needs[2], Needs{0});
+  EXPECT_EQ(needs[4], (Needs{0, 1}));  // expert chunk 0: router, dispatch chunk 0
+  EXPECT_EQ(needs[5], (Needs{0, 2}));
+  EXPECT_EQ(needs[6], Needs{3});  // all-reduce [0, 600) after its reduce-scatter
+  EXPECT_EQ(needs[10], Needs{7});
+  EXPECT_EQ(needs[11], (Needs{6, 8, 9, 10}));
+}
+
+TEST(PlanTest, UnequalSlicesNeedAllOfThem) {
+  const StepGraph graph = SmallGraph();
+  Plan plan = SmallPlan();
+  plan.tasks[6].end = 500;
+  plan.tasks[10].begin = 500;
+  std::swap(plan.tasks[6], plan.tasks[7]);
+  ASSERT_TRUE(ValidatePlan(graph, plan).ok()) << ValidatePlan(graph, plan);
+  EXPECT_EQ(TaskNeeds(graph, plan)[7], (Needs{3, 6}));
+  EXPECT_EQ(TaskNeeds(graph, plan)[10], (Needs{3, 6}));
+}
+
+TEST(PlanTest, DegreeOfAnUnnamedLayerIsOne) {
+  const Plan plan = SmallPlan();
+  EXPECT_EQ(DegreeOf(plan, 0, Direction::kBackward), 2);
+  EXPECT_EQ(DegreeOf(plan, 0, Direction::kForward), 1);
+  EXPECT_EQ(DegreeOf(plan, 7, Direction::kBackward), 1);
+}
+
+TEST(PlanTest, TaskNamesSayThePiece) {
+  const StepGraph graph = SmallGraph();
+  const Plan plan = SmallPlan();
+  EXPECT_EQ(TaskName(graph, plan.tasks[0]), "router.bwd.l0");
+  EXPECT_EQ(TaskName(graph, plan.tasks[2]), "dispatch.bwd.l0[1/2]");
+  EXPECT_EQ(TaskName(graph, plan.tasks[10]), "grad_all_reduce.bwd.l0[600:1000]");
+}
+
+TEST(PlanTest, TaskSizesAddUpToTheOperation) {
+  const StepGraph graph = SmallGraph();
+  const Plan plan = SmallPlan();
+  EXPECT_DOUBLE_EQ(TaskSize(graph, plan.tasks[0]), 100);
+  EXPECT_DOUBLE_EQ(TaskSize(graph, plan.tasks[1]), 100);  // half of 200
+  EXPECT_DOUBLE_EQ(TaskSize(graph, plan.tasks[3]) + TaskSize(graph, plan.tasks[7]), 500);
+  EXPECT_DOUBLE_EQ(TaskSize(graph, plan.tasks[3]), 300);
+}
+
+struct Break {
+  const char* says;  // part of the message
+  std::function<void(Plan&)> apply;
+};
+
+TEST(PlanTest, ValidationRejectsEveryKindOfBrokenPlan) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const std::vector<Break> breaks = {
+      {"fingerprint", [](Plan& p) { p.graph_fingerprint ^= 1; }},
+      {"numerics", [](Plan& p) { p.numerics = "approximate"; }},
+      {"names operation 7", [](Plan& p) { p.tasks[3].op = OpId{7}; }},
+      {"names operation -1", [](Plan& p) { p.tasks[3].op = OpId{}; }},
+      {"no task covers chunk 1 of dispatch", [](Plan& p) { p.tasks.erase(p.tasks.begin() + 2); }},
+      {"no task covers chunk 0 of optimizer", [](Plan& p) { p.tasks.pop_back(); }},
+      {"covers what another", [](Plan& p) { p.tasks.push_back(p.tasks[2]); }},
+      {"covers what another", [](Plan& p) { p.tasks.push_back(p.tasks[11]); }},
+      {"one of chunks 0 to 1", [](Plan& p) { p.tasks[2].chunk = 2; }},
+      {"one of chunks 0 to 1", [](Plan& p) { p.tasks[2].chunk = -1; }},
+      {"must be cut into 2", [](Plan& p) { p.tasks[2].num_chunks = 3; }},
+      {"must be cut into 1", [](Plan& p) { p.tasks[0].num_chunks = 2; }},
+      {"must be cut into 1", [](Plan& p) { p.degrees.clear(); }},
+      {"cannot be cut into slices", [](Plan& p) { p.tasks[0].end = 4; }},
+      {"no task covers element 600", [](Plan& p) { p.tasks[7].begin = 601; }},
+      {"covers what another", [](Plan& p) { p.tasks[7].begin = 599; }},
+      {"no task covers element 900", [](Plan& p) { p.tasks[7].end = 900; }},
+      {"part of [0:1000]", [](Plan& p) { p.tasks[7].end = 1001; }},
+      {"part of [0:1000]", [](Plan& p) { p.tasks[7].end = 600; }},
+      {"part of [0:1000]", [](Plan& p) { p.tasks[3].begin = -1; }},
+      {"not slices", [](Plan& p) { p.tasks[3].chunk = 1; }},
+      {"is issued before", [](Plan& p) { std::swap(p.tasks[0], p.tasks[1]); }},
+      {"is issued before", [](Plan& p) { std::swap(p.tasks[7], p.tasks[10]); }},
+      {"is issued before", [](Plan& p) { std::swap(p.tasks[10], p.tasks[11]); }},
+      {"degrees must be sorted", [](Plan& p) { p.degrees.push_back(p.degrees[0]); }},
+      {"degree 0", [](Plan& p) { p.degrees[0].degree = 0; }},
+      {"of layer 1", [](Plan& p) { p.degrees[0].layer = 1; }},
+      {"a prediction", [&](Plan& p) { p.tasks[1].predicted_begin = nan; }},
+      {"a prediction", [](Plan& p) { p.tasks[1].predicted_seconds = -1; }},
+      {"predicted_seconds", [&](Plan& p) { p.predicted_seconds = nan; }},
+  };
+  for (const Break& broken : breaks) {
+    Plan plan = SmallPlan();
+    broken.apply(plan);
+    const absl::Status status = ValidatePlan(SmallGraph(), plan);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << broken.says;
+    EXPECT_NE(std::string(status.message()).find(broken.says), std::string::npos)
+        << status.message() << " should say: " << broken.says;
+  }
+}
+
+}  // namespace
+}  // namespace weft
