@@ -1,0 +1,243 @@
+#include "comm/direct_communicator.h"
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/fingerprint.h"
+#include "base/status_macros.h"
+#include "comm/ordered_reduce.h"
+#include "comm/rows.h"
+
+namespace weft {
+namespace {
+
+const char* At(const void* data, int64_t bytes) { return static_cast<const char*>(data) + bytes; }
+char* At(void* data, int64_t bytes) { return static_cast<char*>(data) + bytes; }
+
+void CopyOwn(void* to, const void* from, int64_t bytes) {
+  if (bytes > 0 && to != from) std::memcpy(to, from, static_cast<size_t>(bytes));
+}
+
+// REQUIRES (of every V operation): one row count a member, the same kind of row on both sides, rows
+// that fit.
+void CheckRows(const ConstTensorView& send, int64_t send_rows, const ConstTensorView& recv,
+               int64_t recv_rows) {
+  WEFT_CHECK(send.dtype == recv.dtype && RowBytes(send) == RowBytes(recv),
+             "send and recv have the same element type and width");
+  WEFT_CHECK(send_rows <= send.dim(0) && recv_rows <= recv.dim(0), "the rows fit their buffers");
+}
+
+// What all members must have asked for alike.
+int64_t GroupFingerprint(const Group& group) {
+  uint64_t digest = Fingerprint(group.name);
+  for (RankId rank : group.ranks) {
+    digest = CombineFingerprints(digest, static_cast<uint64_t>(rank.value));
+  }
+  return static_cast<int64_t>(digest);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Communicator>> DirectCommunicator::Connect(
+    Group group, std::shared_ptr<Exchange> exchange) {
+  const int64_t mine = GroupFingerprint(group);
+  std::vector<int64_t> all(static_cast<size_t>(group.size()));
+  std::unique_ptr<DirectCommunicator> made(
+      new DirectCommunicator(std::move(group), std::move(exchange)));
+  WEFT_RETURN_IF_ERROR(WithContext(
+      made->AllGather(View(&mine, {1}), View(all.data(), {made->group_.size()})), "Connect"));
+  for (int member = 0; member < made->size(); ++member) {
+    if (all[static_cast<size_t>(member)] == mine) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("group \"", made->group_.name, "\": rank ", made->group_.global(member).value,
+                     " connects a group of another name or other members in this call"));
+  }
+  return made;
+}
+
+DirectCommunicator::DirectCommunicator(Group group, std::shared_ptr<Exchange> exchange)
+    : group_(std::move(group)), exchange_(std::move(exchange)) {
+  const auto members = static_cast<size_t>(size());
+  out_.reserve(members);
+  in_.reserve(members);
+  inputs_.resize(members);
+}
+
+void DirectCommunicator::Send(int peer, const void* data, int64_t bytes) {
+  out_.push_back({peer, data, bytes});
+}
+
+void DirectCommunicator::Receive(int peer, void* data, int64_t bytes) {
+  in_.push_back({peer, data, bytes});
+}
+
+absl::Status DirectCommunicator::Run(std::string_view operation) {
+  absl::Status status = exchange_->Run(out_, in_);
+  out_.clear();
+  in_.clear();
+  if (status.ok()) return status;
+  return WithContext(status, absl::StrCat("group \"", group_.name, "\", ",
+                                          absl::string_view(operation.data(), operation.size())));
+}
+
+absl::Status DirectCommunicator::Health() const {
+  const absl::Status health = exchange_->Health();
+  if (health.ok()) return health;
+  return WithContext(health, absl::StrCat("group \"", group_.name, "\""));
+}
+
+void DirectCommunicator::ReceiveContributions(const void* mine, int64_t bytes) {
+  scratch_.Reserve((size() - 1) * bytes);
+  char* next = scratch_.as<char>();
+  for (int peer = 0; peer < size(); ++peer) {
+    if (peer == rank()) {
+      inputs_[static_cast<size_t>(peer)] = mine;
+      continue;
+    }
+    inputs_[static_cast<size_t>(peer)] = next;
+    Receive(peer, next, bytes);
+    next += bytes;
+  }
+}
+
+absl::Status DirectCommunicator::AllReduce(TensorView data, ReduceOp op) {
+  if (data.bytes() <= kOneStepAllReduceBytes) return OneStepAllReduce(data, op);
+  return TwoStepAllReduce(data, op);
+}
+
+absl::Status DirectCommunicator::OneStepAllReduce(TensorView data, ReduceOp op) {
+  ReceiveContributions(data.data, data.bytes());
+  for (int peer = 0; peer < size(); ++peer) {
+    if (peer != rank()) Send(peer, data.data, data.bytes());
+  }
+  WEFT_RETURN_IF_ERROR(Run("AllReduce"));
+  OrderedReduce(inputs_, data.data, data.elements(), data.dtype, op);
+  return absl::OkStatus();
+}
+
+absl::Status DirectCommunicator::TwoStepAllReduce(TensorView data, ReduceOp op) {
+  const int64_t elements = data.elements();
+  const int64_t block = AllReduceBlock(elements, size());
+  const int64_t unit = SizeOf(data.dtype);
+  const auto begin = [&](int member) { return std::min(member * block, elements); };
+  const auto count = [&](int member) { return begin(member + 1) - begin(member); };
+  char* mine = At(data.data, begin(rank()) * unit);
+  const int64_t my_bytes = count(rank()) * unit;
+
+  ReceiveContributions(mine, my_bytes);
+  for (int peer = 0; peer < size(); ++peer) {
+    if (peer != rank()) Send(peer, At(data.data, begin(peer) * unit), count(peer) * unit);
+  }
+  WEFT_RETURN_IF_ERROR(Run("AllReduce"));
+  OrderedReduce(inputs_, mine, count(rank()), data.dtype, op);
+
+  for (int peer = 0; peer < size(); ++peer) {
+    if (peer == rank()) continue;
+    Send(peer, mine, my_bytes);
+    Receive(peer, At(data.data, begin(peer) * unit), count(peer) * unit);
+  }
+  return Run("AllReduce");
+}
+
+absl::Status DirectCommunicator::AllGather(ConstTensorView send, TensorView recv) {
+  const int64_t bytes = send.bytes();
+  WEFT_CHECK(send.dtype == recv.dtype && recv.bytes() == bytes * size(),
+             "recv holds one block a member, each like send");
+  CopyOwn(At(recv.data, rank() * bytes), send.data, bytes);
+  for (int peer = 0; peer < size(); ++peer) {
+    if (peer == rank()) continue;
+    Send(peer, send.data, bytes);
+    Receive(peer, At(recv.data, peer * bytes), bytes);
+  }
+  return Run("AllGather");
+}
+
+absl::Status DirectCommunicator::AllGatherV(const AllGatherVArgs& args) {
+  WEFT_CHECK(std::ssize(args.rows) == size(), "one row count a member");
+  const int64_t my_rows = args.rows[static_cast<size_t>(rank())];
+  CheckRows(args.send, my_rows, args.recv, TotalRows(args.rows));
+  const int64_t row_bytes = RowBytes(args.send);
+  char* next = static_cast<char*>(args.recv.data);
+  for (int peer = 0; peer < size(); ++peer) {
+    const int64_t bytes = args.rows[static_cast<size_t>(peer)] * row_bytes;
+    if (peer == rank()) {
+      CopyOwn(next, args.send.data, bytes);
+    } else {
+      Send(peer, args.send.data, my_rows * row_bytes);
+      Receive(peer, next, bytes);
+    }
+    next += bytes;
+  }
+  return Run("AllGatherV");
+}
+
+absl::Status DirectCommunicator::ReduceScatterV(const ReduceScatterVArgs& args) {
+  WEFT_CHECK(std::ssize(args.rows) == size(), "one row count a member");
+  WEFT_CHECK(args.send.dtype == DType::kF32, "ReduceScatterV takes f32");
+  const int64_t my_rows = args.rows[static_cast<size_t>(rank())];
+  CheckRows(args.send, TotalRows(args.rows), args.recv, my_rows);
+  const int64_t row_bytes = RowBytes(args.send);
+  const int64_t my_begin = TotalRows(args.rows.first(static_cast<size_t>(rank())));
+  ReceiveContributions(At(args.send.data, my_begin * row_bytes), my_rows * row_bytes);
+  int64_t begin = 0;
+  for (int peer = 0; peer < size(); ++peer) {
+    const int64_t bytes = args.rows[static_cast<size_t>(peer)] * row_bytes;
+    if (peer != rank()) Send(peer, At(args.send.data, begin), bytes);
+    begin += bytes;
+  }
+  WEFT_RETURN_IF_ERROR(Run("ReduceScatterV"));
+  OrderedReduce(inputs_, args.recv.data, my_rows * row_bytes / SizeOf(DType::kF32), DType::kF32,
+                ReduceOp::kSum);
+  return absl::OkStatus();
+}
+
+absl::Status DirectCommunicator::AllToAllV(const AllToAllVArgs& args) {
+  WEFT_CHECK(std::ssize(args.send_rows) == size() && std::ssize(args.recv_rows) == size(),
+             "one row count a member");
+  CheckRows(args.send, TotalRows(args.send_rows), args.recv, TotalRows(args.recv_rows));
+  const int64_t row_bytes = RowBytes(args.send);
+  const char* from = static_cast<const char*>(args.send.data);
+  char* to = static_cast<char*>(args.recv.data);
+  for (int peer = 0; peer < size(); ++peer) {
+    const int64_t send_bytes = args.send_rows[static_cast<size_t>(peer)] * row_bytes;
+    const int64_t recv_bytes = args.recv_rows[static_cast<size_t>(peer)] * row_bytes;
+    if (peer == rank()) {
+      WEFT_CHECK(send_bytes == recv_bytes, "as many own rows sent as received");
+      CopyOwn(to, from, send_bytes);
+    } else {
+      Send(peer, from, send_bytes);
+      Receive(peer, to, recv_bytes);
+    }
+    from += send_bytes;
+    to += recv_bytes;
+  }
+  return Run("AllToAllV");
+}
+
+absl::Status DirectCommunicator::Broadcast(TensorView data, int root) {
+  WEFT_CHECK(root >= 0 && root < size(), "the root is a member");
+  if (rank() != root) {
+    Receive(root, data.data, data.bytes());
+  } else {
+    for (int peer = 0; peer < size(); ++peer) {
+      if (peer != root) Send(peer, data.data, data.bytes());
+    }
+  }
+  return Run("Broadcast");
+}
+
+absl::Status DirectCommunicator::Barrier() {
+  for (int peer = 0; peer < size(); ++peer) {
+    if (peer == rank()) continue;
+    Send(peer, nullptr, 0);
+    Receive(peer, nullptr, 0);
+  }
+  return Run("Barrier");
+}
+
+}  // namespace weft
