@@ -1,0 +1,148 @@
+#include "profiler/online_costs.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "base/check.h"
+#include "profiler/linear_fit.h"
+
+namespace weft {
+namespace {
+
+// The drift leaves 1 as if so much weight of calibrated samples stood against the live ones.
+constexpr double kDriftPrior = 2;
+// Keeps the means of a key that is long unseen alive: only ratios of weights matter there.
+constexpr double kMinWeight = 1e-9;
+// A live sample counts as at most this many times its bucket's mean.
+constexpr double kMostTimesMean = 8;
+
+bool Usable(const CostSample& s) {
+  return std::isfinite(s.size) && s.size >= 0 && std::isfinite(s.seconds) && s.seconds > 0;
+}
+
+}  // namespace
+
+void OnlineCosts::Mean::Add(double new_size, double new_seconds, double new_weight) {
+  weight += new_weight;
+  const double share = new_weight / weight;
+  size += share * (new_size - size);
+  seconds += share * (new_seconds - seconds);
+}
+
+OnlineCosts::OnlineCosts(const ProfileTable& calibration, const OnlineOptions& options)
+    : options_(options), machine_fingerprint_(calibration.machine_fingerprint) {
+  WEFT_CHECK(options.half_life_steps > 0, "the half-life is positive");
+  WEFT_CHECK(options.max_weight >= 1, "a live bucket may outweigh a calibrated one");
+  for (const auto& [key, entry] : calibration.entries) {
+    const std::vector<FitPoint> points = PointsOf(key, entry.samples);
+    if (points.empty()) continue;
+    Costs& costs = costs_[key];
+    costs.calibrated = true;
+    costs.calibrated_fit = FitLine(points);
+    for (const FitPoint& p : points) {
+      costs.buckets[SizeBucketOf(p.size)].calibrated.Add(p.size, p.seconds, p.weight);
+    }
+  }
+}
+
+double OnlineCosts::Decay(const Costs& costs, int64_t step) const {
+  return std::exp2(-static_cast<double>(step - costs.last_step) / options_.half_life_steps);
+}
+
+void OnlineCosts::Record(int64_t step, std::span<const KeyedSample> samples) {
+  WEFT_CHECK(step >= step_, "steps do not decrease");
+  step_ = step;
+  for (const auto& [key, sample] : samples) {
+    if (!Usable(sample)) continue;
+    Costs& costs = costs_[key];
+    if (costs.last_step != step) {
+      const double decay = Decay(costs, step);
+      for (auto& [index, bucket] : costs.buckets) {
+        if (bucket.live.weight > 0) {
+          bucket.live.weight = std::max(bucket.live.weight * decay, kMinWeight);
+        }
+      }
+      costs.last_step = step;
+    }
+    Mean& live = costs.buckets[SizeBucketOf(sample.size)].live;
+    // One descheduled task must not rewrite its bucket.
+    const double most = live.weight > 0 ? kMostTimesMean * live.seconds : sample.seconds;
+    live.Add(sample.size, std::min(sample.seconds, most), 1);
+  }
+}
+
+// Piecewise linear through the calibrated buckets; outside them the fitted line's shape, through
+// the outermost bucket.
+double OnlineCosts::CalibratedSeconds(const Costs& costs, double size) const {
+  const Mean* below = nullptr;
+  const Mean* above = nullptr;
+  for (const auto& [index, bucket] : costs.buckets) {
+    const Mean& mean = bucket.calibrated;
+    if (mean.weight == 0) continue;
+    if (mean.size <= size) below = &mean;
+    if (mean.size >= size && above == nullptr) above = &mean;
+  }
+  if (below != nullptr && above != nullptr) {
+    const double low = below->seconds;
+    if (above->size <= below->size) return low;
+    const double share = (size - below->size) / (above->size - below->size);
+    return low + share * (above->seconds - low);
+  }
+  WEFT_CHECK(below != nullptr || above != nullptr, "the key was calibrated");
+  const Mean& edge = below != nullptr ? *below : *above;
+  const LinearCost& line = costs.calibrated_fit;
+  const double at_edge = line.alpha + line.beta * edge.size;
+  const double at_size = line.alpha + line.beta * size;
+  const double ratio = at_edge > 0 && at_size > 0 ? at_size / at_edge : 1;
+  return edge.seconds * ratio;
+}
+
+double OnlineCosts::LogDrift(const Costs& costs) const {
+  if (!costs.calibrated) return 0;
+  const double decay = Decay(costs, step_);
+  double sum = 0;
+  double weight = kDriftPrior;
+  for (const auto& [index, bucket] : costs.buckets) {
+    if (bucket.live.weight == 0) continue;
+    const double w = bucket.live.weight * decay;
+    sum += w * std::log(bucket.live.seconds / CalibratedSeconds(costs, bucket.live.size));
+    weight += w;
+  }
+  return sum / weight;
+}
+
+double OnlineCosts::DriftOf(const CostKey& key) const {
+  const auto found = costs_.find(key);
+  return found == costs_.end() ? 1 : std::exp(LogDrift(found->second));
+}
+
+CostEntry OnlineCosts::Refresh(const Costs& costs) const {
+  const double drift = std::exp(LogDrift(costs));
+  const double decay = Decay(costs, step_);
+  std::vector<FitPoint> points;
+  for (const auto& [index, bucket] : costs.buckets) {
+    Mean blend;
+    if (bucket.calibrated.weight > 0) {
+      blend.Add(bucket.calibrated.size, bucket.calibrated.seconds * drift, 1);
+    }
+    if (bucket.live.weight > 0) {
+      blend.Add(bucket.live.size, bucket.live.seconds,
+                std::max(bucket.live.weight * decay, kMinWeight));
+    }
+    points.push_back({blend.size, blend.seconds, std::min(blend.weight, options_.max_weight)});
+  }
+  CostEntry entry;
+  entry.fit = FitLine(points);
+  for (const FitPoint& p : points) entry.samples.push_back({p.size, p.seconds});
+  return entry;
+}
+
+ProfileTable OnlineCosts::Refresh() const {
+  ProfileTable table;
+  table.machine_fingerprint = machine_fingerprint_;
+  for (const auto& [key, costs] : costs_) table.entries[key] = Refresh(costs);
+  return table;
+}
+
+}  // namespace weft
