@@ -1,0 +1,21 @@
+#pragma once
+
+#include "graph/cost_key.h"
+
+namespace weft {
+
+struct CostEstimate {
+  double seconds = 0;
+  double spread = 0;      // typical relative error of the estimate, 0.1 = 10%
+  bool measured = false;  // false: a guess from first principles
+};
+
+// Seconds for one task of `size` under `key` (units of size: graph/cost_key.h). Total: never fails,
+// never negative, non-decreasing in size.
+class CostModel {
+ public:
+  virtual ~CostModel() = default;
+  virtual CostEstimate Estimate(const CostKey& key, double size) const = 0;
+};
+
+}  // namespace weft

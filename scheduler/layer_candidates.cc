@@ -1,0 +1,53 @@
+#include "scheduler/layer_candidates.h"
+
+#include "scheduler/layer.h"
+
+namespace weft {
+namespace {
+
+const Pipeline& FirstPipeline(const StepModel& model, size_t slot) {
+  return model.pipelines()[static_cast<size_t>(model.slots()[slot].pipelines.front())];
+}
+
+}  // namespace
+
+std::vector<LayerCandidate> CandidatesOf(const StepModel& model, size_t slot, double gamma) {
+  std::vector<LayerCandidate> candidates;
+  for (const int32_t degree : model.degrees()) {
+    std::vector<Stage> stages;
+    for (const OpId id : FirstPipeline(model, slot).stages) {
+      const Op& op = model.graph().op(id);
+      stages.push_back(Stage{op.key.kind, op.stream, model.ChunkSeconds(id, degree)});
+    }
+    candidates.push_back(LayerCandidate{degree, SimulateLayer(stages, gamma, degree, false).seconds,
+                                        SimulateLayer(stages, gamma, degree, true).seconds});
+  }
+  return candidates;
+}
+
+LayerTimes TimesOf(const StepModel& model, size_t slot, int32_t degree, double gamma) {
+  LayerTimes times;
+  times.gamma = gamma;
+  for (const OpId id : FirstPipeline(model, slot).stages) {
+    const double seconds = model.ChunkSeconds(id, degree);
+    switch (model.graph().op(id).key.kind) {
+      case OpKind::kDispatch:
+        times.a = seconds;
+        break;
+      case OpKind::kEspAllGather:
+        times.g = seconds;
+        break;
+      case OpKind::kExpert:
+        times.e = seconds;
+        break;
+      case OpKind::kEspReduceScatter:
+        times.s = seconds;
+        break;
+      default:
+        break;
+    }
+  }
+  return times;
+}
+
+}  // namespace weft

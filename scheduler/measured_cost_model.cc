@@ -1,0 +1,122 @@
+#include "scheduler/measured_cost_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "base/check.h"
+
+namespace weft {
+namespace {
+
+// Samples of equal size averaged, then the closest non-decreasing sequence (isotonic regression).
+std::vector<CostSample> MadeMonotone(const std::vector<CostSample>& samples) {
+  struct Block {
+    double sum = 0;
+    int count = 0;
+    size_t sizes = 0;  // how many distinct sizes share the mean
+    double mean() const { return sum / count; }
+  };
+  std::vector<double> sizes;
+  std::vector<Block> blocks;
+  for (size_t i = 0; i < samples.size();) {
+    Block block;
+    block.sizes = 1;
+    sizes.push_back(samples[i].size);
+    for (; i < samples.size() && samples[i].size == sizes.back(); ++i) {
+      block.sum += samples[i].seconds;
+      ++block.count;
+    }
+    blocks.push_back(block);
+    while (blocks.size() > 1 && blocks[blocks.size() - 2].mean() > blocks.back().mean()) {
+      const Block last = blocks.back();
+      blocks.pop_back();
+      blocks.back().sum += last.sum;
+      blocks.back().count += last.count;
+      blocks.back().sizes += last.sizes;
+    }
+  }
+  std::vector<CostSample> points;
+  for (const Block& block : blocks) {
+    for (size_t i = 0; i < block.sizes; ++i) {
+      points.push_back(CostSample{sizes[points.size()], block.mean()});
+    }
+  }
+  return points;
+}
+
+}  // namespace
+
+MeasuredCostModel::MeasuredCostModel(const ProfileTable& table,
+                                     std::shared_ptr<const CostModel> fallback, size_t min_samples)
+    : fallback_(std::move(fallback)) {
+  WEFT_CHECK(fallback_ != nullptr, "a fallback answers what was not measured");
+  for (const auto& [key, entry] : table.entries) {
+    if (entry.samples.empty() || entry.samples.size() < min_samples) continue;
+    curves_.emplace(CalibrationKey(key), MakeCurve(entry));
+  }
+}
+
+MeasuredCostModel::Curve MeasuredCostModel::MakeCurve(const CostEntry& entry) {
+  Curve curve;
+  curve.line = entry.fit.accepted && entry.fit.alpha >= 0 && entry.fit.beta >= 0;
+  curve.spread = entry.fit.median_relative_residual;
+  if (curve.line) {
+    curve.alpha = entry.fit.alpha;
+    curve.beta = entry.fit.beta;
+    return curve;
+  }
+  curve.points = MadeMonotone(entry.samples);
+  // The misfit of the line says nothing about the table: what the samples lie off the monotone
+  // curve does.
+  std::vector<double> residuals;
+  size_t point = 0;
+  for (const CostSample& sample : entry.samples) {
+    while (curve.points[point].size < sample.size) ++point;
+    const double smooth = curve.points[point].seconds;
+    residuals.push_back(smooth > 0 ? std::abs(sample.seconds - smooth) / smooth : 0);
+  }
+  std::nth_element(residuals.begin(), residuals.begin() + residuals.size() / 2, residuals.end());
+  curve.spread = residuals[residuals.size() / 2];
+  const size_t n = curve.points.size();
+  if (n > 1) {
+    // A flat last step must not promise that more bytes are free: at least the slope over all
+    // points.
+    const auto slope = [&](size_t i, size_t j) {
+      return (curve.points[j].seconds - curve.points[i].seconds) /
+             (curve.points[j].size - curve.points[i].size);
+    };
+    curve.slope_beyond = std::max(slope(n - 2, n - 1), slope(0, n - 1));
+  } else if (curve.points[0].size > 0) {
+    curve.slope_beyond = curve.points[0].seconds / curve.points[0].size;
+  }
+  return curve;
+}
+
+double MeasuredCostModel::Interpolate(const Curve& curve, double size) {
+  const std::vector<CostSample>& points = curve.points;
+  if (size <= points.front().size) return points.front().seconds;
+  if (size >= points.back().size) {
+    return points.back().seconds + (size - points.back().size) * curve.slope_beyond;
+  }
+  const auto above =
+      std::upper_bound(points.begin(), points.end(), size,
+                       [](double value, const CostSample& point) { return value < point.size; });
+  const CostSample& left = *(above - 1);
+  const double part = (size - left.size) / (above->size - left.size);
+  return left.seconds + part * (above->seconds - left.seconds);
+}
+
+CostEstimate MeasuredCostModel::Estimate(const CostKey& key, double size) const {
+  const auto found = curves_.find(CalibrationKey(key));
+  if (found == curves_.end()) return fallback_->Estimate(key, size);
+  const Curve& curve = found->second;
+  CostEstimate estimate;
+  estimate.seconds =
+      curve.line ? curve.alpha + curve.beta * std::max(size, 0.0) : Interpolate(curve, size);
+  estimate.spread = curve.spread;
+  estimate.measured = true;
+  return estimate;
+}
+
+}  // namespace weft

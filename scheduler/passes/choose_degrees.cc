@@ -1,0 +1,42 @@
+#include "scheduler/layer_candidates.h"
+#include "scheduler/passes/passes.h"
+
+namespace weft {
+namespace {
+
+class ChooseDegrees final : public PlanPass {
+ public:
+  std::string_view name() const override { return "choose_degrees"; }
+
+  void Run(const PlanRequest&, const StepModel& model, PlanDraft& draft) const override {
+    PlanDraft chosen = draft;
+    chosen.degrees_open = true;
+    std::vector<int32_t> degree_of_class(static_cast<size_t>(model.num_cost_classes()), 0);
+    for (size_t i = 0; i < model.slots().size(); ++i) {
+      int32_t& degree = degree_of_class[static_cast<size_t>(model.slots()[i].cost_class)];
+      if (degree == 0) degree = Best(CandidatesOf(model, i));
+      chosen.slots[i].degree = degree;
+    }
+    // A pipeline that is faster alone may still cost the step time: what stands beside it is not in
+    // its model.
+    if (SecondsOf(model, chosen) <= SecondsOf(model, draft)) {
+      draft = chosen;
+    }
+    draft.degrees_open = true;
+  }
+
+ private:
+  static int32_t Best(const std::vector<LayerCandidate>& candidates) {
+    const LayerCandidate* best = &candidates.front();
+    for (const LayerCandidate& candidate : candidates) {
+      if (Faster(candidate.gathers_first, best->gathers_first)) best = &candidate;
+    }
+    return best->degree;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<const PlanPass> MakeChooseDegrees() { return std::make_unique<ChooseDegrees>(); }
+
+}  // namespace weft

@@ -1,0 +1,36 @@
+#include "scheduler/passes/passes.h"
+
+namespace weft {
+namespace {
+
+class DelayWgrad final : public PlanPass {
+ public:
+  std::string_view name() const override { return "delay_wgrad"; }
+
+  void Run(const PlanRequest&, const StepModel& model, PlanDraft& draft) const override {
+    draft.wgrad_open = true;
+    double best = SecondsOf(model, draft);
+    for (int32_t cost_class = 0; cost_class < model.num_cost_classes(); ++cost_class) {
+      PlanDraft candidate = draft;
+      bool changed = false;
+      for (size_t i = 0; i < model.slots().size(); ++i) {
+        const DegreeSlot& slot = model.slots()[i];
+        const size_t first = static_cast<size_t>(slot.pipelines.front());
+        if (slot.cost_class != cost_class || !model.pipelines()[first].wgrad.valid()) continue;
+        candidate.slots[i].delay_wgrad = true;
+        changed = true;
+      }
+      if (!changed) continue;
+      const double seconds = SecondsOf(model, candidate);
+      if (!Faster(seconds, best)) continue;
+      best = seconds;
+      draft = candidate;
+    }
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<const PlanPass> MakeDelayWgrad() { return std::make_unique<DelayWgrad>(); }
+
+}  // namespace weft

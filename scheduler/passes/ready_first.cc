@@ -1,0 +1,57 @@
+#include "scheduler/layer_candidates.h"
+#include "scheduler/passes/passes.h"
+
+namespace weft {
+namespace {
+
+class ReadyFirst final : public PlanPass {
+ public:
+  std::string_view name() const override { return "ready_first"; }
+
+  void Run(const PlanRequest&, const StepModel& model, PlanDraft& draft) const override {
+    draft.order_open = true;
+    const PlanDraft reordered = WithReadyPipelines(model, draft);
+    PlanDraft best = draft;
+    double best_seconds = SecondsOf(model, draft);
+    for (const PlanDraft* pipelines : {&reordered, static_cast<const PlanDraft*>(&draft)}) {
+      for (const IntraRule rule : kIntraRules) {
+        PlanDraft candidate = *pipelines;
+        candidate.rule = rule;
+        const double seconds = SecondsOf(model, candidate);
+        if (!Faster(seconds, best_seconds)) continue;
+        best = candidate;
+        best_seconds = seconds;
+      }
+    }
+    draft = best;
+  }
+
+ private:
+  // Every pipeline that is faster alone in the ready-first order takes it, with its best degree
+  // there.
+  static PlanDraft WithReadyPipelines(const StepModel& model, const PlanDraft& draft) {
+    PlanDraft result = draft;
+    for (size_t i = 0; i < model.slots().size(); ++i) {
+      SlotDraft& slot = result.slots[i];
+      double best = 0;
+      const std::vector<LayerCandidate> candidates = CandidatesOf(model, i);
+      for (const LayerCandidate& candidate : candidates) {
+        if (candidate.degree == slot.degree) best = candidate.gathers_first;
+      }
+      for (const LayerCandidate& candidate : candidates) {
+        if (!draft.degrees_open && candidate.degree != slot.degree) continue;
+        if (!Faster(candidate.ready_first, best)) continue;
+        best = candidate.ready_first;
+        slot.ready_first = true;
+        slot.degree = candidate.degree;
+      }
+    }
+    return result;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<const PlanPass> MakeReadyFirst() { return std::make_unique<ReadyFirst>(); }
+
+}  // namespace weft

@@ -1,0 +1,144 @@
+#include <algorithm>
+#include <utility>
+
+#include "scheduler/passes/passes.h"
+
+namespace weft {
+namespace {
+
+// Coordinate descent with a budget of simulated tasks: first what all layers of equal cost share,
+// then single layers.
+class Search {
+ public:
+  Search(const PlanRequest& request, const StepModel& model, PlanDraft& draft)
+      : model_(model), best_(draft), tasks_left_(request.search_tasks) {
+    best_seconds_ = Simulate(best_);
+  }
+
+  void Run() {
+    bool improved = true;
+    while (improved && tasks_left_ > 0) {
+      improved = false;
+      if (best_.order_open) improved |= TryRules();
+      for (int32_t c = 0; c < model_.num_cost_classes(); ++c) improved |= TryClass(c);
+      for (size_t slot = 0; slot < best_.slots.size(); ++slot) improved |= TrySlot(slot);
+      if (best_.slices_open) improved |= TrySlices();
+    }
+  }
+
+ private:
+  double Simulate(const PlanDraft& draft) {
+    const IssueOrder order = MakeIssueOrder(model_, draft);
+    tasks_left_ -= order.schedule.size();
+    std::vector<double> begin;
+    return RunSchedule(order.schedule, begin);
+  }
+
+  bool Try(PlanDraft candidate) {
+    if (tasks_left_ <= 0) return false;
+    const double seconds = Simulate(candidate);
+    if (!Faster(seconds, best_seconds_)) return false;
+    best_ = std::move(candidate);
+    best_seconds_ = seconds;
+    return true;
+  }
+
+  bool TryRules() {
+    bool improved = false;
+    for (const IntraRule rule : kIntraRules) {
+      if (rule == best_.rule) continue;
+      PlanDraft candidate = best_;
+      candidate.rule = rule;
+      improved |= Try(std::move(candidate));
+    }
+    return improved;
+  }
+
+  bool TryClass(int32_t cost_class) {
+    std::vector<size_t> members;
+    for (size_t i = 0; i < model_.slots().size(); ++i) {
+      if (model_.slots()[i].cost_class == cost_class) members.push_back(i);
+    }
+    bool improved = false;
+    const auto change = [&](auto apply) {
+      PlanDraft candidate = best_;
+      for (const size_t i : members) apply(candidate.slots[i]);
+      if (best_.slices_open) {  // other windows: what fills them is a part of the change
+        PlanDraft refilled = candidate;
+        refilled.slices = FillWindows(model_, refilled);
+        improved |= Try(std::move(refilled));
+      }
+      improved |= Try(std::move(candidate));
+    };
+    for (const int32_t degree : Degrees()) {
+      change([&](SlotDraft& slot) { slot.degree = degree; });
+      if (best_.order_open) {
+        change([&](SlotDraft& slot) {
+          slot.degree = degree;
+          slot.ready_first = !slot.ready_first;
+        });
+      }
+    }
+    if (best_.order_open && !best_.degrees_open) {
+      change([](SlotDraft& slot) { slot.ready_first = !slot.ready_first; });
+    }
+    if (best_.wgrad_open && HasWgrad(members.front())) {
+      change([](SlotDraft& slot) { slot.delay_wgrad = !slot.delay_wgrad; });
+    }
+    return improved;
+  }
+
+  bool TrySlot(size_t index) {
+    bool improved = false;
+    const auto change = [&](auto apply) {
+      PlanDraft candidate = best_;
+      apply(candidate.slots[index]);
+      improved |= Try(std::move(candidate));
+    };
+    const std::vector<int32_t> degrees = Degrees();
+    const auto here = std::lower_bound(degrees.begin(), degrees.end(), best_.slots[index].degree);
+    std::vector<int32_t> neighbours;
+    if (here != degrees.begin()) neighbours.push_back(*(here - 1));
+    if (here != degrees.end() && here + 1 != degrees.end()) neighbours.push_back(*(here + 1));
+    for (const int32_t degree : neighbours) change([&](SlotDraft& slot) { slot.degree = degree; });
+    if (best_.order_open) change([](SlotDraft& slot) { slot.ready_first = !slot.ready_first; });
+    if (best_.wgrad_open && HasWgrad(index)) {
+      change([](SlotDraft& slot) { slot.delay_wgrad = !slot.delay_wgrad; });
+    }
+    return improved;
+  }
+
+  bool TrySlices() {
+    PlanDraft candidate = best_;
+    ChooseSlices(model_, candidate);
+    return Try(std::move(candidate));
+  }
+
+  std::vector<int32_t> Degrees() const {
+    return best_.degrees_open ? model_.degrees() : std::vector<int32_t>{};
+  }
+  bool HasWgrad(size_t slot) const {
+    const size_t first = static_cast<size_t>(model_.slots()[slot].pipelines.front());
+    return model_.pipelines()[first].wgrad.valid();
+  }
+
+  const StepModel& model_;
+  PlanDraft& best_;
+  double best_seconds_ = 0;
+  int64_t tasks_left_;
+};
+
+class Refine final : public PlanPass {
+ public:
+  std::string_view name() const override { return "refine"; }
+
+  void Run(const PlanRequest& request, const StepModel& model, PlanDraft& draft) const override {
+    Search(request, model, draft).Run();
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<const PlanPass> MakeRefine() { return std::make_unique<Refine>(); }
+
+}  // namespace weft

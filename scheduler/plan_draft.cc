@@ -1,0 +1,319 @@
+#include "scheduler/plan_draft.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "base/check.h"
+
+namespace weft {
+namespace {
+
+// Walks the operations of the graph in order, pipelines in one go (stage by stage, so that each
+// stream gets D1..Dr, C1..Cr / AG1..AGr, RS1..RSr / E1..Er), and puts slices and delayed dW where
+// the draft wants them. An operation that something else needs is issued before it in any case, so
+// that the order is always a legal one.
+class Issuer {
+ public:
+  Issuer(const StepModel& model, const PlanDraft& draft, Gradients gradients)
+      : model_(model), draft_(draft), gradients_(gradients) {
+    const size_t ops = model.graph().ops.size();
+    done_.assign(ops, false);
+    first_task_.assign(ops, -1);
+    num_tasks_.assign(ops, 0);
+    order_.schedule.serialize = draft.serialize;
+    order_.tasks.reserve(4 * ops);
+    PrepareChains();
+  }
+
+  IssueOrder Run() {
+    for (const Op& op : model_.graph().ops) {
+      if (model_.ChainOf(op.id) < 0 && model_.WgradOf(op.id) < 0) Issue(op.id);
+    }
+    FlushWgrads();
+    std::vector<size_t> unneeded;
+    for (size_t c = 0; c < chains_.size(); ++c) {
+      if (!chains_[c].flushed) unneeded.push_back(c);
+    }
+    FlushChains(unneeded);
+    if (draft_.rule != IntraRule::kIssueOrder && !draft_.serialize) ApplyRule();
+    return std::move(order_);
+  }
+
+ private:
+  struct Slice {
+    DraftSlice draft;
+    size_t issued = 0;               // operations of the chain already issued for it
+    std::vector<int32_t> last_task;  // of each operation issued
+  };
+  struct Chain {
+    std::vector<Slice> slices;
+    size_t missing = 0;  // needs not issued yet
+    bool flushed = false;
+  };
+
+  const GradientChain& Model(size_t chain) const { return model_.chains()[chain]; }
+
+  void PrepareChains() {
+    if (gradients_ == Gradients::kLeftOut) return;
+    chains_.resize(model_.chains().size());
+    for (size_t c = 0; c < chains_.size(); ++c) {
+      chains_[c].missing = Model(c).needs.size();
+      for (const OpId need : Model(c).needs) chains_waiting_[need.value].push_back(c);
+      for (size_t s = 0; s < draft_.slices[c].size(); ++s) {
+        const DraftSlice& slice = draft_.slices[c][s];
+        chains_[c].slices.push_back(Slice{slice, 0, {}});
+        if (slice.before.valid()) slices_before_[slice.before.value].emplace_back(c, s);
+      }
+    }
+  }
+
+  void Issue(OpId op) {
+    if (done_[static_cast<size_t>(op.value)]) return;
+    const int32_t pipeline = model_.PipelineOf(op);
+    if (pipeline >= 0 && model_.pipelines()[static_cast<size_t>(pipeline)].closed) {
+      IssuePipeline(model_.pipelines()[static_cast<size_t>(pipeline)]);
+    } else {
+      IssueOp(op);
+    }
+  }
+
+  void IssuePipeline(const Pipeline& pipeline) {
+    const SlotDraft& slot = draft_.slots[static_cast<size_t>(pipeline.slot)];
+    for (const OpId stage : pipeline.stages) {
+      std::vector<OpId> outside;
+      for (const OpId need : model_.graph().op(stage).needs) {
+        if (model_.PipelineOf(need) != model_.PipelineOf(stage)) outside.push_back(need);
+      }
+      Require(outside);
+    }
+    FlushWgrads();
+    last_intra_ = -1;
+    pipeline_segment_ = -1;
+    for (const OpId stage : pipeline.stages) IssueOp(stage, !slot.ready_first, slot.ready_first);
+    if (pipeline.wgrad.valid()) {
+      if (slot.delay_wgrad) {
+        delayed_wgrads_.push_back(pipeline.wgrad);
+      } else {
+        IssueOp(pipeline.wgrad);
+      }
+    }
+    FinishSlices();
+  }
+
+  // `keep_order`: tasks of the intra stream are served as issued, whatever the rule.
+  // `same_segment`: they share the segment of the current pipeline (ready_order.h).
+  void IssueOp(OpId id, bool keep_order = false, bool same_segment = false) {
+    const Op& op = model_.graph().op(id);
+    Require(op.needs);
+    if (const auto waiting = slices_before_.find(id.value); waiting != slices_before_.end()) {
+      for (const auto& [chain, slice] : waiting->second) IssueInWindow(chain, slice);
+    }
+    int32_t pieces = 1;
+    double seconds = model_.WholeSeconds(id);
+    if (op.cut == Cut::kChunks) {
+      const int32_t slot = model_.pipelines()[static_cast<size_t>(model_.PipelineOf(id))].slot;
+      pieces = draft_.slots[static_cast<size_t>(slot)].degree;
+      seconds = model_.ChunkSeconds(id, pieces);
+    }
+    first_task_[static_cast<size_t>(id.value)] = order_.schedule.size();
+    num_tasks_[static_cast<size_t>(id.value)] = pieces;
+    for (int32_t chunk = 0; chunk < pieces; ++chunk) {
+      PlanTask task;
+      task.op = id;
+      task.chunk = chunk;
+      task.num_chunks = pieces;
+      const int32_t index = Add(task, seconds);
+      for (const OpId need : op.needs) AddNeeds(op, chunk, pieces, need);
+      IntraTask& intra = intra_[static_cast<size_t>(index)];
+      intra.scatters = op.key.kind == OpKind::kEspReduceScatter;
+      if (same_segment && op.stream == StreamKind::kIntra) {
+        if (pipeline_segment_ < 0) pipeline_segment_ = intra.segment;
+        intra.segment = pipeline_segment_;
+      }
+      if (keep_order && op.stream == StreamKind::kIntra) {
+        intra.after = last_intra_;
+        last_intra_ = index;
+      }
+    }
+    MarkDone(id);
+  }
+
+  int32_t Add(const PlanTask& task, double seconds) {
+    order_.tasks.push_back(task);
+    intra_.emplace_back();
+    intra_.back().segment = ++segment_;
+    return order_.schedule.Add(model_.graph().op(task.op).stream, seconds);
+  }
+
+  // The last task issued waits for its share of `need` (the rule of TaskNeeds in graph/plan.h).
+  void AddNeeds(const Op& op, int32_t chunk, int32_t pieces, OpId need) {
+    const int32_t chain = model_.ChainOf(need);
+    if (chain >= 0) {
+      if (gradients_ == Gradients::kLeftOut) return;
+      size_t k = 0;
+      while (Model(static_cast<size_t>(chain)).ops[k] != need) ++k;
+      for (const Slice& slice : chains_[static_cast<size_t>(chain)].slices) {
+        order_.schedule.Need(slice.last_task[k]);
+      }
+      return;
+    }
+    const size_t n = static_cast<size_t>(need.value);
+    const bool same_cut = op.cut == Cut::kChunks && num_tasks_[n] == pieces &&
+                          model_.graph().op(need).cut == Cut::kChunks;
+    // Chunks of one operation run in order on one stream: the last one ends last.
+    order_.schedule.Need(first_task_[n] + (same_cut ? chunk : num_tasks_[n] - 1));
+  }
+
+  void MarkDone(OpId id) {
+    done_[static_cast<size_t>(id.value)] = true;
+    const auto waiting = chains_waiting_.find(id.value);
+    if (waiting == chains_waiting_.end()) return;
+    for (const size_t c : waiting->second) {
+      if (--chains_[c].missing > 0 || !draft_.early_scatter) continue;
+      for (Slice& slice : chains_[c].slices) AdvanceTo(c, slice, StepsWhenReady(c));
+    }
+  }
+
+  // How many operations of a slice start as soon as the gradient is there: those before the
+  // inter-node one.
+  size_t StepsWhenReady(size_t c) const {
+    return Model(c).inter_op < 0 ? 1 : static_cast<size_t>(Model(c).inter_op);
+  }
+
+  void IssueInWindow(size_t c, size_t s) {
+    if (chains_[c].missing > 0) return;  // not there yet: it goes at the end
+    AdvanceTo(c, chains_[c].slices[s], static_cast<size_t>(Model(c).inter_op) + 1);
+  }
+
+  // What follows a slice's turn on the inter-node stream is served behind the pipeline that hosted
+  // it.
+  void FinishSlices() {
+    for (size_t c = 0; c < chains_.size(); ++c) {
+      if (chains_[c].flushed) continue;
+      bool finished = !chains_[c].slices.empty();
+      for (Slice& slice : chains_[c].slices) {
+        const bool began =
+            slice.issued > 0 && (Model(c).inter_op < 0 || slice.issued > StepsWhenReady(c));
+        if (began) AdvanceTo(c, slice, Model(c).ops.size());
+        finished &= slice.issued == Model(c).ops.size();
+      }
+      if (finished) Flushed(c);
+    }
+  }
+
+  void AdvanceTo(size_t c, Slice& slice, size_t steps) {
+    for (; slice.issued < steps; ++slice.issued) {
+      const OpId id = Model(c).ops[slice.issued];
+      const Op& op = model_.graph().op(id);
+      PlanTask task;
+      task.op = id;
+      task.begin = slice.draft.begin;
+      task.end = slice.draft.end;
+      const int32_t index = Add(task, model_.SliceSeconds(id, task.end - task.begin));
+      intra_[static_cast<size_t>(index)].gradient = true;
+      for (const OpId need : op.needs) {
+        if (model_.ChainOf(need) == static_cast<int32_t>(c)) {
+          size_t k = 0;
+          while (Model(c).ops[k] != need) ++k;
+          order_.schedule.Need(slice.last_task[k]);
+        } else {
+          AddNeeds(op, 0, 1, need);
+        }
+      }
+      slice.last_task.push_back(index);
+    }
+  }
+
+  void FlushWgrads() {
+    for (const OpId wgrad : std::exchange(delayed_wgrads_, {})) {
+      if (!done_[static_cast<size_t>(wgrad.value)]) IssueOp(wgrad);
+    }
+  }
+
+  // The rest of these gradients, kind by kind: all scatters, then what the inter-node stream
+  // carries, then all gathers.
+  void FlushChains(const std::vector<size_t>& chains) {
+    size_t longest = 0;
+    for (const size_t c : chains) {
+      longest = std::max(longest, Model(c).ops.size());
+      Require(Model(c).needs);
+    }
+    for (size_t steps = 1; steps <= longest; ++steps) {
+      for (const size_t c : chains) {
+        if (steps > Model(c).ops.size()) continue;
+        for (Slice& slice : chains_[c].slices) AdvanceTo(c, slice, steps);
+      }
+    }
+    for (const size_t c : chains) Flushed(c);
+  }
+
+  void Flushed(size_t c) {
+    if (std::exchange(chains_[c].flushed, true)) return;
+    for (const OpId op : Model(c).ops) MarkDone(op);
+  }
+
+  // Issues what was put off but is needed now.
+  void Require(const std::vector<OpId>& needs) {
+    std::vector<size_t> chains;
+    for (const OpId need : needs) {
+      if (done_[static_cast<size_t>(need.value)]) continue;
+      if (model_.ChainOf(need) >= 0) {
+        const size_t chain = static_cast<size_t>(model_.ChainOf(need));
+        const bool listed = std::find(chains.begin(), chains.end(), chain) != chains.end();
+        if (gradients_ == Gradients::kIncluded && !listed) chains.push_back(chain);
+        continue;
+      }
+      WEFT_CHECK(model_.WgradOf(need) >= 0, "operations come after what they need");
+      IssueOp(need);
+    }
+    if (!chains.empty()) FlushChains(chains);
+  }
+
+  void ApplyRule() {
+    const std::vector<int32_t> order = OrderByReadiness(order_.schedule, intra_, draft_.rule);
+    order_.schedule = Reordered(order_.schedule, order);
+    std::vector<PlanTask> tasks;
+    tasks.reserve(order.size());
+    for (const int32_t task : order) tasks.push_back(order_.tasks[static_cast<size_t>(task)]);
+    order_.tasks = std::move(tasks);
+  }
+
+  const StepModel& model_;
+  const PlanDraft& draft_;
+  const Gradients gradients_;
+  IssueOrder order_;
+  std::vector<IntraTask> intra_;     // by task
+  std::vector<bool> done_;           // by operation
+  std::vector<int32_t> first_task_;  // by operation
+  std::vector<int32_t> num_tasks_;
+  std::vector<Chain> chains_;
+  std::map<int32_t, std::vector<size_t>> chains_waiting_;  // operation -> chains that need it
+  std::map<int32_t, std::vector<std::pair<size_t, size_t>>> slices_before_;
+  std::vector<OpId> delayed_wgrads_;
+  int32_t last_intra_ = -1;
+  int32_t segment_ = 0;  // of the last task added
+  int32_t pipeline_segment_ = -1;
+};
+
+}  // namespace
+
+PlanDraft MakeDraft(const StepModel& model) {
+  PlanDraft draft;
+  draft.slots.resize(model.slots().size());
+  for (const GradientChain& chain : model.chains()) {
+    draft.slices.push_back({DraftSlice{0, chain.elements, OpId{}}});
+  }
+  return draft;
+}
+
+IssueOrder MakeIssueOrder(const StepModel& model, const PlanDraft& draft, Gradients gradients) {
+  return Issuer(model, draft, gradients).Run();
+}
+
+double SecondsOf(const StepModel& model, const PlanDraft& draft) {
+  std::vector<double> begin;
+  return RunSchedule(MakeIssueOrder(model, draft).schedule, begin);
+}
+
+}  // namespace weft

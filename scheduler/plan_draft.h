@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/ids.h"
+#include "graph/plan.h"
+#include "scheduler/ready_order.h"
+#include "scheduler/schedule.h"
+#include "scheduler/step_model.h"
+
+// What the passes decide, before it is a Plan: degrees, service order, slices. A draft plus a
+// StepModel gives an issue order, an issue order gives a makespan; passes change a draft and keep
+// the change when the makespan falls.
+
+namespace weft {
+
+// One slice of a gradient chain: its operation on the inter-node stream is issued just before the
+// first piece of `before`, an operation of the inter-node stream; at the end of the step when
+// `before` is invalid.
+struct DraftSlice {
+  int64_t begin = 0;
+  int64_t end = 0;
+  OpId before;
+  friend bool operator==(const DraftSlice&, const DraftSlice&) = default;
+};
+
+struct SlotDraft {
+  int32_t degree = 1;
+  bool ready_first =
+      false;  // gathers and scatters may be served in another order than all gathers first
+  bool delay_wgrad = false;  // dW waits for the dispatch of the next pipeline
+};
+
+struct PlanDraft {
+  bool serialize = false;
+  IntraRule rule = IntraRule::kIssueOrder;
+  bool early_scatter = false;    // intra-node steps of a gradient start when it is there
+  std::vector<SlotDraft> slots;  // by StepModel::slots()
+  std::vector<std::vector<DraftSlice>> slices;  // by StepModel::chains(), ascending
+  // What passes that ran have opened for those that refine.
+  bool degrees_open = false;
+  bool order_open = false;
+  bool wgrad_open = false;
+  bool slices_open = false;
+};
+
+// Degree 1 everywhere, dW right behind the experts, every gradient in one piece at the end.
+PlanDraft MakeDraft(const StepModel& model);
+
+struct IssueOrder {
+  std::vector<PlanTask> tasks;  // without predictions
+  Schedule schedule;            // of the same tasks
+};
+
+enum class Gradients : uint8_t { kIncluded, kLeftOut };
+
+// The tasks of a draft in their global order. kLeftOut: as if the model had no gradient chains (to
+// find the windows).
+IssueOrder MakeIssueOrder(const StepModel& model, const PlanDraft& draft,
+                          Gradients gradients = Gradients::kIncluded);
+
+// The simulated seconds of the step.
+double SecondsOf(const StepModel& model, const PlanDraft& draft);
+
+}  // namespace weft

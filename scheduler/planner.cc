@@ -1,0 +1,116 @@
+#include "scheduler/planner.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/status_macros.h"
+#include "scheduler/passes/passes.h"
+
+namespace weft {
+namespace {
+
+constexpr int32_t kMaxDegree = 1024;
+
+absl::string_view View(std::string_view text) {
+  return absl::string_view(text.data(), text.size());
+}
+
+absl::Status CheckPolicy(std::string_view policy) {
+  if (policy == "weft" || policy == "sequential") return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("policy '", View(policy), "' is not known; use 'weft' or 'sequential'"));
+}
+
+absl::StatusOr<std::vector<int32_t>> CandidateDegrees(const PlanRequest& request) {
+  std::vector<int32_t> degrees = request.degrees;
+  std::sort(degrees.begin(), degrees.end());
+  degrees.erase(std::unique(degrees.begin(), degrees.end()), degrees.end());
+  if (degrees.empty() || degrees.front() < 1 || degrees.back() > kMaxDegree) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("candidate degrees must be a list of whole numbers from 1 to ", kMaxDegree,
+                     ", but are [", absl::StrJoin(request.degrees, ", "), "]"));
+  }
+  return degrees;
+}
+
+Plan PlanOf(const PlanRequest& request, const StepModel& model, const PlanDraft& draft) {
+  Plan plan;
+  plan.epoch = request.epoch;
+  plan.graph_fingerprint = FingerprintOf(model.graph());
+  plan.policy = request.policy;
+  plan.serialize = draft.serialize;
+  for (size_t i = 0; i < model.slots().size(); ++i) {
+    const DegreeSlot& slot = model.slots()[i];
+    plan.degrees.push_back(DegreeChoice{slot.layer, slot.direction, draft.slots[i].degree});
+  }
+  IssueOrder order = MakeIssueOrder(model, draft);
+  std::vector<double> begin;
+  plan.predicted_seconds = RunSchedule(order.schedule, begin);
+  for (size_t i = 0; i < order.tasks.size(); ++i) {
+    order.tasks[i].predicted_begin = begin[i];
+    order.tasks[i].predicted_seconds = order.schedule.seconds(static_cast<int32_t>(i));
+  }
+  // By expected start: every stream keeps its order, needs stay first, and a host that launches in
+  // this order never holds back a task that could run.
+  std::stable_sort(
+      order.tasks.begin(), order.tasks.end(),
+      [](const PlanTask& a, const PlanTask& b) { return a.predicted_begin < b.predicted_begin; });
+  plan.tasks = std::move(order.tasks);
+  return plan;
+}
+
+}  // namespace
+
+absl::StatusOr<PlanPasses> MakePasses(std::string_view policy,
+                                      const std::vector<std::string>& disabled) {
+  WEFT_RETURN_IF_ERROR(CheckPolicy(policy));
+  PlanPasses all;
+  all.push_back(MakeChooseDegrees());
+  all.push_back(MakeReadyFirst());
+  all.push_back(MakeDelayWgrad());
+  all.push_back(MakeSliceGradients());
+  all.push_back(MakeRefine());
+  for (const std::string& name : disabled) {
+    const auto named = [&](const auto& pass) { return pass->name() == name; };
+    if (std::any_of(all.begin(), all.end(), named)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("pass '", name, "' is not known; the passes are ",
+                     absl::StrJoin(all, ", ", [](std::string* out, const auto& pass) {
+                       absl::StrAppend(out, View(pass->name()));
+                     })));
+  }
+  PlanPasses passes;
+  if (policy == "sequential") return passes;
+  for (auto& pass : all) {
+    if (std::find(disabled.begin(), disabled.end(), pass->name()) == disabled.end()) {
+      passes.push_back(std::move(pass));
+    }
+  }
+  return passes;
+}
+
+absl::StatusOr<Plan> MakePlan(const PlanRequest& request, const PlanPasses& passes) {
+  if (request.graph == nullptr || request.costs == nullptr) {
+    return absl::InvalidArgumentError("a plan needs a step graph and a cost model");
+  }
+  WEFT_RETURN_IF_ERROR(CheckPolicy(request.policy));
+  WEFT_ASSIGN_OR_RETURN(const std::vector<int32_t> degrees, CandidateDegrees(request));
+  WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<const StepModel> model,
+                        StepModel::Make(*request.graph, *request.costs, degrees));
+  PlanDraft draft = MakeDraft(*model);
+  draft.serialize = request.policy == "sequential";
+  for (const auto& pass : passes) pass->Run(request, *model, draft);
+  Plan plan = PlanOf(request, *model, draft);
+  const absl::Status status = ValidatePlan(*request.graph, plan);
+  if (!status.ok()) return absl::InternalError(status.message());
+  return plan;
+}
+
+absl::StatusOr<Plan> MakePlan(const PlanRequest& request) {
+  WEFT_ASSIGN_OR_RETURN(const PlanPasses passes, MakePasses(request.policy));
+  return MakePlan(request, passes);
+}
+
+}  // namespace weft

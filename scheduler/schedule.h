@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "graph/cost_key.h"
+
+// The event simulator's view of a step: tasks in the global issue order, each with a stream, a
+// duration and the tasks it waits for. Plans, single layers and the planner's drafts all become a
+// Schedule, so that there is one simulator.
+
+namespace weft {
+
+class Schedule {
+ public:
+  // Appends a task; returns its index. Need() then adds what this last task waits for.
+  // REQUIRES: seconds >= 0, needs are earlier tasks.
+  int32_t Add(StreamKind stream, double seconds) {
+    streams_.push_back(stream);
+    seconds_.push_back(seconds);
+    needs_end_.push_back(static_cast<int32_t>(needs_.size()));
+    return size() - 1;
+  }
+  void Need(int32_t task) {
+    needs_.push_back(task);
+    ++needs_end_.back();
+  }
+
+  int32_t size() const { return static_cast<int32_t>(streams_.size()); }
+  StreamKind stream(int32_t task) const { return streams_[static_cast<size_t>(task)]; }
+  double seconds(int32_t task) const { return seconds_[static_cast<size_t>(task)]; }
+  // Needs of a task: needs()[needs_begin(task)] .. needs()[needs_end(task) - 1].
+  int32_t needs_begin(int32_t task) const {
+    return task == 0 ? 0 : needs_end_[static_cast<size_t>(task) - 1];
+  }
+  int32_t needs_end(int32_t task) const { return needs_end_[static_cast<size_t>(task)]; }
+  const std::vector<int32_t>& needs() const { return needs_; }
+
+  bool serialize = false;  // each task starts after the previous one has ended
+
+ private:
+  std::vector<StreamKind> streams_;
+  std::vector<double> seconds_;
+  std::vector<int32_t> needs_end_;
+  std::vector<int32_t> needs_;
+};
+
+// Every stream runs its tasks in issue order, each as soon as the stream is free and its needs have
+// ended. Fills begin[task] and returns the makespan. One pass over tasks and needs.
+double RunSchedule(const Schedule& schedule, std::vector<double>& begin);
+
+// The same tasks issued in another order: `order` lists the old indices. REQUIRES: a permutation
+// with needs first.
+Schedule Reordered(const Schedule& schedule, const std::vector<int32_t>& order);
+
+}  // namespace weft

@@ -1,0 +1,163 @@
+#include "scheduler/step_model.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/status_macros.h"
+
+namespace weft {
+
+absl::StatusOr<std::unique_ptr<const StepModel>> StepModel::Make(
+    const StepGraph& graph, const CostModel& costs, const std::vector<int32_t>& degrees) {
+  WEFT_RETURN_IF_ERROR(ValidateStepGraph(graph));
+  std::unique_ptr<StepModel> model(new StepModel(graph, costs));
+  model->degrees_ = degrees;
+  model->priced_degrees_ = degrees;
+  if (!std::binary_search(degrees.begin(), degrees.end(), 1)) {
+    model->priced_degrees_.insert(model->priced_degrees_.begin(), 1);
+  }
+  model->FindPipelines();
+  model->FindWgrads();
+  WEFT_RETURN_IF_ERROR(model->FindChains());
+  model->FindCostClasses();
+  model->PriceOperations();
+  return std::unique_ptr<const StepModel>(std::move(model));
+}
+
+double StepModel::ChunkSeconds(OpId op, int32_t degree) const {
+  const auto found = std::lower_bound(priced_degrees_.begin(), priced_degrees_.end(), degree);
+  WEFT_CHECK(found != priced_degrees_.end() && *found == degree, "the degree is a candidate");
+  const size_t column = static_cast<size_t>(found - priced_degrees_.begin());
+  return chunk_seconds_[static_cast<size_t>(op.value) * priced_degrees_.size() + column];
+}
+
+double StepModel::SliceSeconds(OpId id, int64_t elements) const {
+  const Op& op = graph_.op(id);
+  const double share = static_cast<double>(elements) / static_cast<double>(op.elements);
+  return costs_.Estimate(op.key, op.size * share).seconds;
+}
+
+void StepModel::FindPipelines() {
+  using Key = std::tuple<int32_t, Direction, int32_t>;  // layer, direction, micro-batch
+  std::map<Key, std::vector<OpId>> groups;
+  for (const Op& op : graph_.ops) {
+    if (op.cut == Cut::kChunks) {
+      groups[Key(op.layer, op.direction(), op.micro_batch)].push_back(op.id);
+    }
+  }
+  pipeline_of_.assign(graph_.ops.size(), -1);
+  for (const auto& [key, stages] : groups) {
+    const auto& [layer, direction, micro_batch] = key;
+    const int32_t index = static_cast<int32_t>(pipelines_.size());
+    if (slots_.empty() || slots_.back().layer != layer || slots_.back().direction != direction) {
+      slots_.push_back(DegreeSlot{layer, direction, {}, 0});
+    }
+    slots_.back().pipelines.push_back(index);
+    Pipeline pipeline;
+    pipeline.slot = static_cast<int32_t>(slots_.size()) - 1;
+    pipeline.micro_batch = micro_batch;
+    pipeline.stages = stages;
+    for (const OpId stage : stages) pipeline_of_[static_cast<size_t>(stage.value)] = index;
+    for (const OpId stage : stages) {
+      for (const OpId need : graph_.op(stage).needs) {
+        const bool inside = pipeline_of_[static_cast<size_t>(need.value)] == index;
+        if (!inside && need > stages.front()) pipeline.closed = false;
+      }
+    }
+    pipelines_.push_back(std::move(pipeline));
+  }
+}
+
+void StepModel::FindWgrads() {
+  wgrad_of_.assign(graph_.ops.size(), -1);
+  for (const Op& op : graph_.ops) {
+    if (op.key.kind != OpKind::kExpertWgrad || op.cut != Cut::kWhole) continue;
+    int32_t owner = -1;
+    for (const OpId need : op.needs) {
+      owner = std::max(owner, pipeline_of_[static_cast<size_t>(need.value)]);
+    }
+    if (owner < 0) continue;
+    Pipeline& pipeline = pipelines_[static_cast<size_t>(owner)];
+    bool movable = pipeline.closed && !pipeline.wgrad.valid() && op.id > pipeline.stages.back();
+    for (const OpId need : op.needs) {
+      const bool inside = pipeline_of_[static_cast<size_t>(need.value)] == owner;
+      movable &= inside || need < pipeline.stages.front();
+    }
+    if (!movable) continue;
+    pipeline.wgrad = op.id;
+    wgrad_of_[static_cast<size_t>(op.id.value)] = owner;
+  }
+}
+
+absl::Status StepModel::FindChains() {
+  chain_of_.assign(graph_.ops.size(), -1);
+  for (const Op& op : graph_.ops) {
+    if (op.cut != Cut::kSlices) continue;
+    int32_t chain = -1;
+    for (const OpId need : op.needs) {
+      const int32_t other = chain_of_[static_cast<size_t>(need.value)];
+      if (other >= 0 && chains_[static_cast<size_t>(other)].elements == op.elements) chain = other;
+    }
+    if (chain < 0) {
+      chain = static_cast<int32_t>(chains_.size());
+      chains_.emplace_back();
+      chains_.back().elements = op.elements;
+    }
+    GradientChain& members = chains_[static_cast<size_t>(chain)];
+    chain_of_[static_cast<size_t>(op.id.value)] = chain;
+    if (op.stream == StreamKind::kInter && members.inter_op < 0) {
+      members.inter_op = static_cast<int32_t>(members.ops.size());
+    }
+    members.ops.push_back(op.id);
+    for (const OpId need : op.needs) {
+      const int32_t other = chain_of_[static_cast<size_t>(need.value)];
+      if (other == chain) continue;
+      if (other >= 0) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("step graph: ", OpName(graph_, op.id), " and ", OpName(graph_, need),
+                         ", which it needs, are sliced over different elements"));
+      }
+      members.needs.push_back(need);
+    }
+  }
+  return absl::OkStatus();
+}
+
+void StepModel::FindCostClasses() {
+  // Key, stream and size of every stage of every micro-batch, and of the wgrad behind it.
+  using Signature = std::vector<std::tuple<CostKey, StreamKind, double>>;
+  std::map<Signature, int32_t> classes;
+  for (DegreeSlot& slot : slots_) {
+    Signature signature;
+    const auto add = [&](OpId id) {
+      const Op& op = graph_.op(id);
+      signature.emplace_back(op.key, op.stream, op.size);
+    };
+    for (const int32_t index : slot.pipelines) {
+      const Pipeline& pipeline = pipelines_[static_cast<size_t>(index)];
+      for (const OpId stage : pipeline.stages) add(stage);
+      if (pipeline.wgrad.valid()) add(pipeline.wgrad);
+    }
+    slot.cost_class =
+        classes.emplace(std::move(signature), static_cast<int32_t>(classes.size())).first->second;
+  }
+  num_cost_classes_ = static_cast<int32_t>(classes.size());
+}
+
+void StepModel::PriceOperations() {
+  seconds_.assign(graph_.ops.size(), 0);
+  chunk_seconds_.assign(graph_.ops.size() * priced_degrees_.size(), 0);
+  for (const Op& op : graph_.ops) {
+    const size_t row = static_cast<size_t>(op.id.value);
+    seconds_[row] = costs_.Estimate(op.key, op.size).seconds;
+    if (op.cut != Cut::kChunks) continue;
+    for (size_t column = 0; column < priced_degrees_.size(); ++column) {
+      chunk_seconds_[row * priced_degrees_.size() + column] =
+          costs_.Estimate(op.key, op.size / priced_degrees_[column]).seconds;
+    }
+  }
+}
+
+}  // namespace weft

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "graph/step_graph.h"
+#include "scheduler/cost_model.h"
+
+// A StepGraph as the planner sees it: its pipelines, whose degrees are to be chosen, its gradient
+// chains, which can be sliced and moved, and what every piece costs. Built once per planning; the
+// passes only read it.
+
+namespace weft {
+
+// A decision: one pipeline degree, shared by the micro-batches of (layer, direction).
+struct DegreeSlot {
+  int32_t layer = 0;
+  Direction direction = Direction::kForward;
+  std::vector<int32_t> pipelines;  // indices into StepModel::pipelines(), by micro-batch
+  int32_t cost_class = 0;          // slots with operations of equal cost share it
+};
+
+// The chunked operations of one (layer, direction, micro-batch), in the order of the graph.
+struct Pipeline {
+  int32_t slot = 0;
+  int32_t micro_batch = 0;
+  std::vector<OpId> stages;
+  // Everything the stages need from outside comes before the first of them, so that they can be
+  // issued in one go.
+  bool closed = true;
+  OpId wgrad;  // kExpertWgrad that follows and can be issued later; invalid when there is none
+};
+
+// Sliceable operations over the same elements that need one another, e.g. reduce-scatter,
+// all-reduce, all-gather of a layer's gradients. They share their slice boundaries.
+struct GradientChain {
+  std::vector<OpId> ops;
+  int64_t elements = 0;
+  std::vector<OpId> needs;  // operations outside of the chain
+  int32_t inter_op = -1;    // index into ops of the first one on the inter-node stream, -1: none
+};
+
+class StepModel {
+ public:
+  // `degrees`: the candidates, ascending and distinct; chunks are priced for them and for 1.
+  // REQUIRES: graph and costs outlive the model. kInvalidArgument when the graph is not valid, or
+  // when sliceable operations over different elements need one another.
+  static absl::StatusOr<std::unique_ptr<const StepModel>> Make(const StepGraph& graph,
+                                                               const CostModel& costs,
+                                                               const std::vector<int32_t>& degrees);
+
+  const StepGraph& graph() const { return graph_; }
+  const std::vector<int32_t>& degrees() const { return degrees_; }
+  const std::vector<DegreeSlot>& slots() const { return slots_; }  // by (layer, direction)
+  int32_t num_cost_classes() const { return num_cost_classes_; }
+  const std::vector<Pipeline>& pipelines() const { return pipelines_; }
+  const std::vector<GradientChain>& chains() const { return chains_; }
+
+  // Index of the pipeline an operation is a stage of, or of the chain it belongs to; -1: none.
+  int32_t PipelineOf(OpId op) const { return pipeline_of_[static_cast<size_t>(op.value)]; }
+  int32_t ChainOf(OpId op) const { return chain_of_[static_cast<size_t>(op.value)]; }
+  // Index of the pipeline whose wgrad this is, -1: none.
+  int32_t WgradOf(OpId op) const { return wgrad_of_[static_cast<size_t>(op.value)]; }
+
+  double WholeSeconds(OpId op) const { return seconds_[static_cast<size_t>(op.value)]; }
+  // REQUIRES: degree is 1 or a candidate.
+  double ChunkSeconds(OpId op, int32_t degree) const;
+  double SliceSeconds(OpId op, int64_t elements) const;
+
+ private:
+  StepModel(const StepGraph& graph, const CostModel& costs) : graph_(graph), costs_(costs) {}
+  void FindPipelines();
+  void FindWgrads();
+  absl::Status FindChains();
+  void FindCostClasses();
+  void PriceOperations();
+
+  const StepGraph& graph_;
+  const CostModel& costs_;
+  std::vector<int32_t> degrees_;
+  std::vector<int32_t> priced_degrees_;
+  std::vector<DegreeSlot> slots_;
+  int32_t num_cost_classes_ = 0;
+  std::vector<Pipeline> pipelines_;
+  std::vector<GradientChain> chains_;
+  std::vector<int32_t> pipeline_of_;
+  std::vector<int32_t> chain_of_;
+  std::vector<int32_t> wgrad_of_;
+  std::vector<double> seconds_;        // by operation
+  std::vector<double> chunk_seconds_;  // by operation and priced degree
+};
+
+}  // namespace weft

@@ -1,0 +1,99 @@
+#include <gtest/gtest.h>
+
+#include <memory>
+
+#include "scheduler/analytic_cost_model.h"
+#include "scheduler/measured_cost_model.h"
+
+namespace weft {
+namespace {
+
+CostKey AllToAll(OpKind kind, Direction direction) {
+  return CostKey{kind, direction, GroupKind::kEp, 2, LinkClass::kInterNode, DType::kF32, 0};
+}
+
+std::shared_ptr<const CostModel> Analytic() {
+  MachineSpeeds speeds;
+  speeds.inter = {1e-3, 1e6};
+  speeds.flops = 1e9;
+  speeds.elements = 1e7;
+  speeds.launch = 1e-5;
+  return std::make_shared<AnalyticCostModel>(speeds);
+}
+
+MeasuredCostModel Measured(CostEntry entry) {
+  ProfileTable table;
+  table.entries[CalibrationKey(AllToAll(OpKind::kDispatch, Direction::kForward))] = entry;
+  return MeasuredCostModel(table, Analytic());
+}
+
+double Seconds(const CostModel& model, double size) {
+  return model.Estimate(AllToAll(OpKind::kCombine, Direction::kBackward), size).seconds;
+}
+
+TEST(AnalyticCostModelTest, AlphaPlusBetaTimesSize) {
+  const auto model = Analytic();
+  const CostKey dispatch = AllToAll(OpKind::kDispatch, Direction::kForward);
+  EXPECT_DOUBLE_EQ(model->Estimate(dispatch, 0).seconds, 1e-5 + 1e-3);
+  EXPECT_DOUBLE_EQ(model->Estimate(dispatch, 2e6).seconds, 1e-5 + 1e-3 + 2);
+  EXPECT_FALSE(model->Estimate(dispatch, 0).measured);
+  CostKey reduce = dispatch;
+  reduce.kind = OpKind::kGradAllReduce;
+  EXPECT_DOUBLE_EQ(model->Estimate(reduce, 0).seconds, 1e-5 + 2e-3);
+  const CostKey expert{
+      OpKind::kExpert, Direction::kForward, GroupKind::kNone, 1, LinkClass::kNone, DType::kF32, 5};
+  EXPECT_DOUBLE_EQ(model->Estimate(expert, 1e9).seconds, 1e-5 + 1);
+  CostKey optimizer = expert;
+  optimizer.kind = OpKind::kOptimizer;
+  EXPECT_DOUBLE_EQ(model->Estimate(optimizer, 1e7).seconds, 1e-5 + 1);
+}
+
+TEST(MeasuredCostModelTest, AnAcceptedLineAnswersForAllItsOperations) {
+  const MeasuredCostModel model = Measured({{{0, 1}, {10, 3}}, LinearCost{1, 0.2, 1, 0.03, true}});
+  for (const OpKind kind : {OpKind::kDispatch, OpKind::kCombine, OpKind::kCountsAllToAll}) {
+    const CostEstimate estimate = model.Estimate(AllToAll(kind, Direction::kBackward), 20);
+    EXPECT_DOUBLE_EQ(estimate.seconds, 5);
+    EXPECT_DOUBLE_EQ(estimate.spread, 0.03);
+    EXPECT_TRUE(estimate.measured);
+  }
+}
+
+TEST(MeasuredCostModelTest, OtherwiseInterpolatesBetweenMonotoneSamples) {
+  const MeasuredCostModel model =
+      Measured({{{10, 1}, {20, 4}, {30, 2}, {40, 7}}, LinearCost{0, 0, 0, 0.4, false}});
+  EXPECT_DOUBLE_EQ(Seconds(model, 0), 1);  // never less than the smallest sample
+  EXPECT_DOUBLE_EQ(Seconds(model, 10), 1);
+  EXPECT_DOUBLE_EQ(Seconds(model, 15), 2);  // 4 and 2 pool to 3
+  EXPECT_DOUBLE_EQ(Seconds(model, 25), 3);
+  EXPECT_DOUBLE_EQ(Seconds(model, 35), 5);
+  EXPECT_DOUBLE_EQ(Seconds(model, 50), 7 + 10 * 0.4);  // the last step's slope
+  double previous = 0;
+  for (double size = 0; size < 100; size += 0.5) {
+    EXPECT_GE(Seconds(model, size), previous) << size;
+    previous = Seconds(model, size);
+  }
+}
+
+TEST(MeasuredCostModelTest, AFlatEndDoesNotPromiseFreeBytes) {
+  const MeasuredCostModel model = Measured({{{0, 1}, {10, 3}, {20, 3}}, {}});
+  EXPECT_DOUBLE_EQ(Seconds(model, 40), 3 + 20 * 0.1);
+}
+
+TEST(MeasuredCostModelTest, RepeatedSizesAreAveraged) {
+  const MeasuredCostModel model = Measured({{{10, 1}, {10, 3}, {20, 4}}, {}});
+  EXPECT_DOUBLE_EQ(Seconds(model, 10), 2);
+  EXPECT_DOUBLE_EQ(Seconds(model, 15), 3);
+}
+
+TEST(MeasuredCostModelTest, WithoutEnoughSamplesTheFallbackAnswers) {
+  const MeasuredCostModel model = Measured({{{10, 100}}, LinearCost{100, 0, 1, 0, true}});
+  const CostEstimate few = model.Estimate(AllToAll(OpKind::kDispatch, Direction::kForward), 0);
+  EXPECT_FALSE(few.measured);
+  EXPECT_DOUBLE_EQ(few.seconds, 1e-5 + 1e-3);
+  CostKey other = AllToAll(OpKind::kDispatch, Direction::kForward);
+  other.group_size = 4;
+  EXPECT_FALSE(Measured({{{0, 1}, {1, 2}}, {}}).Estimate(other, 0).measured);
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,234 @@
+#include "scheduler/planner.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <set>
+
+#include "scheduler/simulate.h"
+#include "tests/scheduler/step_graph_builder.h"
+
+namespace weft {
+namespace {
+
+Plan MustPlan(const PlanRequest& request, const std::vector<std::string>& disabled = {}) {
+  const absl::StatusOr<PlanPasses> passes = MakePasses(request.policy, disabled);
+  EXPECT_TRUE(passes.ok()) << passes.status();
+  const absl::StatusOr<Plan> plan = MakePlan(request, *passes);
+  EXPECT_TRUE(plan.ok()) << plan.status();
+  return *plan;
+}
+
+std::set<std::pair<int64_t, int64_t>> SlicesOf(const Plan& plan, OpId op) {
+  std::set<std::pair<int64_t, int64_t>> slices;
+  for (const PlanTask& task : plan.tasks) {
+    if (task.op == op) slices.emplace(task.begin, task.end);
+  }
+  return slices;
+}
+
+// What must hold of any plan beyond ValidatePlan.
+void CheckPlan(const StepGraph& graph, const CostModel& costs, const Plan& plan) {
+  ASSERT_TRUE(ValidatePlan(graph, plan).ok()) << ValidatePlan(graph, plan);
+  // The planner's own simulation is the one everybody else runs.
+  const SimulatedStep step = Simulate(graph, plan, costs);
+  ASSERT_NEAR(step.seconds, plan.predicted_seconds, 1e-9 * step.seconds);
+  for (size_t i = 0; i < plan.tasks.size(); ++i) {
+    ASSERT_NEAR(step.begin[i], plan.tasks[i].predicted_begin, 1e-9 * step.seconds);
+    ASSERT_NEAR(step.length[i], plan.tasks[i].predicted_seconds, 1e-9 * step.seconds);
+  }
+  // The operations that reduce one gradient share their slices.
+  for (const Op& op : graph.ops) {
+    if (op.cut != Cut::kSlices) continue;
+    for (const OpId need : op.needs) {
+      if (graph.op(need).cut != Cut::kSlices) continue;
+      ASSERT_EQ(SlicesOf(plan, op.id), SlicesOf(plan, need)) << OpName(graph, op.id);
+    }
+  }
+  // Chunks of an operation run in order; so do the micro-batches of a layer's dW, which adds up in
+  // that order.
+  std::map<int32_t, int32_t> next_chunk;
+  std::map<int32_t, int32_t> next_micro_batch;
+  for (const PlanTask& task : plan.tasks) {
+    ASSERT_EQ(task.chunk, next_chunk[task.op.value]) << TaskName(graph, task);
+    if (graph.op(task.op).cut == Cut::kChunks) ++next_chunk[task.op.value];
+    if (graph.op(task.op).key.kind != OpKind::kExpertWgrad) continue;
+    ASSERT_EQ(graph.op(task.op).micro_batch, next_micro_batch[graph.op(task.op).layer]++);
+  }
+}
+
+TEST(PlannerTest, EveryPlanOfBothPoliciesIsValidAndPredictsItself) {
+  const CounterRng random(1, "planner");
+  const auto costs = BalancedCosts();
+  for (int i = 0; i < 200; ++i) {
+    const TestModel model = RandomModel(random, 50 * static_cast<uint64_t>(i));
+    const StepGraph graph = BuildTestGraph(model);
+    ASSERT_TRUE(ValidateStepGraph(graph).ok()) << ValidateStepGraph(graph);
+    PlanRequest request = RequestFor(graph, *costs);
+    request.search_tasks = 20'000;
+    const Plan weft = MustPlan(request);
+    request.policy = "sequential";
+    const Plan sequential = MustPlan(request);
+    CheckPlan(graph, *costs, weft);
+    CheckPlan(graph, *costs, sequential);
+    if (HasFatalFailure()) FAIL() << "instance " << i;
+    EXPECT_LE(weft.predicted_seconds, sequential.predicted_seconds * (1 + 1e-9)) << i;
+  }
+}
+
+TEST(PlannerTest, SequentialRunsOneTaskAtATimeWithGradientsAtTheEnd) {
+  const StepGraph graph = BuildTestGraph(TestModel{});
+  const auto costs = BalancedCosts();
+  PlanRequest request = RequestFor(graph, *costs);
+  request.policy = "sequential";
+  const Plan plan = MustPlan(request);
+  double sum = 0;
+  bool gradients = false;
+  for (const PlanTask& task : plan.tasks) {
+    const Op& op = graph.op(task.op);
+    EXPECT_EQ(task.num_chunks, 1);
+    sum += costs->Estimate(op.key, op.size).seconds;
+    gradients |= op.cut == Cut::kSlices;
+    const bool behind = op.cut == Cut::kSlices || op.key.kind == OpKind::kGradNorm ||
+                        op.key.kind == OpKind::kOptimizer;
+    EXPECT_EQ(gradients, behind) << TaskName(graph, task);
+  }
+  EXPECT_TRUE(plan.serialize);
+  EXPECT_NEAR(plan.predicted_seconds, sum, 1e-12);
+}
+
+TEST(PlannerTest, SameInputsSamePlanBytes) {
+  const CounterRng random(2, "planner");
+  for (int i = 0; i < 10; ++i) {
+    std::set<std::string> texts;
+    for (int round = 0; round < 3; ++round) {
+      const std::vector<std::unique_ptr<char[]>> noise(static_cast<size_t>(round));
+      const StepGraph graph = BuildTestGraph(RandomModel(random, 100 * static_cast<uint64_t>(i)));
+      const auto costs = BalancedCosts();
+      PlanRequest request = RequestFor(graph, *costs);
+      if (round == 1) request.degrees = {8, 6, 4, 3, 2, 1, 1, 2};  // a set, whatever its order
+      texts.insert(PlanToJson(graph, MustPlan(request)));
+    }
+    EXPECT_EQ(texts.size(), 1u) << i;
+  }
+}
+
+TEST(PlannerTest, PlansReadBackFromTheirFile) {
+  const StepGraph graph = BuildTestGraph(TestModel{});
+  const auto costs = BalancedCosts();
+  const Plan plan = MustPlan(RequestFor(graph, *costs));
+  const absl::StatusOr<Plan> read = PlanFromJson(graph, PlanToJson(graph, plan));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(*read, plan);
+}
+
+// Each pass may only make the step faster, whichever others are left out.
+TEST(PlannerTest, EveryPassCanBeLeftOutAndNoneLoses) {
+  const std::vector<std::string> names = {"choose_degrees", "ready_first", "delay_wgrad",
+                                          "slice_gradients", "refine"};
+  const CounterRng random(3, "planner");
+  const auto costs = BalancedCosts();
+  for (int i = 0; i < 10; ++i) {
+    const StepGraph graph = BuildTestGraph(RandomModel(random, 100 * static_cast<uint64_t>(i)));
+    PlanRequest request = RequestFor(graph, *costs);
+    request.search_tasks = 20'000;
+    for (unsigned set = 0; set < 32; ++set) {
+      std::vector<std::string> disabled;
+      for (size_t k = 0; k < names.size(); ++k) {
+        if ((set >> k & 1) == 0) disabled.push_back(names[k]);
+      }
+      const Plan plan = MustPlan(request, disabled);
+      CheckPlan(graph, *costs, plan);
+      if (HasFatalFailure()) FAIL() << "instance " << i << ", passes " << set;
+      if (set == 0) continue;
+      // Without its last pass.
+      unsigned last = 16;
+      while ((set & last) == 0) last >>= 1;
+      std::vector<std::string> without = disabled;
+      for (size_t k = 0; k < names.size(); ++k) {
+        if (last == 1u << k) without.push_back(names[k]);
+      }
+      EXPECT_LE(plan.predicted_seconds, MustPlan(request, without).predicted_seconds * (1 + 1e-9))
+          << "instance " << i << ", passes " << set;
+    }
+  }
+}
+
+TEST(PlannerTest, GradientsFillTheWindowsOfLaterLayers) {
+  TestModel model;
+  model.layers = 4;
+  const StepGraph graph = BuildTestGraph(model);
+  const auto costs = BalancedCosts();
+  const PlanRequest request = RequestFor(graph, *costs);
+  const Plan with = MustPlan(request, {"refine"});
+  const Plan without = MustPlan(request, {"refine", "slice_gradients"});
+  EXPECT_LT(with.predicted_seconds, without.predicted_seconds);
+  // Some slice is reduced between the last dispatch and the first combine of a later backward
+  // layer.
+  bool in_window = false;
+  OpKind previous = OpKind::kGradNorm;
+  for (const PlanTask& task : with.tasks) {
+    const Op& op = graph.op(task.op);
+    if (op.stream != StreamKind::kInter) continue;
+    in_window |= previous == OpKind::kDispatch && op.cut == Cut::kSlices;
+    previous = op.key.kind;
+  }
+  EXPECT_TRUE(in_window);
+}
+
+TEST(PlannerTest, DelayedWeightGradientsFillTheWaitForTheNextDispatch) {
+  TestModel model;
+  model.layers = 3;
+  model.esp = 1;
+  model.expert_flops = 1.5e9;  // dW outlasts the wait for the combine
+  model.gradient_elements = 1000;
+  const StepGraph graph = BuildTestGraph(model);
+  const auto costs = BalancedCosts();
+  const Plan with = MustPlan(RequestFor(graph, *costs));
+  const Plan without = MustPlan(RequestFor(graph, *costs), {"delay_wgrad"});
+  EXPECT_LT(with.predicted_seconds, without.predicted_seconds);
+}
+
+TEST(PlannerTest, DenseModelsAndSingleRanksNeedNothingSpecial) {
+  const auto costs = BalancedCosts();
+  TestModel dense;
+  dense.moe_every = 100;
+  TestModel alone;
+  alone.nodes = alone.ranks_per_node = alone.esp = 1;
+  for (const TestModel& model : {dense, alone}) {
+    const StepGraph graph = BuildTestGraph(model);
+    CheckPlan(graph, *costs, MustPlan(RequestFor(graph, *costs)));
+  }
+  const StepGraph empty;
+  CheckPlan(empty, *costs, MustPlan(RequestFor(empty, *costs)));
+}
+
+TEST(PlannerTest, BadRequestsAreOneClearSentence) {
+  const StepGraph graph = BuildTestGraph(TestModel{});
+  const auto costs = BalancedCosts();
+  const auto says = [](const absl::Status& status, std::string_view text) {
+    return status.code() == absl::StatusCode::kInvalidArgument &&
+           std::string(status.message()).find(text) != std::string::npos;
+  };
+  PlanRequest request = RequestFor(graph, *costs);
+  request.policy = "fastest";
+  EXPECT_TRUE(says(MakePlan(request).status(), "'weft' or 'sequential'"));
+  request = RequestFor(graph, *costs);
+  for (const std::vector<int32_t>& degrees :
+       {std::vector<int32_t>{}, std::vector<int32_t>{0, 1}, std::vector<int32_t>{1, 1025}}) {
+    request.degrees = degrees;
+    EXPECT_TRUE(says(MakePlan(request).status(), "from 1 to 1024"));
+  }
+  request = RequestFor(graph, *costs);
+  request.graph = nullptr;
+  EXPECT_TRUE(says(MakePlan(request).status(), "needs a step graph"));
+  StepGraph broken = graph;
+  broken.ops[3].size = -1;
+  EXPECT_TRUE(says(MakePlan(RequestFor(broken, *costs)).status(), "size"));
+  EXPECT_TRUE(says(MakePasses("weft", {"guess"}).status(), "choose_degrees, ready_first"));
+}
+
+}  // namespace
+}  // namespace weft
