@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstdint>
+
+namespace weft {
+
+// What one rank sees of one micro-batch.
+struct BatchShape {
+  int64_t sequences = 1;  // per rank and micro-batch
+  int64_t length = 1;     // tokens of a sequence
+  int32_t micro_batches = 1;
+  int64_t global_sequences = 1;  // of one step, over all ranks and micro-batches
+
+  int64_t tokens() const { return sequences * length; }
+  int64_t global_tokens() const { return global_sequences * length; }
+};
+
+}  // namespace weft

@@ -1,0 +1,22 @@
+#pragma once
+
+#include "comm/communicator.h"
+#include "graph/topology.h"
+#include "models/batch_shape.h"
+#include "models/model_spec.h"
+#include "tensor/kernels/kernels.h"
+
+namespace weft {
+
+// What every module of one rank's model is made with. Pointers outlive the model.
+struct ModelContext {
+  ModelSpec spec;
+  Layout layout;
+  RankId rank;
+  BatchShape batch;
+  Kernels* kernels = nullptr;   // used by the compute stream only
+  Communicator* ep = nullptr;   // null when EP is 1
+  Communicator* esp = nullptr;  // null when ESP is 1
+};
+
+}  // namespace weft

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+
+namespace weft {
+
+enum class Backbone : uint8_t {
+  kGpt2,     // learned positions, LayerNorm with bias, biased projections, GELU FFN
+  kMixtral,  // RoPE, RMSNorm, grouped-query attention, no biases, SwiGLU FFN
+};
+
+// How many rows an expert may receive (models/moe/router.h).
+enum class CapacityMode : uint8_t {
+  kDropless,  // every row, exact sizes
+  kFactor,    // at most ceil(top_k * factor * tokens / experts) rows per expert and sequence; 0
+              // factor: the largest load; negative: the largest load, capped at |factor|. Tutel's
+              // three meanings.
+};
+
+struct MoeSpec {
+  int32_t num_experts = 8;
+  int32_t top_k = 2;
+  int32_t every = 1;  // layer i has experts when (i + 1) % every == 0; the others have a dense FFN
+  bool renormalize = true;     // weights of the chosen experts sum to 1
+  double balance_loss = 0.01;  // coefficient of E * sum_e f_e P_e, per sequence; 0: off
+  CapacityMode capacity_mode = CapacityMode::kDropless;
+  double capacity_factor = 0;  // read in kFactor only
+};
+
+// What changes the mathematics of the forward pass. Weights of linear layers are [out, in].
+struct ModelSpec {
+  Backbone backbone = Backbone::kMixtral;
+  int32_t vocab_size = 256;
+  int32_t num_layers = 4;
+  int32_t hidden_size = 128;
+  int32_t num_heads = 4;
+  int32_t num_kv_heads = 2;       // == num_heads for kGpt2
+  int32_t ffn_hidden_size = 256;  // of one expert, and of a dense FFN
+  int32_t max_sequence_length = 256;
+  double norm_epsilon = 1e-5;
+  double rope_theta = 10000.0;
+  double init_std = 0.02;  // normal; output projections are scaled by 1 / sqrt(2 * num_layers)
+  MoeSpec moe;
+
+  int32_t head_dim() const { return hidden_size / num_heads; }
+  bool is_moe_layer(int32_t layer) const { return (layer + 1) % moe.every == 0; }
+};
+
+}  // namespace weft

@@ -1,0 +1,67 @@
+#include "models/op_sizes.h"
+
+namespace weft {
+namespace {
+
+constexpr double kBytes = 4.0;  // fp32
+
+// dX and dW: twice the products of the forward pass.
+double WithBackward(double forward, bool backward) { return backward ? 2.0 * forward : forward; }
+
+double Matrices(const ModelSpec& spec) { return spec.backbone == Backbone::kMixtral ? 3.0 : 2.0; }
+
+}  // namespace
+
+double AllGatherBytes(int64_t own, int32_t group_size) {
+  return kBytes * static_cast<double>(own) * (group_size - 1);
+}
+
+double ReduceScatterBytes(int64_t total, int64_t own) {
+  return kBytes * static_cast<double>(total - own);
+}
+
+double AllReduceBytes(int64_t elements, int32_t group_size) {
+  return 2.0 * kBytes * static_cast<double>(elements) * (group_size - 1) / group_size;
+}
+
+double AllToAllBytes(int64_t to_others) { return kBytes * static_cast<double>(to_others); }
+
+double ExpertFlops(const ModelSpec& spec, int64_t hidden_units, int64_t rows) {
+  return 2.0 * Matrices(spec) * static_cast<double>(rows) * static_cast<double>(spec.hidden_size) *
+         static_cast<double>(hidden_units);
+}
+
+double AttentionFlops(const ModelSpec& spec, const BatchShape& batch, bool backward) {
+  const double tokens = static_cast<double>(batch.tokens());
+  const double width = spec.hidden_size;
+  const double qkv = (spec.num_heads + 2.0 * spec.num_kv_heads) * spec.head_dim();
+  const double products = 2.0 * tokens * width * (qkv + width);
+  const double scores =
+      2.0 * tokens * static_cast<double>(batch.length) * width;  // causal: half of QK^T and PV
+  return WithBackward(products + scores, backward);
+}
+
+double DenseFfnFlops(const ModelSpec& spec, const BatchShape& batch, bool backward) {
+  return WithBackward(ExpertFlops(spec, spec.ffn_hidden_size, batch.tokens()), backward);
+}
+
+double HeadFlops(const ModelSpec& spec, const BatchShape& batch, bool backward) {
+  const double forward =
+      2.0 * static_cast<double>(batch.tokens()) * spec.hidden_size * spec.vocab_size;
+  return WithBackward(forward, backward);
+}
+
+double StepFlops(const ModelSpec& spec, const BatchShape& batch) {
+  BatchShape whole = batch;
+  whole.sequences = batch.global_sequences;
+  double total = 3.0 * HeadFlops(spec, whole, false);
+  for (int32_t layer = 0; layer < spec.num_layers; ++layer) {
+    total += 3.0 * AttentionFlops(spec, whole, false);
+    total += 3.0 * (spec.is_moe_layer(layer)
+                        ? ExpertFlops(spec, spec.ffn_hidden_size, whole.tokens() * spec.moe.top_k)
+                        : DenseFfnFlops(spec, whole, false));
+  }
+  return total;
+}
+
+}  // namespace weft

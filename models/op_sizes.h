@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+
+#include "graph/topology.h"
+#include "models/batch_shape.h"
+#include "models/model_spec.h"
+
+// The regressors of operations (graph/cost_key.h): bytes this rank sends for a collective, FLOPs
+// for products. The graph builder uses them with the expected load, the running program with the
+// real one, calibration with its own.
+
+namespace weft {
+
+// Bytes one rank sends to others, per element of 4 bytes, by the direct algorithms of
+// docs/collectives.md. `own`: elements of this rank's block; `total`: elements of all blocks.
+double AllGatherBytes(int64_t own, int32_t group_size);
+double ReduceScatterBytes(int64_t total, int64_t own);
+double AllReduceBytes(int64_t elements, int32_t group_size);
+double AllToAllBytes(int64_t to_others);
+
+// FLOPs of an expert shard's products over `rows` rows: forward, or dX, or dW (all equal).
+double ExpertFlops(const ModelSpec& spec, int64_t hidden_units, int64_t rows);
+double AttentionFlops(const ModelSpec& spec, const BatchShape& batch, bool backward);
+double DenseFfnFlops(const ModelSpec& spec, const BatchShape& batch, bool backward);
+double HeadFlops(const ModelSpec& spec, const BatchShape& batch, bool backward);
+
+// FLOPs of a training step (forward and backward, all ranks), for MFU.
+double StepFlops(const ModelSpec& spec, const BatchShape& batch);
+
+}  // namespace weft

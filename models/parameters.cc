@@ -1,0 +1,208 @@
+#include "models/parameters.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/random.h"
+
+namespace weft {
+namespace {
+
+void Add(Bucket& bucket, const std::string& name, const Shape& shape, bool decay,
+         const Initializer& init) {
+  bucket.parameters.push_back({name, shape, bucket.elements, decay, init});
+  bucket.elements += shape.elements();
+}
+
+void AddMatrix(Bucket& bucket, const std::string& name, int64_t rows, int64_t columns, double std) {
+  Add(bucket, name, {rows, columns}, true,
+      {.std = std, .canonical_columns = columns, .run_rows = rows});
+}
+
+void AddVector(Bucket& bucket, const std::string& name, int64_t width, float value) {
+  Add(bucket, name, {width}, false, {.constant = value});
+}
+
+bool Biased(const ModelSpec& spec) { return spec.backbone == Backbone::kGpt2; }
+int64_t GateFactor(const ModelSpec& spec) { return spec.backbone == Backbone::kMixtral ? 2 : 1; }
+double OutputStd(const ModelSpec& spec) { return spec.init_std / std::sqrt(2.0 * spec.num_layers); }
+
+void AddNorm(Bucket& bucket, const ModelSpec& spec, const std::string& name) {
+  AddVector(bucket, absl::StrCat(name, ".weight"), spec.hidden_size, 1.0f);
+  if (Biased(spec)) AddVector(bucket, absl::StrCat(name, ".bias"), spec.hidden_size, 0.0f);
+}
+
+// An FFN's two matrices, whole (a dense layer) or the hidden units of one shard (an expert).
+void AddFfn(Bucket& bucket, const ModelSpec& spec, const std::string& name,
+            const ExpertRange& hidden, bool holds_out_bias) {
+  const int64_t width = spec.hidden_size;
+  const int64_t ffn = spec.ffn_hidden_size;
+  const Initializer in = {.std = spec.init_std,
+                          .canonical_columns = width,
+                          .run_rows = hidden.count,
+                          .first_row = {hidden.first, ffn + hidden.first}};
+  const Initializer out = {.std = OutputStd(spec),
+                           .canonical_columns = ffn,
+                           .first_column = hidden.first,
+                           .run_rows = width};
+  Add(bucket, absl::StrCat(name, ".in.weight"), {GateFactor(spec) * hidden.count, width}, true, in);
+  if (Biased(spec)) AddVector(bucket, absl::StrCat(name, ".in.bias"), hidden.count, 0.0f);
+  Add(bucket, absl::StrCat(name, ".out.weight"), {width, hidden.count}, true, out);
+  if (Biased(spec) && holds_out_bias)
+    AddVector(bucket, absl::StrCat(name, ".out.bias"), width, 0.0f);
+}
+
+Bucket DenseBucket(const ModelSpec& spec, int32_t layer) {
+  Bucket bucket;
+  bucket.layer = layer;
+  const std::string prefix = absl::StrCat("layers.", layer, ".");
+  const int64_t width = spec.hidden_size;
+  const int64_t qkv =
+      static_cast<int64_t>(spec.num_heads + 2 * spec.num_kv_heads) * spec.head_dim();
+  AddNorm(bucket, spec, prefix + "attn_norm");
+  AddMatrix(bucket, prefix + "attn.qkv.weight", qkv, width, spec.init_std);
+  if (Biased(spec)) AddVector(bucket, prefix + "attn.qkv.bias", qkv, 0.0f);
+  AddMatrix(bucket, prefix + "attn.out.weight", width, width, OutputStd(spec));
+  if (Biased(spec)) AddVector(bucket, prefix + "attn.out.bias", width, 0.0f);
+  AddNorm(bucket, spec, prefix + "ffn_norm");
+  if (spec.is_moe_layer(layer)) {
+    AddMatrix(bucket, prefix + "router.weight", spec.moe.num_experts, width, spec.init_std);
+  } else {
+    AddFfn(bucket, spec, prefix + "ffn", {0, spec.ffn_hidden_size}, true);
+  }
+  return bucket;
+}
+
+Bucket ExpertBucket(const ModelSpec& spec, const Layout& layout, RankId rank, int32_t layer) {
+  Bucket bucket;
+  bucket.layer = layer;
+  bucket.expert = true;
+  const ExpertRange experts = ExpertsOf(spec.moe.num_experts, layout.ep, layout.ep_index(rank));
+  const ExpertRange hidden =
+      HiddenShardOf(spec.ffn_hidden_size, layout.esp, layout.esp_index(rank));
+  for (int32_t e = experts.first; e < experts.first + experts.count; ++e) {
+    AddFfn(bucket, spec, absl::StrCat("layers.", layer, ".experts.", e), hidden,
+           layout.esp_index(rank) == 0);
+  }
+  return bucket;
+}
+
+Bucket OuterBucket(const ModelSpec& spec) {
+  Bucket bucket;
+  AddMatrix(bucket, "embed.weight", spec.vocab_size, spec.hidden_size, spec.init_std);
+  if (spec.backbone == Backbone::kGpt2) {
+    AddMatrix(bucket, "positions.weight", spec.max_sequence_length, spec.hidden_size,
+              spec.init_std);
+  }
+  AddNorm(bucket, spec, "final_norm");
+  return bucket;
+}
+
+void Fill(const Parameter& p, uint64_t seed, float* data) {
+  if (p.init.std <= 0) {
+    for (int64_t i = 0; i < p.shape.elements(); ++i) data[i] = p.init.constant;
+    return;
+  }
+  const CounterRng rng(seed, p.name);
+  const int64_t columns = p.shape[1];
+  for (int64_t row = 0; row < p.shape[0]; ++row) {
+    const int64_t canonical_row = p.init.first_row[row / p.init.run_rows] + row % p.init.run_rows;
+    const int64_t start = canonical_row * p.init.canonical_columns + p.init.first_column;
+    for (int64_t c = 0; c < columns; ++c) {
+      data[row * columns + c] =
+          static_cast<float>(p.init.std) * rng.Normal(static_cast<uint64_t>(start + c));
+    }
+  }
+}
+
+}  // namespace
+
+const Parameter& Bucket::Find(const std::string& name) const {
+  for (const Parameter& p : parameters) {
+    if (p.name == name) return p;
+  }
+  CheckFailed(__FILE__, __LINE__, "parameter is in the bucket", name);
+}
+
+TensorView Bucket::Value(const Parameter& p) const {
+  return View(value.as<float>() + p.offset, p.shape);
+}
+
+TensorView Bucket::Gradient(const Parameter& p) const {
+  return View(gradient.as<float>() + p.offset, p.shape);
+}
+
+ExpertRange ExpertsOf(int32_t num_experts, int32_t ep, int32_t ep_index) {
+  // e * ep / num_experts == ep_index  <=>  e in [ceil(index * E / ep), ceil((index + 1) * E / ep))
+  const int64_t experts = num_experts;
+  const auto first = static_cast<int32_t>((ep_index * experts + ep - 1) / ep);
+  const auto last = static_cast<int32_t>(((ep_index + 1) * experts + ep - 1) / ep);
+  return {first, last - first};
+}
+
+ExpertRange HiddenShardOf(int32_t ffn_hidden_size, int32_t esp, int32_t esp_index) {
+  const int64_t hidden = ffn_hidden_size;
+  const auto first = static_cast<int32_t>(hidden * esp_index / esp);
+  const auto last = static_cast<int32_t>(hidden * (esp_index + 1) / esp);
+  return {first, last - first};
+}
+
+int64_t ParameterCatalog::elements() const {
+  int64_t total = outer.elements;
+  for (const Bucket& b : dense) total += b.elements;
+  for (const Bucket& b : experts) total += b.elements;
+  return total;
+}
+
+ParameterCatalog MakeParameterCatalog(const ModelSpec& spec, const Layout& layout, RankId rank) {
+  ParameterCatalog catalog;
+  catalog.outer = OuterBucket(spec);
+  for (int32_t layer = 0; layer < spec.num_layers; ++layer) {
+    catalog.dense.push_back(DenseBucket(spec, layer));
+    catalog.experts.push_back(spec.is_moe_layer(layer) ? ExpertBucket(spec, layout, rank, layer)
+                                                       : Bucket{});
+  }
+  return catalog;
+}
+
+Parameters::Parameters(const ModelSpec& spec, const Layout& layout, RankId rank, uint64_t seed)
+    : held_(MakeParameterCatalog(spec, layout, rank)) {
+  for (Bucket* bucket : all()) {
+    for (Buffer* buffer : {&bucket->value, &bucket->gradient, &bucket->adam_m, &bucket->adam_v}) {
+      buffer->Reserve(bucket->elements * static_cast<int64_t>(sizeof(float)));
+    }
+    for (const Parameter& p : bucket->parameters) Fill(p, seed, bucket->Value(p).as<float>());
+  }
+}
+
+std::vector<Bucket*> Parameters::all() {
+  std::vector<Bucket*> buckets = {&held_.outer};
+  for (size_t layer = 0; layer < held_.dense.size(); ++layer) {
+    buckets.push_back(&held_.dense[layer]);
+    if (held_.experts[layer].elements > 0) buckets.push_back(&held_.experts[layer]);
+  }
+  return buckets;
+}
+
+void Parameters::ZeroGradients() {
+  for (Bucket* bucket : all()) {
+    std::memset(bucket->gradient.data(), 0, static_cast<size_t>(bucket->elements) * sizeof(float));
+  }
+}
+
+int64_t CountParameters(const ModelSpec& spec) {
+  return MakeParameterCatalog(spec, Layout{}, RankId{0}).elements();
+}
+
+int64_t CountActiveParameters(const ModelSpec& spec) {
+  const ParameterCatalog whole = MakeParameterCatalog(spec, Layout{}, RankId{0});
+  int64_t total = whole.elements();
+  for (const Bucket& experts : whole.experts) {
+    total -= experts.elements / spec.moe.num_experts * (spec.moe.num_experts - spec.moe.top_k);
+  }
+  return total;
+}
+
+}  // namespace weft

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "graph/plan.h"
+#include "models/build_step_graph.h"
+#include "models/model_context.h"
+#include "models/moe/moe_layer.h"
+#include "models/parameters.h"
+#include "models/transformer/attention_block.h"
+#include "models/transformer/dense_ffn_block.h"
+#include "models/transformer/head.h"
+
+namespace weft {
+
+// What one rank's steps add up before the ranks' sums are added.
+struct LossSums {
+  double cross_entropy = 0;  // sum of -log p over this rank's tokens
+  double balance = 0;        // this rank's share of the balance losses of all layers
+};
+
+// The pipeline degrees of one layer.
+struct LayerDegrees {
+  int32_t forward = 1;
+  int32_t backward = 1;
+};
+
+// One rank's model: owns the modules and the activations, runs the operations of a step graph that
+// belong to the model (everything but gradient reduction, norm and optimizer). Life of a step:
+// Begin with the step's tokens, Run for every task from the streams, then sums().
+class Transformer {
+ public:
+  // REQUIRES: a validated spec and layout; `parameters` outlives the model.
+  Transformer(const ModelContext& context, Parameters& parameters);
+
+  // Before a step. tokens and labels: [micro_batches * tokens], alive until the step has ended;
+  // degrees: [layer], of the plan that will run. kForward: the head keeps logits instead of their
+  // gradient.
+  void Begin(StepKind kind, std::span<const LayerDegrees> degrees, std::span<const int32_t> tokens,
+             std::span<const int32_t> labels);
+
+  // From inside a stream's Work. *size: the regressor as it really was.
+  absl::Status Run(const Op& op, const PlanTask& task, double* size);
+
+  const LossSums& sums() const { return sums_; }
+  int32_t num_layers() const { return static_cast<int32_t>(layers_.size()); }
+  ConstTensorView logits() const { return ends_.logits(); }
+  const MoeLayer* moe_layer(int32_t layer) const {
+    return layers_[static_cast<size_t>(layer)].moe.get();
+  }
+
+ private:
+  struct Layer {
+    std::unique_ptr<AttentionBlock> attention;
+    std::unique_ptr<DenseFfnBlock> ffn;  // one of the two
+    std::unique_ptr<MoeLayer> moe;
+    TensorView input, middle;  // [tokens, hidden]: of the layer, and after attention
+  };
+  TensorView Output(size_t layer) const {
+    return layer + 1 < layers_.size() ? layers_[layer + 1].input : top_;
+  }
+
+  ModelContext context_;
+  StepKind kind_ = StepKind::kTraining;
+  EmbeddingAndHead ends_;
+  ExchangeBuffers exchange_;
+  std::vector<Layer> layers_;
+  Buffer storage_;
+  TensorView top_;                  // output of the last layer
+  TensorView d_hidden_, d_middle_;  // gradients of a layer's output (and input) and of its middle
+  std::span<const int32_t> tokens_, labels_;
+  LossSums sums_;
+};
+
+}  // namespace weft
