@@ -1,0 +1,122 @@
+#include "runtime/comm_calibration.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "models/op_sizes.h"
+
+namespace weft {
+namespace {
+
+constexpr int kSizes = 7;
+// Chunks and slices are up to this many times smaller than the whole operation.
+constexpr double kSmallestShare = 1.0 / 24.0;
+// Skewed routing sends more than the expected load.
+constexpr double kLargestShare = 1.5;
+
+struct Range {
+  StreamKind stream = StreamKind::kInter;
+  double least = 0;
+  double most = 0;
+};
+
+// fp32 elements per member that make a collective of `bytes` sent (models/op_sizes.h, inverted).
+int64_t ElementsPerMember(OpKind kind, double bytes, int32_t members) {
+  const double others = members - 1;
+  const double each =
+      kind == OpKind::kGradAllReduce ? bytes / 8.0 * members / others : bytes / 4.0 / others;
+  return std::max<int64_t>(1, static_cast<int64_t>(each));
+}
+
+}  // namespace
+
+StepGraph BuildCommCalibration(const StepGraph& training) {
+  std::map<CostKey, Range> ranges;
+  for (const Op& op : training.ops) {
+    if (op.key.group == GroupKind::kNone || op.size <= 0) continue;
+    Range& range = ranges[CalibrationKey(op.key)];
+    const double least = op.cut == Cut::kWhole ? op.size : op.size * kSmallestShare;
+    range.stream = op.stream;
+    range.least = range.least == 0 ? least : std::min(range.least, least);
+    range.most = std::max(range.most, op.size * kLargestShare);
+  }
+  StepGraph graph;
+  graph.num_layers = static_cast<int32_t>(ranges.size()) * kSizes;
+  for (const auto& [key, range] : ranges) {
+    for (int i = 0; i < kSizes; ++i) {
+      Op op;
+      op.id = OpId{static_cast<int32_t>(graph.ops.size())};
+      op.key = key;
+      op.stream = range.stream;
+      op.layer = op.id.value;  // names must be unique
+      const double share = static_cast<double>(i) / (kSizes - 1);
+      op.size = range.least * std::pow(range.most / range.least, share);
+      if (!graph.ops.empty()) op.needs = {graph.ops.back().id};
+      graph.ops.push_back(std::move(op));
+    }
+  }
+  return graph;
+}
+
+Communicator* CommCalibration::CommunicatorOf(GroupKind group) const {
+  switch (group) {
+    case GroupKind::kWorld:
+      return groups_.world.get();
+    case GroupKind::kIntra:
+      return groups_.intra.get();
+    case GroupKind::kInter:
+      return groups_.inter.get();
+    case GroupKind::kEp:
+      return groups_.ep.get();
+    case GroupKind::kEsp:
+      return groups_.esp.get();
+    case GroupKind::kEdp:
+      return groups_.edp.get();
+    case GroupKind::kNone:
+      break;
+  }
+  return nullptr;
+}
+
+absl::Status CommCalibration::Prepare(const StepGraph& graph, const Plan& /*plan*/) {
+  for (const Op& op : graph.ops) {
+    const int64_t each = ElementsPerMember(op.key.kind, op.size, op.key.group_size);
+    Scratch& scratch = scratch_[static_cast<size_t>(op.stream)];
+    scratch.send.Ensure<float>({each * op.key.group_size});
+    scratch.receive.Ensure<float>({each * op.key.group_size});
+    scratch.rows.resize(std::max(scratch.rows.size(), static_cast<size_t>(op.key.group_size)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CommCalibration::Run(const Op& op, const PlanTask& /*task*/, double* size) {
+  Communicator* comm = CommunicatorOf(op.key.group);
+  const int32_t members = op.key.group_size;
+  const int64_t each = ElementsPerMember(op.key.kind, op.size, members);
+  Scratch& scratch = scratch_[static_cast<size_t>(op.stream)];
+  std::fill_n(scratch.rows.begin(), members, each);
+  const std::span<const int64_t> rows(scratch.rows.data(), static_cast<size_t>(members));
+  const TensorView all = View(scratch.receive.as<float>(), {each * members, 1});
+  const TensorView sent = View(scratch.send.as<float>(), {each * members, 1});
+  switch (op.key.kind) {
+    case OpKind::kDispatch:
+      *size = AllToAllBytes(each * (members - 1));
+      return comm->AllToAllV({.send = sent, .send_rows = rows, .recv = all, .recv_rows = rows});
+    case OpKind::kEspAllGather:
+      *size = AllGatherBytes(each, members);
+      return comm->AllGatherV({.send = Rows(sent, 0, each), .recv = all, .rows = rows});
+    case OpKind::kEspReduceScatter:
+      *size = ReduceScatterBytes(each * members, each);
+      return comm->ReduceScatterV({.send = sent, .recv = Rows(all, 0, each), .rows = rows});
+    case OpKind::kGradAllReduce:
+      *size = AllReduceBytes(each, members);
+      return comm->AllReduce(View(scratch.send.as<float>(), {each}), ReduceOp::kSum);
+    default:
+      return absl::InternalError(absl::StrCat("no calibration for ", ToString(op.key)));
+  }
+}
+
+}  // namespace weft

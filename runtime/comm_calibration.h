@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "graph/plan.h"
+#include "graph/step_graph.h"
+#include "runtime/groups.h"
+#include "runtime/step_program.h"
+#include "tensor/device/buffer.h"
+
+namespace weft {
+
+// A step graph of bare collectives: every class of communication that `training` uses
+// (CalibrationKey), over a range of sizes around those that its chunks and slices will have, one
+// after another.
+StepGraph BuildCommCalibration(const StepGraph& training);
+
+// Runs it: the same calls on the same communicators as the training step, on scratch memory.
+class CommCalibration final : public StepProgram {
+ public:
+  explicit CommCalibration(Groups& groups) : groups_(groups) {}
+
+  absl::Status Prepare(const StepGraph& graph, const Plan& plan) override;
+  absl::Status Run(const Op& op, const PlanTask& task, double* size) override;
+
+ private:
+  // Room for one collective, per stream: streams run beside each other.
+  struct Scratch {
+    Buffer send, receive;
+    std::vector<int64_t> rows;
+  };
+
+  Communicator* CommunicatorOf(GroupKind group) const;
+
+  Groups& groups_;
+  Scratch scratch_[kNumStreams];
+};
+
+}  // namespace weft

@@ -1,0 +1,124 @@
+#include "runtime/executor.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "tensor/device/cpu/cpu_stream.h"
+
+namespace weft {
+
+StreamSet::StreamSet() {
+  for (int i = 0; i < kNumStreams; ++i) {
+    const auto kind = static_cast<StreamKind>(i);
+    streams[static_cast<size_t>(i)] = std::make_unique<CpuStream>(
+        std::string(Name(kind)), kind == StreamKind::kCompute ? CpuStream::Priority::kYielding
+                                                              : CpuStream::Priority::kNormal);
+  }
+}
+
+Executor::Executor(RankId rank, StreamSet& streams, StepProgram& program, const Clock& clock,
+                   std::function<void(const absl::Status&)> on_failure)
+    : rank_(rank),
+      streams_(streams),
+      program_(program),
+      clock_(clock),
+      on_failure_(std::move(on_failure)) {}
+
+absl::Status Executor::Install(std::shared_ptr<const StepGraph> graph,
+                               std::shared_ptr<const Plan> plan) {
+  WEFT_RETURN_IF_ERROR(ValidatePlan(*graph, *plan));
+  WEFT_RETURN_IF_ERROR(program_.Prepare(*graph, *plan));
+  const size_t count = plan->tasks.size();
+  std::vector<std::vector<int32_t>> needs = TaskNeeds(*graph, *plan);
+  if (plan->serialize) {
+    for (size_t i = 1; i < count; ++i) needs[i] = {static_cast<int32_t>(i) - 1};
+  }
+  std::vector<Launch> launches(count);
+  const auto stream_of = [&](size_t i) {
+    return static_cast<size_t>(graph->op(plan->tasks[i].op).stream);
+  };
+  // seen[s][t]: the last task of stream t that stream s has already waited for. Streams run in
+  // order, so waiting for a later task of a stream covers every earlier one.
+  std::array<std::array<int32_t, kNumStreams>, kNumStreams> seen{};
+  for (auto& row : seen) row.fill(-1);
+  for (size_t i = 0; i < count; ++i) {
+    const size_t own = stream_of(i);
+    launches[i].stream = streams_.streams[own].get();
+    std::array<int32_t, kNumStreams> latest{};
+    latest.fill(-1);
+    for (const int32_t need : needs[i]) {
+      int32_t& entry = latest[stream_of(static_cast<size_t>(need))];
+      entry = std::max(entry, need);
+    }
+    for (size_t other = 0; other < kNumStreams; ++other) {
+      if (other == own || latest[other] <= seen[own][other]) continue;
+      seen[own][other] = latest[other];
+      launches[i].awaited.push_back(latest[other]);
+      launches[static_cast<size_t>(latest[other])].recorded = true;
+    }
+  }
+  launches_ = std::move(launches);
+  events_.assign(count, nullptr);
+  spans_.assign(count, Span{});
+  graph_ = std::move(graph);
+  plan_ = std::move(plan);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<StepReport> Executor::RunStep(int64_t step, bool record_spans) {
+  step_ = step;
+  failed_ = false;
+  const int64_t begin = clock_.NowNanos();
+  absl::Status status;
+  for (size_t i = 0; i < launches_.size() && status.ok(); ++i) {
+    const Launch& launch = launches_[i];
+    for (const int32_t task : launch.awaited) {
+      status.Update(launch.stream->Wait(events_[static_cast<size_t>(task)]));
+    }
+    status.Update(
+        launch.stream->Enqueue([this, i, record_spans] { return RunTask(i, record_spans); }));
+    if (launch.recorded) {
+      auto event = launch.stream->Record();
+      status.Update(event.status());
+      if (event.ok()) events_[i] = *std::move(event);
+    }
+  }
+  for (auto& stream : streams_.streams) status.Update(stream->Synchronize());
+  WEFT_RETURN_IF_ERROR(status);
+  StepReport report;
+  report.step = step;
+  report.epoch = plan_->epoch;
+  report.seconds = static_cast<double>(clock_.NowNanos() - begin) * 1e-9;
+  if (record_spans) report.spans = spans_;
+  return report;
+}
+
+absl::Status Executor::RunTask(size_t index, bool record_spans) {
+  // After the first failure nothing else of the step is worth running.
+  if (failed_.load(std::memory_order_relaxed)) return absl::OkStatus();
+  const PlanTask& task = plan_->tasks[index];
+  const Op& op = graph_->op(task.op);
+  Span& span = spans_[index];
+  if (record_spans) span.begin_nanos = clock_.NowNanos();
+  double size = 0;
+  const absl::Status status = program_.Run(op, task, &size);
+  if (!status.ok()) {
+    const absl::Status explained =
+        WithContext(status, absl::StrCat("step ", step_, ", epoch ", plan_->epoch, ", ",
+                                         TaskName(*graph_, task), ", rank ", rank_.value));
+    if (!failed_.exchange(true)) on_failure_(explained);
+    return explained;
+  }
+  if (record_spans) {
+    span.end_nanos = clock_.NowNanos();
+    span.step = step_;
+    span.epoch = plan_->epoch;
+    span.rank = rank_.value;
+    span.task = static_cast<int32_t>(index);
+    span.size = size;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace weft

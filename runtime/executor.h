@@ -1,0 +1,79 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "base/ids.h"
+#include "graph/plan.h"
+#include "graph/span.h"
+#include "runtime/step_program.h"
+#include "tensor/device/stream.h"
+
+namespace weft {
+
+// The three streams of a rank, shared by its executors.
+struct StreamSet {
+  StreamSet();
+  std::array<std::unique_ptr<Stream>, kNumStreams> streams;  // by StreamKind
+  Stream& operator[](StreamKind kind) { return *streams[static_cast<size_t>(kind)]; }
+};
+
+struct StepReport {
+  int64_t step = 0;
+  int64_t epoch = 0;
+  double seconds = 0;       // from the first launch to the last end on this rank
+  std::vector<Span> spans;  // [plan task]
+};
+
+// Runs a step graph as a plan says: tasks go to their streams in the plan's order, events between
+// streams are the only waits, every task leaves a span. Install cuts and orders; RunStep only
+// enqueues. Called from one host thread.
+class Executor {
+ public:
+  // on_failure is called once, from a stream's thread, with the first error of a step, so that it
+  // can abort the communicators: whoever waits on another stream or rank then gets out.
+  Executor(RankId rank, StreamSet& streams, StepProgram& program, const Clock& clock,
+           std::function<void(const absl::Status&)> on_failure);
+
+  // Step boundary only. Validates the plan against the graph, prepares the program, then swaps:
+  // after an error the installed plan is still the old one.
+  absl::Status Install(std::shared_ptr<const StepGraph> graph, std::shared_ptr<const Plan> plan);
+  const std::shared_ptr<const Plan>& plan() const { return plan_; }
+  const StepGraph& graph() const { return *graph_; }
+
+  // Blocks until every task has ended. REQUIRES: a plan is installed. Errors say the step, epoch,
+  // task and rank. With record_spans false no clock is read and no span is written (for measuring
+  // what profiling costs).
+  absl::StatusOr<StepReport> RunStep(int64_t step, bool record_spans = true);
+
+ private:
+  absl::Status RunTask(size_t index, bool record_spans);
+
+  // What must be launched for one task, worked out by Install.
+  struct Launch {
+    Stream* stream = nullptr;
+    std::vector<int32_t> awaited;  // tasks of other streams whose events this one waits for
+    bool recorded = false;         // somebody waits for this one
+  };
+
+  RankId rank_;
+  StreamSet& streams_;
+  StepProgram& program_;
+  const Clock& clock_;
+  std::function<void(const absl::Status&)> on_failure_;
+  std::shared_ptr<const StepGraph> graph_;
+  std::shared_ptr<const Plan> plan_;
+  std::vector<Launch> launches_;
+  std::vector<std::shared_ptr<Event>> events_;
+  std::vector<Span> spans_;
+  std::atomic<bool> failed_{false};
+  int64_t step_ = 0;
+};
+
+}  // namespace weft

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "comm/backend.h"
+#include "graph/topology.h"
+
+namespace weft {
+
+// The communicators of one rank. Each is used by one stream only; `control` by the host thread
+// between steps. A group of one rank has no communicator (null), except world and control.
+struct Groups {
+  std::unique_ptr<Communicator> world, control, intra, inter, ep, esp, edp;
+};
+
+// COLLECTIVE over the world.
+absl::StatusOr<Groups> ConnectGroups(Backend& backend, const Topology& topology,
+                                     const Layout& layout, absl::Duration deadline);
+
+}  // namespace weft

@@ -1,0 +1,65 @@
+#include "runtime/replanner.h"
+
+#include "base/status_macros.h"
+#include "scheduler/analytic_cost_model.h"
+#include "scheduler/explain.h"
+#include "scheduler/simulate.h"
+
+namespace weft {
+namespace {
+
+std::unique_ptr<const CostModel> CostsOf(const ProfileTable& table) {
+  // One sample is better than a guess: the optimizer has one size.
+  return std::make_unique<MeasuredCostModel>(table,
+                                             std::make_shared<AnalyticCostModel>(MachineSpeeds{}),
+                                             /*min_samples=*/1);
+}
+
+}  // namespace
+
+Replanner::Replanner(std::shared_ptr<const StepGraph> graph, const TuningOptions& options,
+                     const ProfileTable& calibration)
+    : graph_(std::move(graph)),
+      options_(options),
+      online_(calibration),
+      table_(calibration),
+      costs_(CostsOf(table_)) {}
+
+PlanRequest Replanner::Request(const std::string& policy, int64_t epoch) const {
+  PlanRequest request;
+  request.graph = graph_.get();
+  request.costs = costs_.get();
+  request.policy = policy;
+  request.degrees = options_.degrees;
+  request.epoch = epoch;
+  return request;
+}
+
+absl::StatusOr<Plan> Replanner::MakePlan(const std::string& policy, int64_t epoch) const {
+  return weft::MakePlan(Request(policy, epoch));
+}
+
+absl::StatusOr<std::string> Replanner::Explain(const Plan& plan) const {
+  return weft::Explain(Request(plan.policy, plan.epoch), plan);
+}
+
+double Replanner::Predict(const Plan& plan) const {
+  return Simulate(*graph_, plan, *costs_).seconds;
+}
+
+void Replanner::Refresh() {
+  table_ = online_.Refresh();
+  costs_ = CostsOf(table_);
+}
+
+absl::StatusOr<Replanner::Outcome> Replanner::Consider(const Plan& current,
+                                                       const ReplanTerms& terms) {
+  Refresh();
+  WEFT_ASSIGN_OR_RETURN(Plan candidate, MakePlan(options_.policy, current.epoch + 1));
+  Outcome outcome;
+  outcome.decision = Decide(*graph_, *costs_, current, candidate, terms);
+  if (outcome.decision.replace) outcome.plan = std::move(candidate);
+  return outcome;
+}
+
+}  // namespace weft

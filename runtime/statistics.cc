@@ -1,0 +1,23 @@
+#include "runtime/statistics.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace weft {
+
+double Median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  if (values.size() % 2 == 1) return *middle;
+  return 0.5 * (*middle + *std::max_element(values.begin(), middle));
+}
+
+double RobustSpread(const std::vector<double>& values) {
+  const double median = Median(values);
+  std::vector<double> deviations;
+  for (const double v : values) deviations.push_back(std::abs(v - median));
+  return 1.4826 * Median(std::move(deviations));
+}
+
+}  // namespace weft

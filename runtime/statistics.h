@@ -1,0 +1,13 @@
+#pragma once
+
+#include <vector>
+
+namespace weft {
+
+double Median(std::vector<double> values);  // 0 for none
+
+// Median absolute deviation times 1.4826: the standard deviation of normal values, unmoved by
+// outliers.
+double RobustSpread(const std::vector<double>& values);
+
+}  // namespace weft

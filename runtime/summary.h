@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace weft {
+
+// How a run ended: summary.json, and what the last lines on the screen say. Times are seconds;
+// medians over the steps of the last plan epoch.
+struct JobSummary {
+  double val_bits_per_byte = 0;
+  double unigram_bits_per_byte = 0;
+  double bigram_bits_per_byte = 0;
+  int64_t steps = 0;
+  double tokens_per_second = 0;
+  double predicted_step_seconds = 0;  // what was predicted before each step ran
+  double measured_step_seconds = 0;
+  double overlap_fraction =
+      0;  // inter-node transfer time beside compute / inter-node transfer time
+  double hidden_communication_seconds = 0;  // per step, mean over ranks
+  double exposed_communication_seconds = 0;
+  double sequential_step_seconds = 0;  // 0: not compared
+  double compared_step_seconds = 0;    // Weft's plan, in the same comparison
+  double speedup_over_sequential = 0;  // 0: not compared
+  double speedup_low = 0;              // of the rounds of the comparison: least and greatest ratio
+  double speedup_high = 0;
+  int64_t plan_epoch = 0;
+  int32_t world_size = 1;
+  int64_t workspace_growths = 0;  // buffers that grew after the first ten steps, all ranks together
+  bool stopped = false;           // ended early on request, with a checkpoint
+  int32_t exit_code = 0;
+};
+
+std::string SummaryToJson(const JobSummary& summary);
+
+}  // namespace weft

@@ -1,0 +1,211 @@
+#include "runtime/train_program.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <limits>
+#include <numbers>
+
+#include "base/status_macros.h"
+#include "models/op_sizes.h"
+
+namespace weft {
+namespace {
+
+// Fields of one rank's contribution to the step reduction.
+enum Field { kSumOfSquares, kCrossEntropy, kBalance, kPreparedEpoch, kStop, kCheckpoint };
+
+}  // namespace
+
+TrainProgram::TrainProgram(const Args& args)
+    : args_(args),
+      reduced_(
+          static_cast<size_t>(args.kind == StepKind::kTraining ? args.model->num_layers() + 1 : 0)),
+      share_rows_(static_cast<size_t>(args.topology.ranks_per_node)),
+      reduction_(static_cast<size_t>(args.topology.world_size) * kReductionWidth) {
+  if (args.topology.ranks_per_node == 1) return;  // sums stay where the gradients are
+  for (size_t i = 0; i < reduced_.size(); ++i) {
+    const bool outer = i + 1 == reduced_.size();
+    const Bucket& bucket =
+        outer ? args.parameters->outer() : args.parameters->dense(static_cast<int32_t>(i));
+    reduced_[i].Ensure<float>({bucket.elements});
+  }
+}
+
+absl::Status TrainProgram::Prepare(const StepGraph& graph, const Plan& plan) {
+  degrees_.clear();
+  for (int32_t layer = 0; layer < graph.num_layers; ++layer) {
+    degrees_.push_back(
+        {DegreeOf(plan, layer, Direction::kForward), DegreeOf(plan, layer, Direction::kBackward)});
+  }
+  return absl::OkStatus();
+}
+
+void TrainProgram::Begin(std::span<const int32_t> tokens, std::span<const int32_t> labels,
+                         int64_t update, double learning_rate, const StepAgreement& agreement) {
+  args_.model->Begin(args_.kind, degrees_, tokens, labels);
+  update_ = update;
+  learning_rate_ = learning_rate;
+  agreement_ = agreement;
+  own_[kSumOfSquares] = 0;
+  if (args_.kind == StepKind::kTraining) args_.parameters->ZeroGradients();
+}
+
+absl::Status TrainProgram::Run(const Op& op, const PlanTask& task, double* size) {
+  *size = op.size;
+  switch (op.key.kind) {
+    case OpKind::kGradReduceScatter:
+      return ReduceScatterSlice(op, task, size);
+    case OpKind::kGradAllReduce:
+      return AllReduceSlice(op, task, size);
+    case OpKind::kGradAllGather:
+      return AllGatherSlice(op, task, size);
+    case OpKind::kExpertGradAllReduce: {
+      Bucket& bucket = args_.parameters->experts(op.layer);
+      *size = AllReduceBytes(bucket.elements, args_.layout.edp);
+      return args_.groups->edp->AllReduce(View(bucket.gradient.as<float>(), {bucket.elements}),
+                                          ReduceOp::kSum);
+    }
+    case OpKind::kGradNorm:
+      LocalNorm();
+      return absl::OkStatus();
+    case OpKind::kStepReduction:
+      return ReduceStep();
+    case OpKind::kOptimizer:
+      Update();
+      return absl::OkStatus();
+    default:
+      return args_.model->Run(op, task, size);
+  }
+}
+
+Bucket& TrainProgram::BucketOf(const Op& op) {
+  return op.layer < 0 ? args_.parameters->outer() : args_.parameters->dense(op.layer);
+}
+
+RowRange TrainProgram::ShareOf(const PlanTask& task, int32_t local) const {
+  const RowRange within = ChunkOf(task.end - task.begin, local, args_.topology.ranks_per_node);
+  return {task.begin + within.begin, task.begin + within.end};
+}
+
+TensorView TrainProgram::ReducedShare(const Op& op, const PlanTask& task) {
+  const RowRange share = ShareOf(task, args_.topology.local_of(args_.rank));
+  float* base = BucketOf(op).gradient.as<float>();
+  if (args_.topology.ranks_per_node > 1) {
+    base = reduced_[op.layer < 0 ? reduced_.size() - 1 : static_cast<size_t>(op.layer)].as<float>();
+  }
+  return View(base + share.begin, {share.count(), 1});
+}
+
+absl::Status TrainProgram::ReduceScatterSlice(const Op& op, const PlanTask& task, double* size) {
+  const int64_t total = task.end - task.begin;
+  for (int32_t i = 0; i < args_.topology.ranks_per_node; ++i)
+    share_rows_[static_cast<size_t>(i)] = ShareOf(task, i).count();
+  const TensorView share = ReducedShare(op, task);
+  *size = ReduceScatterBytes(total, share.dim(0));
+  return args_.groups->intra->ReduceScatterV(
+      {.send = View(BucketOf(op).gradient.as<float>() + task.begin, {total, 1}),
+       .recv = share,
+       .rows = share_rows_});
+}
+
+absl::Status TrainProgram::AllReduceSlice(const Op& op, const PlanTask& task, double* size) {
+  const TensorView share = ReducedShare(op, task);
+  *size = AllReduceBytes(share.elements(), args_.topology.num_nodes());
+  return args_.groups->inter->AllReduce(share, ReduceOp::kSum);
+}
+
+absl::Status TrainProgram::AllGatherSlice(const Op& op, const PlanTask& task, double* size) {
+  const int64_t total = task.end - task.begin;
+  for (int32_t i = 0; i < args_.topology.ranks_per_node; ++i)
+    share_rows_[static_cast<size_t>(i)] = ShareOf(task, i).count();
+  const TensorView share = ReducedShare(op, task);
+  *size = AllGatherBytes(share.elements(), args_.topology.ranks_per_node);
+  return args_.groups->intra->AllGatherV(
+      {.send = share,
+       .recv = View(BucketOf(op).gradient.as<float>() + task.begin, {total, 1}),
+       .rows = share_rows_});
+}
+
+void TrainProgram::LocalNorm() {
+  // Each canonical element once: dense gradients are equal on all ranks and counted by rank 0, an
+  // expert shard by its first copy.
+  double sum = 0;
+  for (Bucket* bucket : args_.parameters->all()) {
+    const bool mine =
+        bucket->expert ? args_.layout.edp_index(args_.rank) == 0 : args_.rank.value == 0;
+    if (mine)
+      sum += args_.kernels->SumOfSquares(View(bucket->gradient.as<float>(), {bucket->elements}));
+  }
+  own_[kSumOfSquares] = sum;
+}
+
+absl::Status TrainProgram::ReduceStep() {
+  own_[kCrossEntropy] = args_.model->sums().cross_entropy;
+  own_[kBalance] = args_.model->sums().balance;
+  own_[kPreparedEpoch] = static_cast<double>(agreement_.prepared_epoch);
+  own_[kStop] = agreement_.stop ? 1 : 0;
+  own_[kCheckpoint] = agreement_.checkpoint ? 1 : 0;
+  const int64_t world = args_.topology.world_size;
+  if (world == 1) {
+    std::copy(std::begin(own_), std::end(own_), reduction_.begin());
+  } else {
+    WEFT_RETURN_IF_ERROR(args_.groups->world->AllGather(
+        View(own_, {kReductionWidth}), View(reduction_.data(), {world * kReductionWidth})));
+  }
+  TakeTotals();
+  return absl::OkStatus();
+}
+
+void TrainProgram::TakeTotals() {
+  const auto world = static_cast<size_t>(args_.topology.world_size);
+  totals_ = StepTotals{};
+  totals_.agreement.prepared_epoch = std::numeric_limits<int64_t>::max();
+  double squares = 0;
+  for (size_t r = 0; r < world; ++r) {
+    const double* rank = reduction_.data() + r * kReductionWidth;
+    squares += rank[kSumOfSquares];
+    totals_.cross_entropy += rank[kCrossEntropy];
+    totals_.balance += rank[kBalance];
+    totals_.agreement.prepared_epoch =
+        std::min(totals_.agreement.prepared_epoch, static_cast<int64_t>(rank[kPreparedEpoch]));
+    totals_.agreement.stop |= rank[kStop] != 0;
+    totals_.agreement.checkpoint |= rank[kCheckpoint] != 0;
+  }
+  totals_.cross_entropy /= static_cast<double>(args_.batch.global_tokens());
+  totals_.gradient_norm = std::sqrt(squares);
+}
+
+void TrainProgram::Update() {
+  const OptimizerOptions& o = args_.optimizer;
+  const double norm = totals_.gradient_norm;
+  const double scale = o.gradient_clip > 0 && norm > o.gradient_clip ? o.gradient_clip / norm : 1.0;
+  for (Bucket* bucket : args_.parameters->all()) {
+    for (const Parameter& p : bucket->parameters) {
+      const Shape flat = {p.shape.elements()};
+      args_.kernels->AdamW({.parameter = View(bucket->value.as<float>() + p.offset, flat),
+                            .m = View(bucket->adam_m.as<float>() + p.offset, flat),
+                            .v = View(bucket->adam_v.as<float>() + p.offset, flat),
+                            .gradient = View(bucket->gradient.as<float>() + p.offset, flat),
+                            .learning_rate = learning_rate_,
+                            .beta1 = o.beta1,
+                            .beta2 = o.beta2,
+                            .epsilon = o.epsilon,
+                            .weight_decay = p.decay ? o.weight_decay : 0.0,
+                            .gradient_scale = scale,
+                            .step = update_});
+    }
+  }
+}
+
+double LearningRateAt(const OptimizerOptions& options, int64_t step, int64_t steps) {
+  if (step < options.warmup_steps)
+    return options.learning_rate * static_cast<double>(step + 1) / options.warmup_steps;
+  const int64_t span = std::max<int64_t>(1, steps - options.warmup_steps);
+  const double progress =
+      std::min(1.0, static_cast<double>(step - options.warmup_steps) / static_cast<double>(span));
+  return options.min_learning_rate + 0.5 * (options.learning_rate - options.min_learning_rate) *
+                                         (1.0 + std::cos(std::numbers::pi * progress));
+}
+
+}  // namespace weft

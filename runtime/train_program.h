@@ -1,0 +1,89 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "graph/topology.h"
+#include "models/transformer/transformer.h"
+#include "runtime/groups.h"
+#include "runtime/options.h"
+#include "runtime/step_program.h"
+
+namespace weft {
+
+// What the ranks tell each other in the last collective of a step, beside loss and norm.
+struct StepAgreement {
+  int64_t prepared_epoch =
+      0;              // in: highest plan epoch this rank has prepared; out: the minimum over ranks
+  bool stop = false;  // out: somebody asked for it
+  bool checkpoint = false;
+};
+
+// What a step added up over all ranks, equal on all of them bit for bit.
+struct StepTotals {
+  double cross_entropy = 0;  // mean per token of the global batch
+  double balance = 0;
+  double gradient_norm = 0;  // before clipping
+  StepAgreement agreement;
+};
+
+// The whole training step of one rank: the model's operations, the reduction of dense gradients (a
+// slice of a bucket: reduce-scatter inside the node, all-reduce between nodes, all-gather inside),
+// of expert gradients over their copies, the global norm, the step reduction and AdamW.
+class TrainProgram final : public StepProgram {
+ public:
+  struct Args {
+    Transformer* model = nullptr;
+    Parameters* parameters = nullptr;
+    Groups* groups = nullptr;
+    Kernels* kernels = nullptr;
+    Topology topology;
+    Layout layout;
+    RankId rank;
+    BatchShape batch;
+    OptimizerOptions optimizer;
+    StepKind kind = StepKind::kTraining;
+  };
+  explicit TrainProgram(const Args& args);
+
+  absl::Status Prepare(const StepGraph& graph, const Plan& plan) override;
+  absl::Status Run(const Op& op, const PlanTask& task, double* size) override;
+
+  // Before a step. `update`: 1 for the first optimizer update (bias correction). learning_rate 0
+  // changes no parameter but moves m and v.
+  void Begin(std::span<const int32_t> tokens, std::span<const int32_t> labels, int64_t update,
+             double learning_rate, const StepAgreement& agreement);
+  // After a step.
+  const StepTotals& totals() const { return totals_; }
+
+ private:
+  static constexpr int kReductionWidth = 8;
+
+  Bucket& BucketOf(const Op& op);
+  absl::Status ReduceScatterSlice(const Op& op, const PlanTask& task, double* size);
+  absl::Status AllReduceSlice(const Op& op, const PlanTask& task, double* size);
+  absl::Status AllGatherSlice(const Op& op, const PlanTask& task, double* size);
+  // This rank's part of a slice: [begin, end) cut by local rank.
+  RowRange ShareOf(const PlanTask& task, int32_t local) const;
+  TensorView ReducedShare(const Op& op, const PlanTask& task);
+  void LocalNorm();
+  absl::Status ReduceStep();
+  void TakeTotals();
+  void Update();
+
+  Args args_;
+  std::vector<LayerDegrees> degrees_;
+  std::vector<Buffer> reduced_;  // per dense bucket (last: outer): sums of this rank's shares
+  std::vector<int64_t> share_rows_;
+  std::vector<double> reduction_;  // [world][kReductionWidth]
+  double own_[kReductionWidth] = {};
+  StepAgreement agreement_;
+  int64_t update_ = 1;
+  double learning_rate_ = 0;
+  StepTotals totals_;
+};
+
+// Warm-up from 0, then cosine to min_learning_rate at the last step. step from 0.
+double LearningRateAt(const OptimizerOptions& options, int64_t step, int64_t steps);
+
+}  // namespace weft

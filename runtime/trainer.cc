@@ -1,0 +1,489 @@
+#include "runtime/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <numbers>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/fingerprint.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "base/units.h"
+#include "graph/fixed_plan.h"
+#include "profiler/instances.h"
+#include "profiler/residuals.h"
+#include "profiler/sinks/chrome_trace.h"
+#include "runtime/batch_shape_of.h"
+#include "runtime/batches.h"
+#include "runtime/broadcast.h"
+#include "runtime/calibrate.h"
+#include "runtime/checkpointing.h"
+#include "runtime/comparison.h"
+#include "runtime/data/corpus.h"
+#include "runtime/data/ngram.h"
+#include "runtime/plan_ledger.h"
+#include "runtime/replanner.h"
+#include "runtime/run_log.h"
+#include "runtime/span_gather.h"
+#include "runtime/statistics.h"
+#include "runtime/storage/durable_file.h"
+#include "runtime/worker.h"
+
+namespace weft {
+namespace {
+
+constexpr int64_t kSpansEvery =
+    5;  // steps between two whose spans are gathered: what the online profile sees
+constexpr size_t kTracedSteps = 3;  // newest gathered steps that the trace files show
+constexpr int64_t kWarmSteps = 10;  // after these no buffer should grow
+
+double BytesPerToken(const Corpus& corpus) {
+  std::vector<int32_t> ids(static_cast<size_t>(corpus.validation->tokens()));
+  corpus.validation->Read(0, ids);
+  return static_cast<double>(corpus.tokenizer->TextBytes(ids)) / static_cast<double>(ids.size());
+}
+
+class Trainer {
+ public:
+  explicit Trainer(const JobArgs& args)
+      : args_(args), o_(args.options), rank_(args.backend.rank()) {}
+
+  absl::StatusOr<JobSummary> Run() {
+    WEFT_RETURN_IF_ERROR(Start());
+    WEFT_RETURN_IF_ERROR(Profile());
+    WEFT_RETURN_IF_ERROR(InstallFirstPlan());
+    WEFT_RETURN_IF_ERROR(Train());
+    WEFT_RETURN_IF_ERROR(Finish());
+    return summary_;
+  }
+
+ private:
+  // One step whose spans were gathered, with the plan it ran under.
+  struct Gathered {
+    std::shared_ptr<const Plan> plan;
+    MergedStep merged;
+  };
+
+  bool first() const { return rank_ == 0; }
+  std::string Join(std::string_view file) const { return args_.run.Join(file); }
+
+  absl::Status Start();
+  absl::Status Profile();
+  absl::Status InstallFirstPlan();
+  absl::StatusOr<std::string> FirstPlanText() const;
+  absl::Status Install(std::shared_ptr<const Plan> plan);
+  absl::Status Train();
+  absl::StatusOr<StepReport> TrainStep(int64_t step);
+  absl::Status Observe(const StepReport& report);
+  absl::Status ConsiderReplan(int64_t step);
+  void TakeProposal();
+  absl::Status Validate(int64_t step);
+  absl::Status Checkpoint(int64_t steps_done);
+  absl::Status Compare();
+  absl::Status WriteTrace();
+  absl::Status Finish();
+
+  const JobArgs& args_;
+  const JobOptions& o_;
+  const int rank_;
+  std::unique_ptr<Kernels> kernels_;
+  std::unique_ptr<Worker> worker_;
+  std::unique_ptr<Batches> batches_;
+  double bytes_per_token_ = 1;  // of the held-out text
+  std::unique_ptr<CheckpointStore> checkpoints_;
+  std::unique_ptr<RunLog> log_;
+  ProfileTable calibration_;
+  std::unique_ptr<Replanner> replanner_;  // rank 0
+  std::unique_ptr<PlanLedger> ledger_;
+  bool proposed_ = false;      // rank 0: a proposal is under way
+  double switch_seconds_ = 0;  // what the last installation of a plan took
+  double prediction_ = 0;      // of the next step, in force before it runs
+  std::deque<Gathered> gathered_;
+  int64_t next_step_ = 0;
+  int64_t checkpointed_ = -1;  // steps done at the newest checkpoint
+  int64_t steps_run_ = 0;      // by this process
+  int64_t warm_growths_ = 0;
+  JobSummary summary_;
+};
+
+absl::Status Trainer::Start() {
+  WEFT_ASSIGN_OR_RETURN(const Corpus corpus, LoadCorpus(o_.data, o_.model.vocab_size));
+  const BatchShape batch = BatchShapeOf(o_.training, args_.topology);
+  WEFT_ASSIGN_OR_RETURN(
+      Batches batches, Batches::Make(corpus, o_.training, batch, rank_, args_.topology.world_size));
+  batches_ = std::make_unique<Batches>(std::move(batches));
+  bytes_per_token_ = BytesPerToken(corpus);
+
+  WorkerOptions worker;
+  worker.model = o_.model;
+  worker.topology = args_.topology;
+  worker.layout = args_.layout;
+  worker.batch = batch;
+  worker.optimizer = o_.training.optimizer;
+  worker.seed = o_.training.seed;
+  worker.deadline = absl::Seconds(o_.cluster.collective_deadline);
+  kernels_ = MakeCpuKernels();
+  WEFT_ASSIGN_OR_RETURN(worker_, Worker::Connect(args_.backend, *kernels_, worker));
+  ledger_ = std::make_unique<PlanLedger>(worker_->graph(StepKind::kTraining));
+
+  // All ranks must be running the same job before they exchange anything that depends on it.
+  const uint64_t mine = CombineFingerprints(FingerprintOf(*worker_->graph(StepKind::kTraining)),
+                                            Fingerprint(args_.config_text));
+  WEFT_ASSIGN_OR_RETURN(const std::string theirs,
+                        BroadcastText(*worker_->groups().control, absl::StrCat(mine)));
+  WEFT_RETURN_IF_ERROR(AgreeOnStatus(
+      *worker_->groups().control,
+      theirs == absl::StrCat(mine)
+          ? absl::OkStatus()
+          : absl::FailedPreconditionError("its configuration differs from that of rank 0")));
+
+  checkpoints_ = std::make_unique<CheckpointStore>(Join("checkpoints"), o_.checkpoint.keep);
+  if (args_.resume) {
+    WEFT_ASSIGN_OR_RETURN(const LoadedCheckpoint loaded, LoadCheckpoint(*checkpoints_, *worker_));
+    next_step_ = loaded.step;
+    checkpointed_ = loaded.step;
+  }
+  JobStatus status;
+  status.name = o_.run.name;
+  status.phase = "starting";
+  status.run_directory = args_.run.path();
+  status.world_size = args_.topology.world_size;
+  status.step = next_step_;
+  status.total_steps = o_.training.steps;
+  WEFT_ASSIGN_OR_RETURN(
+      log_, RunLog::Open(args_.run, args_.coordination, rank_, status, o_.run.log_every));
+  if (args_.resume)
+    log_->Say(absl::StrCat("resumed after step ", next_step_, " from ", Join("checkpoints")));
+
+  if (first()) {
+    WEFT_ASSIGN_OR_RETURN(const NgramBaseline ngrams,
+                          MeasureNgrams(*corpus.train, *corpus.validation, *corpus.tokenizer));
+    summary_.unigram_bits_per_byte = ngrams.unigram_bits_per_byte;
+    summary_.bigram_bits_per_byte = ngrams.bigram_bits_per_byte;
+    log_->Say(absl::StrFormat(
+        "text: %s tokens to train on, %s held out; unigram %.3f, bigram %.3f bits per byte",
+        FormatCount(static_cast<double>(corpus.train->tokens())),
+        FormatCount(static_cast<double>(corpus.validation->tokens())), ngrams.unigram_bits_per_byte,
+        ngrams.bigram_bits_per_byte));
+    log_->Say(absl::StrFormat(
+        "model: %s parameters, %s used per token; %d ranks on %d nodes, experts over %d ranks x %d "
+        "shards",
+        FormatCount(static_cast<double>(CountParameters(o_.model))),
+        FormatCount(static_cast<double>(CountActiveParameters(o_.model))),
+        args_.topology.world_size, args_.topology.num_nodes(), args_.layout.ep, args_.layout.esp));
+    if (!args_.emulation.empty())
+      log_->Say(absl::StrCat("links are EMULATED on this host: ", args_.emulation));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::Profile() {
+  log_->Phase("calibrating");
+  const uint64_t machine = MachineFingerprint(args_.topology, args_.layout, args_.emulation);
+  if (!o_.tuning.profile.empty()) {
+    absl::Status status;
+    if (first()) {
+      auto text = LoadFile(o_.tuning.profile);
+      auto table = text.ok() ? ProfileFromJson(*text) : text.status();
+      if (table.ok() && table->machine_fingerprint != machine) {
+        table = absl::InvalidArgumentError(
+            "was made on another host, layout or link emulation; leave tuning.profile empty to "
+            "measure this one");
+      }
+      status = WithContext(table.status(), absl::StrCat("tuning.profile ", o_.tuning.profile));
+      if (table.ok()) calibration_ = *std::move(table);
+    }
+    WEFT_RETURN_IF_ERROR(AgreeOnStatus(*worker_->groups().control, status));
+  } else {
+    WEFT_ASSIGN_OR_RETURN(Calibration made,
+                          Calibrate(args_.backend, *worker_, o_.tuning.profile_seconds));
+    calibration_ = std::move(made.table);
+    calibration_.machine_fingerprint = machine;
+    log_->Say(absl::StrFormat("profile: %d kinds of operations measured on all ranks in %s",
+                              calibration_.entries.size(), FormatSeconds(made.seconds)));
+  }
+  if (!first()) return absl::OkStatus();
+  log_->Say(ResidualsTable(calibration_));
+  replanner_ =
+      std::make_unique<Replanner>(worker_->graph(StepKind::kTraining), o_.tuning, calibration_);
+  return args_.run.Write("profile.json", ProfileToJson(calibration_));
+}
+
+absl::StatusOr<std::string> Trainer::FirstPlanText() const {
+  const StepGraph& graph = *worker_->graph(StepKind::kTraining);
+  if (o_.tuning.plan.empty()) {
+    WEFT_ASSIGN_OR_RETURN(const Plan plan, replanner_->MakePlan(o_.tuning.policy, 0));
+    return PlanToJson(graph, plan);
+  }
+  WEFT_ASSIGN_OR_RETURN(const std::string text, LoadFile(o_.tuning.plan));
+  auto plan = PlanFromJson(graph, text);
+  if (plan.ok()) {
+    if (const absl::Status valid = ValidatePlan(graph, *plan); !valid.ok()) plan = valid;
+  }
+  WEFT_RETURN_IF_ERROR(WithContext(plan.status(), absl::StrCat("tuning.plan ", o_.tuning.plan)));
+  plan->epoch = 0;
+  return PlanToJson(graph, *plan);
+}
+
+absl::Status Trainer::InstallFirstPlan() {
+  std::string text;
+  absl::Status made;
+  if (first()) {
+    auto plan = FirstPlanText();
+    made = plan.status();
+    if (plan.ok()) text = *std::move(plan);
+  }
+  WEFT_RETURN_IF_ERROR(AgreeOnStatus(*worker_->groups().control, made));
+  WEFT_ASSIGN_OR_RETURN(text, BroadcastText(*worker_->groups().control, text));
+  auto plan = PlanFromJson(*worker_->graph(StepKind::kTraining), text);
+  absl::Status installed = plan.status();
+  if (plan.ok()) installed = Install(std::make_shared<const Plan>(*std::move(plan)));
+  WEFT_RETURN_IF_ERROR(AgreeOnStatus(*worker_->groups().control, installed));
+  // Validation runs forward alone; what it costs is not worth a search.
+  return worker_->Install(StepKind::kForward, std::make_shared<const Plan>(MakeFixedPlan(
+                                                  *worker_->graph(StepKind::kForward), {})));
+}
+
+absl::Status Trainer::Install(std::shared_ptr<const Plan> plan) {
+  const int64_t begin = MonotonicClock().NowNanos();
+  WEFT_RETURN_IF_ERROR(worker_->Install(StepKind::kTraining, plan));
+  switch_seconds_ = static_cast<double>(MonotonicClock().NowNanos() - begin) * 1e-9;
+  if (!first()) return absl::OkStatus();
+  proposed_ = false;
+  prediction_ = replanner_->Predict(*plan);
+  WEFT_ASSIGN_OR_RETURN(const std::string explanation, replanner_->Explain(*plan));
+  const std::string json = PlanToJson(*worker_->graph(StepKind::kTraining), *plan);
+  WEFT_RETURN_IF_ERROR(args_.run.Write("plan.json", json));
+  WEFT_RETURN_IF_ERROR(args_.run.Write("explain.txt", explanation));
+  args_.coordination.PublishPlan(json, explanation);
+  log_->Say(absl::StrFormat("plan %d (%s) installed: predicted step %s; `weft explain %s` says why",
+                            plan->epoch, plan->policy, FormatSeconds(prediction_),
+                            args_.run.path()));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<StepReport> Trainer::TrainStep(int64_t step) {
+  const Batches::Batch batch = batches_->Training(step);
+  Worker::StepArgs args;
+  args.step = step;
+  args.tokens = batch.tokens;
+  args.labels = batch.labels;
+  args.update = step + 1;
+  args.learning_rate = LearningRateAt(o_.training.optimizer, step, o_.training.steps);
+  args.agreement.prepared_epoch = ledger_->prepared_epoch();
+  const ControlRequests requests = args_.coordination.TakeRequests();
+  args.agreement.stop = requests.stop || args_.stop_requested();
+  args.agreement.checkpoint = requests.checkpoint;
+  return worker_->RunStep(StepKind::kTraining, args);
+}
+
+absl::Status Trainer::Train() {
+  log_->Phase("training");
+  const int64_t steps = o_.training.steps;
+  bool stop = false;
+  for (int64_t step = next_step_; step < steps && !stop; ++step) {
+    TakeProposal();
+    const std::shared_ptr<const Plan> plan = worker_->plan(StepKind::kTraining);
+    WEFT_ASSIGN_OR_RETURN(const StepReport report, TrainStep(step));
+    const StepTotals totals = worker_->totals(StepKind::kTraining);
+    if (!std::isfinite(totals.cross_entropy) || !std::isfinite(totals.gradient_norm)) {
+      return absl::OutOfRangeError(
+          absl::StrFormat("step %d: the loss is %f and the gradient norm %f; the newest checkpoint "
+                          "is from before this step",
+                          step, totals.cross_entropy, totals.gradient_norm));
+    }
+    next_step_ = step + 1;
+    if (++steps_run_ == kWarmSteps) warm_growths_ = Buffer::GrowthCount();
+    const bool observe =
+        next_step_ % kSpansEvery == 0 || steps - next_step_ < static_cast<int64_t>(kTracedSteps);
+    if (observe) WEFT_RETURN_IF_ERROR(Observe(report));
+
+    RunLog::StepFacts facts;
+    facts.step = step;
+    facts.loss = totals.cross_entropy;
+    facts.balance = totals.balance;
+    facts.gradient_norm = totals.gradient_norm;
+    facts.learning_rate = LearningRateAt(o_.training.optimizer, step, steps);
+    facts.step_seconds = report.seconds;
+    facts.predicted_seconds = prediction_;
+    facts.plan_epoch = plan->epoch;
+    facts.tokens = worker_->options().batch.global_tokens();
+    StepOverlap overlap;
+    if (observe) {
+      std::vector<StepOverlap> ranks;
+      for (const auto& tasks : gathered_.back().merged.by_rank) ranks.push_back(OverlapOf(tasks));
+      overlap = MeanOverlap(ranks);
+      facts.overlap = &overlap;
+    }
+    WEFT_RETURN_IF_ERROR(log_->Step(facts));
+
+    if (std::shared_ptr<const Plan> agreed = ledger_->TakeAgreed(totals.agreement.prepared_epoch);
+        agreed != nullptr) {
+      WEFT_RETURN_IF_ERROR(Install(std::move(agreed)));
+    }
+    // A plan for the last few steps would not pay.
+    if (o_.tuning.replan && next_step_ % o_.tuning.replan_every == 0 &&
+        steps - next_step_ >= o_.tuning.replan_every) {
+      WEFT_RETURN_IF_ERROR(ConsiderReplan(step));
+    }
+    const int32_t every = o_.training.validate_every;
+    if (every > 0 && next_step_ % every == 0 && next_step_ < steps)
+      WEFT_RETURN_IF_ERROR(Validate(next_step_));
+    stop = totals.agreement.stop;
+    const bool due = o_.checkpoint.every > 0 && next_step_ % o_.checkpoint.every == 0;
+    if (due || stop || totals.agreement.checkpoint) WEFT_RETURN_IF_ERROR(Checkpoint(next_step_));
+  }
+  summary_.stopped = stop && next_step_ < steps;
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::Observe(const StepReport& report) {
+  WEFT_ASSIGN_OR_RETURN(const StepSpans spans, GatherSpans(*worker_->groups().control, report));
+  Gathered gathered;
+  gathered.plan = worker_->plan(StepKind::kTraining);
+  WEFT_ASSIGN_OR_RETURN(gathered.merged, MergeStep({*worker_->graph(StepKind::kTraining),
+                                                    *gathered.plan, args_.topology, args_.layout},
+                                                   spans));
+  if (first()) replanner_->Record(gathered.merged);
+  gathered_.push_back(std::move(gathered));
+  if (gathered_.size() > kTracedSteps) gathered_.pop_front();
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::ConsiderReplan(int64_t step) {
+  if (!first() || proposed_) return absl::OkStatus();
+  const std::shared_ptr<const Plan> current = worker_->plan(StepKind::kTraining);
+  ReplanTerms terms;
+  terms.hysteresis = o_.tuning.hysteresis;
+  terms.spread_seconds =
+      RobustSpread(log_->epoch_seconds()) /
+      std::sqrt(static_cast<double>(std::max<size_t>(1, log_->epoch_seconds().size())));
+  terms.switch_seconds = switch_seconds_ / o_.tuning.replan_every;
+  WEFT_ASSIGN_OR_RETURN(const Replanner::Outcome outcome, replanner_->Consider(*current, terms));
+  prediction_ = outcome.decision.current_seconds;
+  if (!outcome.plan.has_value()) return absl::OkStatus();
+  log_->Say(absl::StrFormat("step %d: proposing plan %d: %s", step + 1, outcome.plan->epoch,
+                            outcome.decision.reason));
+  ProposedPlan proposal;
+  proposal.epoch = outcome.plan->epoch;
+  proposal.json = PlanToJson(*worker_->graph(StepKind::kTraining), *outcome.plan);
+  proposal.fingerprint = Fingerprint(proposal.json);
+  proposed_ = true;
+  return args_.coordination.Propose(proposal);
+}
+
+void Trainer::TakeProposal() {
+  const std::optional<ProposedPlan> proposal = args_.coordination.TakeProposal();
+  if (!proposal.has_value()) return;
+  // A plan that this rank cannot prepare is installed nowhere: the agreed epoch stays behind it.
+  const absl::Status prepared = ledger_->Prepare(proposal->epoch, proposal->json);
+  if (!prepared.ok())
+    LogWarning(
+        absl::StrCat("plan ", proposal->epoch, " refused: ", std::string(prepared.message())));
+}
+
+absl::Status Trainer::Validate(int64_t step) {
+  double loss = 0;
+  for (int32_t i = 0; i < o_.training.validation_batches; ++i) {
+    const Batches::Batch batch = batches_->Validation(i);
+    Worker::StepArgs args;
+    args.step = step;
+    args.tokens = batch.tokens;
+    args.labels = batch.labels;
+    args.record_spans = false;
+    WEFT_RETURN_IF_ERROR(worker_->RunStep(StepKind::kForward, args).status());
+    loss += worker_->totals(StepKind::kForward).cross_entropy;
+  }
+  const double per_token = loss / o_.training.validation_batches / std::numbers::ln2;
+  return log_->Validation(step, per_token / bytes_per_token_);
+}
+
+absl::Status Trainer::Checkpoint(int64_t steps_done) {
+  if (steps_done == checkpointed_) return absl::OkStatus();
+  const absl::Status saved =
+      SaveCheckpoint(*checkpoints_, *worker_,
+                     {steps_done, absl::StrCat(absl::Hex(Fingerprint(args_.config_text)))});
+  WEFT_RETURN_IF_ERROR(worker_->groups().control->Health());
+  if (!saved.ok()) {
+    // The job is worth more than this checkpoint: the earlier ones are intact, the next one will be
+    // tried.
+    log_->Say(absl::StrCat("checkpoint after step ", steps_done,
+                           " FAILED: ", std::string(saved.message())));
+    return absl::OkStatus();
+  }
+  checkpointed_ = steps_done;
+  log_->Checkpoint(steps_done);
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::Compare() {
+  log_->Phase("comparing");
+  std::string text;
+  absl::Status made;
+  if (first()) {
+    auto plan = replanner_->MakePlan("sequential", worker_->plan(StepKind::kTraining)->epoch);
+    made = plan.status();
+    if (plan.ok()) text = PlanToJson(*worker_->graph(StepKind::kTraining), *plan);
+  }
+  WEFT_RETURN_IF_ERROR(AgreeOnStatus(*worker_->groups().control, made));
+  WEFT_ASSIGN_OR_RETURN(text, BroadcastText(*worker_->groups().control, text));
+  WEFT_ASSIGN_OR_RETURN(Plan sequential, PlanFromJson(*worker_->graph(StepKind::kTraining), text));
+  log_->Say(
+      absl::StrFormat("comparing with the sequential plan: %d rounds of %d steps each, in turn",
+                      o_.run.compare_rounds, o_.run.compare_steps));
+  WEFT_ASSIGN_OR_RETURN(
+      const Comparison result,
+      ComparePlans(*worker_, *batches_, std::make_shared<const Plan>(std::move(sequential)),
+                   worker_->plan(StepKind::kTraining), o_.run, o_.training.steps));
+  summary_.sequential_step_seconds = result.sequential_seconds;
+  summary_.compared_step_seconds = result.plan_seconds;
+  summary_.speedup_over_sequential = result.speedup;
+  summary_.speedup_low = result.low;
+  summary_.speedup_high = result.high;
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::WriteTrace() {
+  if (gathered_.empty()) return absl::OkStatus();
+  TraceProcess process;
+  process.rank = rank_;
+  process.world_size = args_.topology.world_size;
+  process.node = args_.topology.node_of(RankId{rank_});
+  process.backend = args_.backend_name;
+  const auto& tasks = gathered_.front().merged.by_rank[static_cast<size_t>(rank_)];
+  if (!tasks.empty()) process.origin_nanos = tasks.front().begin_nanos;
+  WEFT_ASSIGN_OR_RETURN(
+      const std::unique_ptr<ChromeTrace> trace,
+      ChromeTrace::Open(Join(absl::StrCat("trace-rank", rank_, ".json")), process));
+  for (const Gathered& g : gathered_) {
+    WEFT_RETURN_IF_ERROR(trace->AddStep(*worker_->graph(StepKind::kTraining), *g.plan,
+                                        g.merged.step,
+                                        g.merged.by_rank[static_cast<size_t>(rank_)]));
+  }
+  return trace->Close();
+}
+
+absl::Status Trainer::Finish() {
+  if (!summary_.stopped) WEFT_RETURN_IF_ERROR(Validate(next_step_));
+  if (o_.checkpoint.at_end) WEFT_RETURN_IF_ERROR(Checkpoint(next_step_));
+  WEFT_RETURN_IF_ERROR(AgreeOnStatus(*worker_->groups().control, WriteTrace()));
+  int64_t growths = Buffer::GrowthCount() - warm_growths_;
+  if (steps_run_ < kWarmSteps) growths = 0;
+  WEFT_RETURN_IF_ERROR(worker_->groups().control->AllReduce(View(&growths, {1}), ReduceOp::kSum));
+  summary_.workspace_growths = growths;
+  if (o_.run.compare_sequential && !summary_.stopped && args_.topology.world_size > 1) {
+    WEFT_RETURN_IF_ERROR(Compare());
+  }
+  log_->FillSummary(summary_);
+  if (!first()) return absl::OkStatus();
+  replanner_->Refresh();
+  return args_.run.Write("profile.json", ProfileToJson(replanner_->costs_table()));
+}
+
+}  // namespace
+
+absl::StatusOr<JobSummary> RunJob(const JobArgs& args) { return Trainer(args).Run(); }
+
+}  // namespace weft

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "comm/backend.h"
+#include "graph/topology.h"
+#include "runtime/coordination.h"
+#include "runtime/options.h"
+#include "runtime/run_directory.h"
+#include "runtime/summary.h"
+
+namespace weft {
+
+struct JobArgs {
+  Backend& backend;
+  Coordination& coordination;
+  const JobOptions& options;
+  Topology topology;
+  Layout layout;
+  RunDirectory run;          // the same on all ranks
+  std::string config_text;   // resolved; its digest goes into checkpoints
+  std::string backend_name;  // "mpi"
+  std::string emulation;  // how links are emulated, for people and for the profile's fingerprint;
+                          // empty: not
+  bool resume = false;    // start from the newest checkpoint of `run`
+  std::function<bool()>
+      stop_requested;  // this rank was told to stop (a signal); asked between steps
+};
+
+// A whole job, on every rank alike: load the text, calibrate, plan, train with validation,
+// re-planning and checkpoints, compare with the sequential plan where asked, and leave a run
+// directory behind. COLLECTIVE over the backend's world. The summary is complete on rank 0. Errors:
+// kInvalidArgument (bad input, before anything starts), kOutOfRange (the loss is not finite),
+// kDataLoss (no usable checkpoint), and what the communicators return (comm/communicator.h).
+absl::StatusOr<JobSummary> RunJob(const JobArgs& args);
+
+}  // namespace weft

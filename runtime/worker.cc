@@ -1,0 +1,66 @@
+#include "runtime/worker.h"
+
+#include "base/status_macros.h"
+
+namespace weft {
+
+absl::StatusOr<std::unique_ptr<Worker>> Worker::Connect(Backend& backend, Kernels& kernels,
+                                                        const WorkerOptions& options) {
+  WEFT_RETURN_IF_ERROR(
+      ValidateLayout(options.topology, options.layout, options.model.moe.num_experts));
+  WEFT_ASSIGN_OR_RETURN(Groups groups,
+                        ConnectGroups(backend, options.topology, options.layout, options.deadline));
+  return std::unique_ptr<Worker>(new Worker(backend, kernels, options, std::move(groups)));
+}
+
+Worker::Worker(Backend& backend, Kernels& kernels, const WorkerOptions& options, Groups groups)
+    : backend_(backend),
+      kernels_(kernels),
+      options_(options),
+      rank_{backend.rank()},
+      groups_(std::move(groups)),
+      parameters_(options.model, options.layout, rank_, options.seed) {
+  ModelContext context;
+  context.spec = options_.model;
+  context.layout = options_.layout;
+  context.rank = rank_;
+  context.batch = options_.batch;
+  context.kernels = &kernels_;
+  context.ep = groups_.ep.get();
+  context.esp = groups_.esp.get();
+  model_ = std::make_unique<Transformer>(context, parameters_);
+  for (const StepKind kind : {StepKind::kTraining, StepKind::kForward}) {
+    Part& made = kind == StepKind::kTraining ? training_ : validation_;
+    made.graph = std::make_shared<const StepGraph>(
+        BuildStepGraph(options_.model, options_.topology, options_.layout, options_.batch, kind));
+    TrainProgram::Args args;
+    args.model = model_.get();
+    args.parameters = &parameters_;
+    args.groups = &groups_;
+    args.kernels = &kernels_;
+    args.topology = options_.topology;
+    args.layout = options_.layout;
+    args.rank = rank_;
+    args.batch = options_.batch;
+    args.optimizer = options_.optimizer;
+    args.kind = kind;
+    if (kind == StepKind::kForward)
+      args.batch.global_sequences = options_.batch.sequences * options_.topology.world_size;
+    made.program = std::make_unique<TrainProgram>(args);
+    made.executor = std::make_unique<Executor>(rank_, streams_, *made.program, MonotonicClock(),
+                                               [this](const absl::Status& cause) { Abort(cause); });
+  }
+}
+
+absl::Status Worker::Install(StepKind kind, std::shared_ptr<const Plan> plan) {
+  const Part& target = part(kind);
+  return target.executor->Install(target.graph, std::move(plan));
+}
+
+absl::StatusOr<StepReport> Worker::RunStep(StepKind kind, const StepArgs& args) {
+  const Part& target = part(kind);
+  target.program->Begin(args.tokens, args.labels, args.update, args.learning_rate, args.agreement);
+  return target.executor->RunStep(args.step, args.record_spans);
+}
+
+}  // namespace weft

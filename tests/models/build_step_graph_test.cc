@@ -1,0 +1,194 @@
+#include "models/build_step_graph.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "graph/fixed_plan.h"
+#include "models/parameters.h"
+
+namespace weft {
+namespace {
+
+struct World {
+  Topology topology;
+  Layout layout;
+};
+
+// One node, several nodes; experts across, inside and beside the nodes.
+std::vector<World> Worlds() {
+  return {{{1, 1}, {1, 1, 1}}, {{2, 2}, {2, 1, 1}}, {{2, 2}, {1, 2, 1}}, {{2, 2}, {1, 1, 2}},
+          {{2, 1}, {1, 2, 1}}, {{4, 2}, {1, 2, 2}}, {{4, 2}, {2, 1, 2}}, {{4, 2}, {2, 2, 1}},
+          {{4, 2}, {1, 4, 1}}, {{4, 4}, {1, 2, 2}}, {{8, 4}, {2, 2, 2}}, {{8, 2}, {2, 2, 2}},
+          {{6, 3}, {1, 2, 3}}, {{3, 1}, {1, 3, 1}}};
+}
+
+ModelSpec SpecOf(Backbone backbone, int32_t every) {
+  ModelSpec spec;
+  spec.backbone = backbone;
+  spec.num_layers = 3;
+  spec.num_kv_heads = backbone == Backbone::kGpt2 ? spec.num_heads : 2;
+  spec.moe.every = every;
+  spec.moe.num_experts = 6;
+  return spec;
+}
+
+BatchShape BatchOf(const Layout& layout, int32_t micro_batches) {
+  return {2, 16, micro_batches, int64_t{2} * micro_batches * layout.world_size()};
+}
+
+struct Case {
+  Backbone backbone;
+  int32_t every;
+  int32_t micro_batches;
+};
+
+class BuildStepGraphTest : public testing::TestWithParam<Case> {
+ protected:
+  StepGraph Build(const World& world, StepKind kind) const {
+    return BuildStepGraph(spec(), world.topology, world.layout,
+                          BatchOf(world.layout, GetParam().micro_batches), kind);
+  }
+  ModelSpec spec() const { return SpecOf(GetParam().backbone, GetParam().every); }
+};
+
+std::string NameOf(const World& world) {
+  return absl::StrCat(world.topology.world_size, " ranks by ", world.topology.ranks_per_node, ", ",
+                      world.layout.edp, "x", world.layout.ep, "x", world.layout.esp);
+}
+
+TEST_P(BuildStepGraphTest, IsValidAndCanBeCut) {
+  for (const World& world : Worlds()) {
+    SCOPED_TRACE(NameOf(world));
+    ASSERT_TRUE(ValidateLayout(world.topology, world.layout, spec().moe.num_experts).ok());
+    for (const StepKind kind : {StepKind::kTraining, StepKind::kForward}) {
+      const StepGraph graph = Build(world, kind);
+      ASSERT_EQ(ValidateStepGraph(graph).message(), "");
+      EXPECT_EQ(ValidatePlan(graph, MakeFixedPlan(graph, {})).message(), "");
+      EXPECT_EQ(
+          ValidatePlan(graph, MakeFixedPlan(graph, {.forward = 3, .backward = 2, .slices = 4}))
+              .message(),
+          "");
+    }
+  }
+}
+
+TEST_P(BuildStepGraphTest, GroupsOfOneRankCommunicateNothing) {
+  for (const World& world : Worlds()) {
+    SCOPED_TRACE(NameOf(world));
+    for (const Op& op : Build(world, StepKind::kTraining).ops) {
+      if (op.key.group == GroupKind::kNone) {
+        EXPECT_EQ(op.stream, StreamKind::kCompute);
+        continue;
+      }
+      const auto group = GroupOf(world.topology, world.layout, op.key.group, RankId{0});
+      EXPECT_GT(group.size(), 1u);
+      EXPECT_EQ(op.key.group_size, static_cast<int32_t>(group.size()));
+      EXPECT_EQ(op.key.link, LinkOf(world.topology, group));
+      // A communicator belongs to one stream: the one of its link.
+      EXPECT_EQ(op.stream,
+                op.key.link == LinkClass::kInterNode ? StreamKind::kInter : StreamKind::kIntra);
+    }
+  }
+}
+
+TEST_P(BuildStepGraphTest, ForwardStepHasNoBackward) {
+  for (const World& world : Worlds()) {
+    SCOPED_TRACE(NameOf(world));
+    const StepGraph graph = Build(world, StepKind::kForward);
+    EXPECT_EQ(graph.micro_batches, 1);
+    for (const Op& op : graph.ops)
+      EXPECT_NE(op.direction(), Direction::kBackward) << OpName(graph, op.id);
+    EXPECT_EQ(graph.ops.back().key.kind, OpKind::kStepReduction);
+  }
+}
+
+TEST_P(BuildStepGraphTest, OptimizerWaitsForEverything) {
+  for (const World& world : Worlds()) {
+    SCOPED_TRACE(NameOf(world));
+    const StepGraph graph = Build(world, StepKind::kTraining);
+    ASSERT_EQ(graph.ops.back().key.kind, OpKind::kOptimizer);
+    std::set<OpId> awaited = {graph.ops.back().id};
+    for (size_t i = graph.ops.size(); i-- > 0;) {
+      if (!awaited.contains(graph.ops[i].id)) continue;
+      awaited.insert(graph.ops[i].needs.begin(), graph.ops[i].needs.end());
+    }
+    for (const Op& op : graph.ops) EXPECT_TRUE(awaited.contains(op.id)) << OpName(graph, op.id);
+  }
+}
+
+// Each dense bucket once per step through every stage that has more than one rank; expert buckets
+// over their copies.
+TEST_P(BuildStepGraphTest, EveryGradientIsReducedOnce) {
+  for (const World& world : Worlds()) {
+    SCOPED_TRACE(NameOf(world));
+    const ParameterCatalog catalog = MakeParameterCatalog(spec(), world.layout, RankId{0});
+    std::map<std::pair<OpKind, int32_t>, int> seen;
+    for (const Op& op : Build(world, StepKind::kTraining).ops) {
+      const OpKind kind = op.key.kind;
+      if (kind == OpKind::kExpertGradAllReduce) ++seen[{kind, op.layer}];
+      if (kind != OpKind::kGradReduceScatter && kind != OpKind::kGradAllReduce &&
+          kind != OpKind::kGradAllGather)
+        continue;
+      ++seen[{kind, op.layer}];
+      EXPECT_EQ(op.cut, Cut::kSlices);
+      EXPECT_EQ(op.elements, op.layer < 0 ? catalog.outer.elements
+                                          : catalog.dense[static_cast<size_t>(op.layer)].elements);
+    }
+    const bool inside = world.topology.ranks_per_node > 1;
+    const bool between = world.topology.num_nodes() > 1;
+    for (int32_t layer = -1; layer < spec().num_layers; ++layer) {
+      EXPECT_EQ((seen[{OpKind::kGradReduceScatter, layer}]), inside ? 1 : 0) << layer;
+      EXPECT_EQ((seen[{OpKind::kGradAllReduce, layer}]), between ? 1 : 0) << layer;
+      EXPECT_EQ((seen[{OpKind::kGradAllGather, layer}]), inside ? 1 : 0) << layer;
+      const bool copied = layer >= 0 && spec().is_moe_layer(layer) && world.layout.edp > 1;
+      EXPECT_EQ((seen[{OpKind::kExpertGradAllReduce, layer}]), copied ? 1 : 0) << layer;
+    }
+  }
+}
+
+TEST_P(BuildStepGraphTest, FingerprintKnowsModelLayoutAndBatch) {
+  std::set<uint64_t> seen;
+  for (const World& world : Worlds()) {
+    // Where no layer has experts, worlds that differ only in how experts are spread have the same
+    // work to do.
+    if (spec().moe.every > spec().num_layers) break;
+    EXPECT_TRUE(seen.insert(FingerprintOf(Build(world, StepKind::kTraining))).second)
+        << NameOf(world);
+  }
+  const World alone = Worlds()[0];
+  seen.insert(FingerprintOf(Build(alone, StepKind::kTraining)));
+  EXPECT_TRUE(seen.insert(FingerprintOf(Build(alone, StepKind::kForward))).second);
+  ModelSpec wider = spec();
+  wider.ffn_hidden_size *= 2;
+  const BatchShape batch = BatchOf(alone.layout, GetParam().micro_batches);
+  EXPECT_TRUE(seen.insert(FingerprintOf(BuildStepGraph(wider, alone.topology, alone.layout, batch,
+                                                       StepKind::kTraining)))
+                  .second);
+  BatchShape longer = batch;
+  longer.length *= 2;
+  EXPECT_TRUE(seen.insert(FingerprintOf(BuildStepGraph(spec(), alone.topology, alone.layout, longer,
+                                                       StepKind::kTraining)))
+                  .second);
+  EXPECT_FALSE(seen.insert(FingerprintOf(BuildStepGraph(spec(), alone.topology, alone.layout, batch,
+                                                        StepKind::kTraining)))
+                   .second);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Models, BuildStepGraphTest,
+    testing::Values(Case{Backbone::kGpt2, 1, 1}, Case{Backbone::kGpt2, 2, 2},
+                    Case{Backbone::kMixtral, 1, 2}, Case{Backbone::kMixtral, 2, 1},
+                    Case{Backbone::kMixtral, 4, 3}),  // every 4 of 3 layers: none has experts
+    [](const auto& test) {
+      return absl::StrCat(test.param.backbone == Backbone::kGpt2 ? "Gpt2" : "Mixtral", "Every",
+                          test.param.every, "MicroBatches", test.param.micro_batches);
+    });
+
+}  // namespace
+}  // namespace weft

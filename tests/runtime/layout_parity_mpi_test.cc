@@ -1,0 +1,69 @@
+// Processes that talk over MPI train the same bits as threads of one process.
+
+#include "base/status_macros.h"
+#include "gtest/gtest.h"
+#include "tests/runtime/tiny_job.h"
+#include "tests/support/mpi_main.h"
+#include "tests/support/spawn_ranks.h"
+
+namespace weft {
+namespace {
+
+absl::StatusOr<std::vector<TinyResult>> RunAsThreads(const TinyJob& job) {
+  std::vector<TinyResult> results(static_cast<size_t>(job.topology.world_size));
+  WEFT_RETURN_IF_ERROR(SpawnRanks(job.topology.world_size, [&](Backend& backend) -> absl::Status {
+    WEFT_ASSIGN_OR_RETURN(results[static_cast<size_t>(backend.rank())], RunTinyJob(backend, job));
+    return absl::OkStatus();
+  }));
+  return results;
+}
+
+struct Case {
+  const char* name;
+  Backbone backbone;
+  Topology topology;
+  Layout layout;
+};
+
+constexpr Case kCases[] = {
+    {"Gpt2Ep2", Backbone::kGpt2, {2, 1}, {1, 2, 1}},
+    {"MixtralEsp2", Backbone::kMixtral, {2, 2}, {1, 1, 2}},
+    {"MixtralEdp2", Backbone::kMixtral, {2, 1}, {2, 1, 1}},
+    {"MixtralEp2Esp2", Backbone::kMixtral, {4, 2}, {1, 2, 2}},
+    {"Gpt2Edp2Ep2", Backbone::kGpt2, {4, 2}, {2, 2, 1}},
+    {"MixtralEp4", Backbone::kMixtral, {4, 2}, {1, 4, 1}},
+};
+
+// Every rank runs the same cases in the same order.
+TEST(LayoutParityMpiTest, EqualsThreadsBitForBit) {
+  MpiSession& session = TestMpiSession();
+  int cases = 0;
+  for (const Case& c : kCases) {
+    if (c.topology.world_size != session.world_size()) continue;
+    SCOPED_TRACE(c.name);
+    ++cases;
+    TinyJob job;
+    job.model = TinyModel(c.backbone);
+    job.topology = c.topology;
+    job.layout = c.layout;
+    job.steps = 5;
+    job.forward_degree = 2;
+    job.backward_degree = 3;
+    job.slices = 2;
+    job.shuffle = 17;
+    job.switch_every = 2;
+    const auto threads = RunAsThreads(job);
+    ASSERT_TRUE(threads.ok()) << threads.status();
+    const auto mine = RunTinyJob(*session.MakeBackend(), job);
+    ASSERT_TRUE(mine.ok()) << mine.status();
+    const TinyResult& expected = (*threads)[static_cast<size_t>(session.rank())];
+    EXPECT_EQ(mine->losses, expected.losses);
+    EXPECT_EQ(mine->balances, expected.balances);
+    EXPECT_EQ(mine->norms, expected.norms);
+    EXPECT_EQ(mine->values, expected.values);
+  }
+  EXPECT_GT(cases, 0) << "no case is for " << session.world_size() << " ranks";
+}
+
+}  // namespace
+}  // namespace weft

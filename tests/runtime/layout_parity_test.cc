@@ -1,0 +1,151 @@
+// Every layout trains the same model: N ranks equal one rank. Every plan gives the same bits.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <mutex>
+
+#include "tests/runtime/tiny_job.h"
+#include "tests/support/spawn_ranks.h"
+
+namespace weft {
+namespace {
+
+std::vector<TinyResult> RunRanks(const TinyJob& job) {
+  std::vector<TinyResult> results(static_cast<size_t>(job.topology.world_size));
+  const absl::Status status =
+      SpawnRanks(job.topology.world_size, [&](Backend& backend) -> absl::Status {
+        auto result = RunTinyJob(backend, job);
+        if (!result.ok()) return result.status();
+        results[static_cast<size_t>(backend.rank())] = *std::move(result);
+        return absl::OkStatus();
+      });
+  EXPECT_TRUE(status.ok()) << status;
+  return results;
+}
+
+struct LayoutCase {
+  const char* name;
+  Topology topology;
+  Layout layout;
+  int32_t micro_batches;
+};
+
+class LayoutParityTest : public testing::TestWithParam<std::tuple<Backbone, LayoutCase>> {};
+
+TEST_P(LayoutParityTest, EqualsOneRank) {
+  const auto& [backbone, c] = GetParam();
+  TinyJob job;
+  job.model = TinyModel(backbone);
+  const std::vector<TinyResult> one = RunRanks(job);
+  job.topology = c.topology;
+  job.layout = c.layout;
+  job.micro_batches = c.micro_batches;
+  job.forward_degree = 2;
+  job.backward_degree = 3;
+  job.slices = 2;
+  const std::vector<TinyResult> many = RunRanks(job);
+  ASSERT_EQ(many[0].losses.size(), one[0].losses.size());
+  for (size_t step = 0; step < one[0].losses.size(); ++step) {
+    EXPECT_NEAR(many[0].losses[step], one[0].losses[step], 2e-5 * one[0].losses[step])
+        << "step " << step;
+    EXPECT_NEAR(many[0].balances[step], one[0].balances[step], 2e-5 * one[0].balances[step])
+        << "step " << step;
+    EXPECT_NEAR(many[0].norms[step], one[0].norms[step], 2e-4 * one[0].norms[step])
+        << "step " << step;
+    for (const TinyResult& rank : many) EXPECT_EQ(rank.losses[step], many[0].losses[step]);
+  }
+  const auto whole = Merge(many, one[0]);
+  for (const auto& [name, values] : one[0].values) {
+    for (size_t i = 0; i < values.size(); ++i) {
+      ASSERT_NEAR(whole.at(name)[i], values[i], 2e-4) << name << "[" << i << "]";
+    }
+  }
+}
+
+constexpr LayoutCase kLayouts[] = {
+    {"MicroBatches", {1, 1}, {1, 1, 1}, 4}, {"Ep2", {2, 1}, {1, 2, 1}, 1},
+    {"Esp2", {2, 2}, {1, 1, 2}, 1},         {"Edp2", {2, 1}, {2, 1, 1}, 1},
+    {"Ep4", {4, 2}, {1, 4, 1}, 1},          {"Ep4OneNode", {4, 4}, {1, 4, 1}, 1},
+    {"Ep2Esp2", {4, 2}, {1, 2, 2}, 1},      {"Ep2Esp2MicroBatches", {4, 2}, {1, 2, 2}, 2},
+    {"Edp2Ep2", {4, 2}, {2, 2, 1}, 1},      {"Edp2Esp2", {4, 2}, {2, 1, 2}, 1},
+    {"Esp4", {4, 4}, {1, 1, 4}, 1},
+};
+
+INSTANTIATE_TEST_SUITE_P(Layouts, LayoutParityTest,
+                         testing::Combine(testing::Values(Backbone::kGpt2, Backbone::kMixtral),
+                                          testing::ValuesIn(kLayouts)),
+                         [](const auto& test) {
+                           const Backbone backbone = std::get<0>(test.param);
+                           return std::string(backbone == Backbone::kGpt2 ? "Gpt2" : "Mixtral") +
+                                  std::get<1>(test.param).name;
+                         });
+
+// Two results are the same training, bit for bit.
+void ExpectSameBits(const std::vector<TinyResult>& a, const std::vector<TinyResult>& b,
+                    const std::string& what) {
+  for (size_t rank = 0; rank < a.size(); ++rank) {
+    EXPECT_EQ(a[rank].losses, b[rank].losses) << what;
+    EXPECT_EQ(a[rank].norms, b[rank].norms) << what;
+    EXPECT_EQ(a[rank].values, b[rank].values) << what;
+  }
+}
+
+TinyJob FourRanks(const Layout& layout) {
+  TinyJob job;
+  job.model = TinyModel(Backbone::kMixtral);
+  job.topology = {4, 2};
+  job.layout = layout;
+  return job;
+}
+
+TEST(PlanBitsTest, DegreesSlicesAndOrderChangeNothing) {
+  for (const Layout& layout : {Layout{1, 2, 2}, Layout{1, 4, 1}}) {
+    const std::vector<TinyResult> base = RunRanks(FourRanks(layout));
+    for (const int32_t forward : {1, 2, 4}) {
+      for (const int32_t backward : {1, 2, 4}) {
+        TinyJob job = FourRanks(layout);
+        job.forward_degree = forward;
+        job.backward_degree = backward;
+        job.slices = forward + backward;
+        job.shuffle = static_cast<uint64_t>(10 * forward + backward);
+        ExpectSameBits(RunRanks(job), base, testing::PrintToString(std::pair(forward, backward)));
+      }
+    }
+  }
+}
+
+TEST(PlanBitsTest, SwitchingPlansMidRunChangesNothing) {
+  const std::vector<TinyResult> base = RunRanks(FourRanks({1, 2, 2}));
+  TinyJob job = FourRanks({1, 2, 2});
+  job.switch_every = 2;
+  job.shuffle = 5;
+  ExpectSameBits(RunRanks(job), base, "re-planning");
+}
+
+TEST(ZeroTokensTest, CapacityAndUnusedExpertsAreOrdinary) {
+  TinyJob job = FourRanks({1, 2, 2});
+  job.model.moe.num_experts =
+      24;  // far more experts than a rank's choices: many get no row, some ranks none
+  job.model.moe.top_k = 1;
+  job.forward_degree = 3;
+  const std::vector<TinyResult> dropless = RunRanks(job);
+  EXPECT_TRUE(std::isfinite(dropless[0].losses.back()));
+  job.model.moe.capacity_mode = CapacityMode::kFactor;
+  job.model.moe.capacity_factor = 0;  // Tutel: the largest load, nothing dropped
+  ExpectSameBits(RunRanks(job), dropless, "capacity factor 0");
+  job.model.moe.capacity_factor = 1.0;
+  const std::vector<TinyResult> capped = RunRanks(job);
+  EXPECT_NE(capped[0].losses, dropless[0].losses);
+  TinyJob one = job;
+  one.topology = {1, 1};
+  one.layout = {1, 1, 1};
+  const std::vector<TinyResult> single = RunRanks(one);
+  for (size_t i = 0; i < single[0].losses.size(); ++i) {
+    EXPECT_NEAR(single[0].losses[i], capped[0].losses[i], 2e-5 * single[0].losses[i])
+        << "drops depend on the layout";
+  }
+}
+
+}  // namespace
+}  // namespace weft

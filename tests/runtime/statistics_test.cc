@@ -1,0 +1,42 @@
+#include "runtime/statistics.h"
+
+#include <cmath>
+
+#include "base/random.h"
+#include "gtest/gtest.h"
+
+namespace weft {
+namespace {
+
+TEST(MedianTest, IsTheMiddleValueOrTheMeanOfTheTwo) {
+  EXPECT_EQ(Median({}), 0);
+  EXPECT_EQ(Median({4}), 4);
+  EXPECT_EQ(Median({4, 1}), 2.5);
+  EXPECT_EQ(Median({9, 1, 5}), 5);
+  EXPECT_EQ(Median({9, 1, 5, 6}), 5.5);
+  EXPECT_EQ(Median({2, 2, 2, 1000}), 2);
+  EXPECT_EQ(Median({-3, -1, -2}), -2);
+}
+
+TEST(RobustSpreadTest, OfNormalValuesIsTheirStandardDeviation) {
+  const CounterRng rng(3, "normal");
+  std::vector<double> values;
+  for (uint64_t i = 0; i < 20000; ++i) values.push_back(7 + 0.5 * rng.Normal(i));
+  EXPECT_NEAR(RobustSpread(values), 0.5, 0.02);
+}
+
+TEST(RobustSpreadTest, OutliersDoNotMoveIt) {
+  std::vector<double> values = {10, 11, 12, 13, 14};
+  EXPECT_DOUBLE_EQ(RobustSpread(values), 1.4826);
+  values.back() = 1e9;
+  EXPECT_DOUBLE_EQ(RobustSpread(values), 1.4826);
+}
+
+TEST(RobustSpreadTest, OfNothingOrEqualValuesIsZero) {
+  EXPECT_EQ(RobustSpread({}), 0);
+  EXPECT_EQ(RobustSpread({5}), 0);
+  EXPECT_EQ(RobustSpread({5, 5, 5, 5}), 0);
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,140 @@
+#include "tests/runtime/tiny_job.h"
+
+#include "base/random.h"
+#include "base/status_macros.h"
+#include "graph/fixed_plan.h"
+#include "tests/support/shuffle_order.h"
+
+namespace weft {
+namespace {
+
+// Token `position` of sequence `sequence` of the global batch of `step`.
+int32_t TokenAt(const CounterRng& rng, int64_t step, int64_t sequence, int64_t position,
+                int32_t vocab) {
+  const int64_t index =
+      (step * TinyJob::kGlobalBatch + sequence) * (TinyJob::kLength + 1) + position;
+  return static_cast<int32_t>(rng.Bits(static_cast<uint64_t>(index)) %
+                              static_cast<uint64_t>(vocab));
+}
+
+std::shared_ptr<const Plan> PlanOf(const TinyJob& job, const StepGraph& graph, int64_t version) {
+  const auto turned = [version](int32_t degree) {
+    return static_cast<int32_t>((degree + version - 1) % 4 + 1);
+  };
+  Plan plan = MakeFixedPlan(graph, {.forward = turned(job.forward_degree),
+                                    .backward = turned(job.backward_degree),
+                                    .slices = turned(job.slices)});
+  plan.epoch = version;
+  if (job.shuffle != 0)
+    plan = ShuffleOrder(graph, plan, job.shuffle + static_cast<uint64_t>(version));
+  return std::make_shared<const Plan>(std::move(plan));
+}
+
+}  // namespace
+
+ModelSpec TinyModel(Backbone backbone) {
+  ModelSpec model;
+  model.backbone = backbone;
+  model.vocab_size = 29;
+  model.num_layers = 2;
+  model.hidden_size = 16;
+  model.num_heads = 4;
+  model.num_kv_heads = backbone == Backbone::kGpt2 ? 4 : 2;
+  model.ffn_hidden_size = 20;
+  model.max_sequence_length = TinyJob::kLength;
+  model.init_std = 0.2;
+  model.moe.num_experts = 6;
+  model.moe.top_k = 2;
+  return model;
+}
+
+absl::StatusOr<TinyResult> RunTinyJob(Backend& backend, const TinyJob& job) {
+  const int32_t world = job.topology.world_size;
+  WorkerOptions options;
+  options.model = job.model;
+  options.topology = job.topology;
+  options.layout = job.layout;
+  options.batch.length = TinyJob::kLength;
+  options.batch.micro_batches = job.micro_batches;
+  options.batch.sequences = TinyJob::kGlobalBatch / world / job.micro_batches;
+  options.batch.global_sequences = TinyJob::kGlobalBatch;
+  options.optimizer.epsilon = 1e-4;  // near-zero gradients must not turn rounding into whole steps
+  options.optimizer.gradient_clip = 0.5;
+  options.seed = 7;
+  options.deadline = absl::Seconds(60);
+  const std::unique_ptr<Kernels> kernels =
+      job.reference_kernels ? MakeReferenceKernels() : MakeCpuKernels();
+  WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<Worker> worker,
+                        Worker::Connect(backend, *kernels, options));
+  const StepGraph& graph = *worker->graph(StepKind::kTraining);
+  WEFT_RETURN_IF_ERROR(ValidateStepGraph(graph));
+  WEFT_RETURN_IF_ERROR(worker->Install(StepKind::kTraining, PlanOf(job, graph, 0)));
+
+  const CounterRng rng(11, "tokens");
+  const int64_t sequences = TinyJob::kGlobalBatch / world;
+  std::vector<int32_t> tokens(static_cast<size_t>(sequences * TinyJob::kLength));
+  std::vector<int32_t> labels(tokens.size());
+  TinyResult result;
+  for (int64_t step = 0; step < job.steps; ++step) {
+    if (job.switch_every > 0 && step > 0 && step % job.switch_every == 0) {
+      WEFT_RETURN_IF_ERROR(
+          worker->Install(StepKind::kTraining, PlanOf(job, graph, step / job.switch_every)));
+    }
+    for (int64_t s = 0; s < sequences; ++s) {
+      for (int64_t t = 0; t < TinyJob::kLength; ++t) {
+        const int64_t sequence = backend.rank() * sequences + s;
+        const auto at = static_cast<size_t>(s * TinyJob::kLength + t);
+        tokens[at] = TokenAt(rng, step, sequence, t, job.model.vocab_size);
+        labels[at] = TokenAt(rng, step, sequence, t + 1, job.model.vocab_size);
+      }
+    }
+    Worker::StepArgs args;
+    args.step = step;
+    args.tokens = tokens;
+    args.labels = labels;
+    args.update = step + 1;
+    args.learning_rate = 1e-2;
+    WEFT_RETURN_IF_ERROR(worker->RunStep(StepKind::kTraining, args).status());
+    const StepTotals& totals = worker->totals(StepKind::kTraining);
+    result.losses.push_back(totals.cross_entropy);
+    result.balances.push_back(totals.balance);
+    result.norms.push_back(totals.gradient_norm);
+  }
+  for (Bucket* bucket : worker->parameters().all()) {
+    for (const Parameter& p : bucket->parameters) {
+      const float* data = bucket->Value(p).as<float>();
+      result.values[p.name].assign(data, data + p.shape.elements());
+      result.parameters.push_back(p);
+    }
+  }
+  return result;
+}
+
+std::map<std::string, std::vector<float>> Merge(const std::vector<TinyResult>& ranks,
+                                                const TinyResult& one_rank) {
+  std::map<std::string, std::vector<float>> whole;
+  for (const auto& [name, values] : one_rank.values) whole[name].assign(values.size(), 0.0f);
+  for (const TinyResult& rank : ranks) {
+    // A shard's position among the hidden units is what its `in.weight` says; `in.bias` follows it.
+    int64_t first_unit = 0;
+    for (const Parameter& p : rank.parameters) {
+      const std::vector<float>& local = rank.values.at(p.name);
+      std::vector<float>& canonical = whole.at(p.name);
+      if (p.shape.rank() == 1) {
+        const bool sharded = local.size() < canonical.size();
+        std::copy(local.begin(), local.end(), canonical.begin() + (sharded ? first_unit : 0));
+        continue;
+      }
+      first_unit = p.init.first_row[0];
+      const int64_t columns = p.shape[1];
+      for (int64_t row = 0; row < p.shape[0]; ++row) {
+        const int64_t to = p.init.first_row[row / p.init.run_rows] + row % p.init.run_rows;
+        std::copy_n(local.begin() + row * columns, columns,
+                    canonical.begin() + to * p.init.canonical_columns + p.init.first_column);
+      }
+    }
+  }
+  return whole;
+}
+
+}  // namespace weft

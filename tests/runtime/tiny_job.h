@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "comm/backend.h"
+#include "runtime/worker.h"
+
+namespace weft {
+
+// Ten steps of a tiny model on some layout, from seeded synthetic tokens that do not depend on the
+// layout.
+struct TinyJob {
+  ModelSpec model;
+  Topology topology;
+  Layout layout;
+  int32_t micro_batches = 1;
+  int32_t steps = 10;
+  int32_t forward_degree = 1, backward_degree = 1, slices = 1;
+  uint64_t shuffle = 0;  // != 0: another issue order
+  int32_t switch_every =
+      0;  // steps after which another plan (degrees, slices, order) is installed; 0: never
+  bool reference_kernels = false;
+
+  static constexpr int32_t kGlobalBatch = 8;
+  static constexpr int32_t kLength = 12;
+};
+
+ModelSpec TinyModel(Backbone backbone);
+
+// One rank's result.
+struct TinyResult {
+  std::vector<double> losses, balances, norms;       // per step, equal on all ranks
+  std::map<std::string, std::vector<float>> values;  // canonical windows: see Merge
+  std::vector<Parameter> parameters;
+};
+
+absl::StatusOr<TinyResult> RunTinyJob(Backend& backend, const TinyJob& job);
+
+// The whole model from all ranks' windows, by canonical name.
+std::map<std::string, std::vector<float>> Merge(const std::vector<TinyResult>& ranks,
+                                                const TinyResult& one_rank);
+
+}  // namespace weft

@@ -1,0 +1,114 @@
+// Which plan runs, and when it changes, is of no consequence for what is learned; and all ranks
+// change it at the same step or none does.
+
+#include "gtest/gtest.h"
+#include "tests/runtime/training_job.h"
+
+namespace weft {
+namespace {
+
+class TrainerPlansTest : public testing::Test {
+ protected:
+  TrainerPlansTest() { job_.options.training.steps = 20; }
+
+  TrainingResult Run() {
+    const auto result = RunTrainingJob(job_);
+    EXPECT_TRUE(result.ok()) << result.status();
+    return result.ok() ? *result : TrainingResult{};
+  }
+
+  static void ExpectSameTraining(const TrainingResult& a, const TrainingResult& b) {
+    ASSERT_EQ(a.Series("loss").size(), 20u);
+    EXPECT_EQ(a.Series("loss"), b.Series("loss"));
+    EXPECT_EQ(a.Series("balance_loss"), b.Series("balance_loss"));
+    EXPECT_EQ(a.Series("gradient_norm"), b.Series("gradient_norm"));
+    EXPECT_EQ(a.Series("val_bits_per_byte"), b.Series("val_bits_per_byte"));
+  }
+
+  // step -> epoch, as the trace of a rank has it.
+  static std::map<int64_t, int64_t> TracedEpochs(const TrainingResult& result, int rank) {
+    std::map<int64_t, int64_t> epochs;
+    const nlohmann::json trace = result.Json(absl::StrCat("trace-rank", rank, ".json"));
+    for (const nlohmann::json& event : trace["traceEvents"]) {
+      if (event["ph"] == "X") epochs[event["args"]["step"]] = event["args"]["epoch"];
+    }
+    return epochs;
+  }
+
+  TemporaryDirectory directory_;
+  TrainingJob job_{directory_};
+};
+
+TEST_F(TrainerPlansTest, ThePolicyAndTheLinksChangeNoBit) {
+  const TrainingResult weft = Run();
+  job_.options.tuning.policy = "sequential";
+  const TrainingResult sequential = Run();
+  EXPECT_NE(weft.Json("plan.json")["policy"], sequential.Json("plan.json")["policy"]);
+  ExpectSameTraining(sequential, weft);
+  job_.decorate = BehindNodeLinks;
+  ExpectSameTraining(Run(), weft);
+  job_.options.tuning.policy = "weft";
+  ExpectSameTraining(Run(), weft);
+}
+
+TEST_F(TrainerPlansTest, APlanFromAFileRunsAndChangesNoBit) {
+  const TrainingResult planned = Run();
+  job_.options.tuning.plan = directory_.Write("plan.json", job_.Proposal(7, 2).json);
+  const TrainingResult given = Run();
+  ExpectSameTraining(given, planned);
+  EXPECT_EQ(given.Json("plan.json")["tasks"],
+            nlohmann::json::parse(job_.Proposal(0, 2).json)["tasks"]);
+  EXPECT_EQ(given.summary.plan_epoch, 0);
+
+  job_.options.model.hidden_size = 32;
+  const auto foreign = RunTrainingJob(job_);
+  EXPECT_EQ(foreign.status().code(), absl::StatusCode::kInvalidArgument) << foreign.status();
+}
+
+TEST_F(TrainerPlansTest, AProposalIsInstalledAtTheSameStepOnAllRanks) {
+  const TrainingResult undisturbed = Run();
+  for (const bool emulated : {false, true}) {
+    if (emulated) job_.decorate = BehindNodeLinks;
+    // The proposal reaches the ranks before steps 16, 17, 15 and 18 (from 0): none may run it
+    // before all have it, so step 19 is the first.
+    InprocCoordination coordination(4);
+    const int64_t reaches[] = {16, 17, 15, 18};
+    for (int32_t rank = 0; rank < 4; ++rank) coordination.HoldProposals(rank, reaches[rank]);
+    ASSERT_TRUE(coordination.of(0).Propose(job_.Proposal(1, emulated ? 5 : 3)).ok());
+    job_.coordination = &coordination;
+    const TrainingResult switched = Run();
+    ExpectSameTraining(switched, undisturbed);
+    EXPECT_EQ(switched.summary.plan_epoch, 1);
+    for (const nlohmann::json& line : switched.Metrics("plan_epoch")) {
+      EXPECT_EQ(line["plan_epoch"], line["step"].get<int>() <= 19 ? 0 : 1) << line["step"];
+    }
+    for (int rank = 0; rank < 4; ++rank) {
+      EXPECT_EQ(TracedEpochs(switched, rank),
+                (std::map<int64_t, int64_t>{{17, 0}, {18, 0}, {19, 1}}))
+          << "rank " << rank;
+    }
+    EXPECT_EQ(switched.Read("plan.json"), coordination.plans().back());
+    EXPECT_EQ(coordination.plans().size(), 2u);
+  }
+}
+
+TEST_F(TrainerPlansTest, AProposalThatOneRankCannotPrepareIsInstalledNowhere) {
+  const TrainingResult undisturbed = Run();
+  for (const int32_t spoiled : {0, 3}) {
+    InprocCoordination coordination(4);
+    coordination.SpoilProposals(spoiled);
+    ASSERT_TRUE(coordination.of(0).Propose(job_.Proposal(1, 3)).ok());
+    job_.coordination = &coordination;
+    const TrainingResult refused = Run();
+    ExpectSameTraining(refused, undisturbed);
+    EXPECT_EQ(refused.summary.plan_epoch, 0);
+    EXPECT_EQ(coordination.plans().size(), 1u);
+    for (int rank = 0; rank < 4; ++rank) {
+      EXPECT_EQ(TracedEpochs(refused, rank),
+                (std::map<int64_t, int64_t>{{17, 0}, {18, 0}, {19, 0}}));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,105 @@
+// A run that was stopped and goes on is the run that was never stopped, bit for bit.
+
+#include <filesystem>
+
+#include "gtest/gtest.h"
+#include "tests/runtime/training_job.h"
+
+namespace weft {
+namespace {
+
+class TrainerResumeTest : public testing::Test {
+ protected:
+  TrainerResumeTest() {
+    job_.options.training.steps = 20;
+    job_.options.training.validate_every = 0;
+    job_.options.checkpoint.at_end = true;
+  }
+
+  TrainingResult Run() {
+    const auto result = RunTrainingJob(job_);
+    EXPECT_TRUE(result.ok()) << result.status();
+    return result.ok() ? *result : TrainingResult{};
+  }
+
+  static bool HasCheckpoint(const TrainingResult& result, int step) {
+    return std::filesystem::exists(result.run.Join(absl::StrCat("checkpoints/step-", step)));
+  }
+
+  void Resume(const TrainingResult& stopped) {
+    job_.run_directory = stopped.run.path();
+    job_.resume = true;
+  }
+
+  TemporaryDirectory directory_;
+  TrainingJob job_{directory_};
+};
+
+TEST_F(TrainerResumeTest, ARunStoppedOnRequestGoesOn) {
+  const TrainingResult whole = Run();
+  ASSERT_EQ(whole.Series("loss").size(), 20u);
+  EXPECT_TRUE(HasCheckpoint(whole, 20));
+
+  InprocCoordination coordination(4);
+  coordination.RequestAt(9, {.stop = true, .checkpoint = false});
+  job_.coordination = &coordination;
+  const TrainingResult stopped = Run();
+  EXPECT_TRUE(stopped.summary.stopped);
+  EXPECT_EQ(stopped.summary.steps, 10);
+  EXPECT_TRUE(HasCheckpoint(stopped, 10));
+  EXPECT_EQ(coordination.statuses().back().last_checkpoint_step, 10);
+
+  job_.coordination = nullptr;
+  Resume(stopped);
+  const TrainingResult resumed = Run();
+  EXPECT_FALSE(resumed.summary.stopped);
+  EXPECT_EQ(resumed.summary.steps, 20);
+  EXPECT_EQ(resumed.Series("loss"), whole.Series("loss"));
+  EXPECT_EQ(resumed.Series("gradient_norm"), whole.Series("gradient_norm"));
+  EXPECT_EQ(resumed.summary.val_bits_per_byte, whole.summary.val_bits_per_byte);
+}
+
+// A signal to any one rank stops all at the same step.
+TEST_F(TrainerResumeTest, OneRankThatIsToldToStopStopsAll) {
+  std::array<int, 4> asked{};
+  job_.stop_requested = [&](int32_t rank) {
+    return ++asked[static_cast<size_t>(rank)] > 4 && rank == 2;
+  };
+  const TrainingResult stopped = Run();
+  EXPECT_TRUE(stopped.summary.stopped);
+  EXPECT_EQ(stopped.summary.steps, 5);
+  EXPECT_TRUE(HasCheckpoint(stopped, 5));
+}
+
+TEST_F(TrainerResumeTest, ACheckpointOnRequestDoesNotStopTheJob) {
+  InprocCoordination coordination(4);
+  coordination.RequestAt(6, {.stop = false, .checkpoint = true});
+  job_.coordination = &coordination;
+  const TrainingResult result = Run();
+  EXPECT_EQ(result.summary.steps, 20);
+  EXPECT_TRUE(HasCheckpoint(result, 7));
+  EXPECT_TRUE(HasCheckpoint(result, 20));
+}
+
+// The last checkpoint is lost as well as the steps after it: the run goes on from the one before.
+TEST_F(TrainerResumeTest, ALostCheckpointCostsStepsOnly) {
+  job_.options.checkpoint.every = 10;
+  const TrainingResult whole = Run();
+  const std::vector<double> losses = whole.Series("loss");
+  ASSERT_TRUE(HasCheckpoint(whole, 10));
+  ASSERT_TRUE(HasCheckpoint(whole, 20));
+  std::filesystem::resize_file(whole.run.Join("checkpoints/step-20/rank-1.safetensors"), 100);
+  Resume(whole);
+  const TrainingResult resumed = Run();
+  std::vector<double> expected = losses;  // metrics.jsonl is appended to
+  expected.insert(expected.end(), losses.begin() + 10, losses.end());
+  EXPECT_EQ(resumed.Series("loss"), expected);
+}
+
+TEST_F(TrainerResumeTest, WithoutACheckpointThereIsNothingToResume) {
+  job_.resume = true;
+  EXPECT_EQ(RunTrainingJob(job_).status().code(), absl::StatusCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace weft
