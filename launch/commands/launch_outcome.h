@@ -1,0 +1,16 @@
+#pragma once
+
+#include <optional>
+
+#include "launch/commands/mpirun.h"
+#include "launch/control/failure.h"
+#include "launch/control/run_files.h"
+
+namespace weft {
+
+// What `weft launch` says of the end of a job: the exit code it returns and writes, one sentence,
+// and the rank behind it. `failure` is the first cause the ranks left in the run directory: they
+// know it better than mpirun.
+ExitFile JudgeEnd(const MpirunEnd& end, const std::optional<Failure>& failure);
+
+}  // namespace weft

@@ -1,0 +1,277 @@
+#include "launch/job.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/synchronization/notification.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "base/units.h"
+#include "comm/mpi/mpi_session.h"
+#include "launch/bootstrap.h"
+#include "launch/commands/exit_codes.h"
+#include "launch/config/config.h"
+#include "launch/control/control_plane.h"
+#include "launch/control/run_files.h"
+#include "launch/job_file.h"
+#include "runtime/broadcast.h"
+#include "runtime/storage/durable_file.h"
+#include "runtime/trainer.h"
+
+namespace weft {
+namespace {
+
+std::atomic<bool> g_stop_requested{false};
+
+void RequestStop(int /*signal*/) { g_stop_requested = true; }
+
+// A rank that was told to end and does not within this time leaves by force: nobody hangs.
+constexpr absl::Duration kLeaveWithin = absl::Seconds(15);
+
+// Notified when this process is on its way out.
+absl::Notification& Leaving() {
+  static absl::Notification leaving;
+  return leaving;
+}
+
+int ExitCodeOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+      return kExitDone;
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kPermissionDenied:
+      return kExitUsage;
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kAborted:
+      return kExitWorkerFailed;
+    case absl::StatusCode::kDataLoss:
+      return kExitCheckpoint;
+    case absl::StatusCode::kResourceExhausted:
+      return kExitStorage;
+    case absl::StatusCode::kOutOfRange:
+      return kExitNumerical;
+    default:
+      return kExitInternal;
+  }
+}
+
+// Replaces links in the names of what the run starts from by what they mean now: `runs/latest`
+// points at this run as soon as it has a directory.
+absl::Status FixInputPaths(TuningOptions& tuning) {
+  const std::pair<const char*, std::string*> inputs[] = {{"tuning.plan", &tuning.plan},
+                                                         {"tuning.profile", &tuning.profile}};
+  for (const auto& [key, path] : inputs) {
+    if (path->empty()) continue;
+    std::error_code error;
+    const std::filesystem::path fixed = std::filesystem::canonical(*path, error);
+    if (error) return FileError(absl::StrCat(key, ": cannot open"), *path, error.value());
+    *path = fixed.string();
+  }
+  return absl::OkStatus();
+}
+
+// Everything of one rank, made in order and ended in reverse.
+class Rank {
+ public:
+  explicit Rank(const JobCommand& command) : command_(command) {}
+
+  absl::Status Start(int argc, char** argv);
+  absl::StatusOr<JobSummary> Run();
+  absl::Status Leave();
+  // Tells the others why, waits until they know, and leaves without finalising MPI.
+  [[noreturn]] void Fail(const absl::Status& status);
+  bool first() const { return session_ == nullptr || session_->rank() == 0; }
+  const RunDirectory& run() const { return run_; }
+
+ private:
+  absl::Status OpenRunDirectory();
+  void OnAbort(const absl::Status& cause);
+
+  JobCommand command_;
+  LoadedConfig config_;
+  std::unique_ptr<MpiSession> session_;
+  Topology topology_;
+  Layout layout_;
+  std::unique_ptr<Backend> backend_;
+  std::unique_ptr<Communicator> bootstrap_;
+  RunDirectory run_ = RunDirectory::At("");
+  std::unique_ptr<ControlPlane> control_;
+};
+
+absl::Status Rank::Start(int argc, char** argv) {
+  WEFT_ASSIGN_OR_RETURN(session_, MpiSession::Init(&argc, &argv));
+  command_.log.rank = session_->rank();
+  InitLog(command_.log);
+  // The same file on every rank: each finds the same mistakes, rank 0 says them.
+  WEFT_ASSIGN_OR_RETURN(config_, LoadConfig(command_.config_path, command_.overrides));
+  WEFT_RETURN_IF_ERROR(ValidateConfig(config_, session_->world_size()));
+  WEFT_RETURN_IF_ERROR(FixInputPaths(config_.options.tuning));
+  const JobOptions& o = config_.options;
+  WEFT_ASSIGN_OR_RETURN(topology_, TopologyOf(o.cluster, session_->nodes()));
+  WEFT_ASSIGN_OR_RETURN(layout_, LayoutOf(o.cluster, topology_, o.model.moe.num_experts));
+  const absl::Duration deadline = absl::Seconds(o.cluster.collective_deadline);
+  std::unique_ptr<Backend> plain = session_->MakeBackend();
+  std::vector<RankId> world;
+  world.reserve(static_cast<size_t>(topology_.world_size));
+  for (int32_t r = 0; r < topology_.world_size; ++r) world.push_back(RankId{r});
+  WEFT_ASSIGN_OR_RETURN(bootstrap_, plain->Connect("bootstrap", world, deadline));
+  backend_ = WithEmulatedLinks(std::move(plain), o.cluster, topology_);
+  WEFT_RETURN_IF_ERROR(OpenRunDirectory());
+
+  ControlOptions control;
+  control.rank = session_->rank();
+  control.world_size = topology_.world_size;
+  control.ranks_per_node = topology_.ranks_per_node;
+  control.bind_address = o.service.address;
+  control.port = o.service.port;
+  control.heartbeat = absl::Seconds(o.service.heartbeat_seconds);
+  control.deadline = absl::Seconds(o.service.heartbeat_deadline);
+  control.run_directory = run_.path();
+  const auto gather = [this](const std::string& mine) {
+    return GatherTextOfAll(*bootstrap_, mine);
+  };
+  WEFT_ASSIGN_OR_RETURN(
+      control_, ControlPlane::Connect(control, gather,
+                                      [this](const absl::Status& cause) { OnAbort(cause); }));
+  return absl::OkStatus();
+}
+
+absl::Status Rank::OpenRunDirectory() {
+  const JobOptions& o = config_.options;
+  std::string path;
+  absl::Status made;
+  if (first()) {
+    if (!command_.resume.empty()) {
+      path = command_.resume;
+      made = CheckJobFile(path, {topology_, layout_});
+    } else {
+      auto run = RunDirectory::Make(o.run.directory, o.run.name);
+      made = run.status();
+      if (run.ok()) {
+        path = run->path();
+        made.Update(run->Write("config.yaml", ResolvedConfig(o)));
+        made.Update(WriteJobFile(path, {topology_, layout_}));
+      }
+    }
+    if (made.ok()) {
+      RemoveOutcomeFiles(path);
+      made = AnnounceRunDirectory(path);
+    }
+  }
+  WEFT_RETURN_IF_ERROR(AgreeOnStatus(*bootstrap_, made));
+  WEFT_ASSIGN_OR_RETURN(path, BroadcastText(*bootstrap_, path));
+  run_ = RunDirectory::At(path);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<JobSummary> Rank::Run() {
+  const JobOptions& o = config_.options;
+  const JobArgs args{.backend = *backend_,
+                     .coordination = control_->client(),
+                     .options = o,
+                     .topology = topology_,
+                     .layout = layout_,
+                     .run = run_,
+                     .config_text = ResolvedConfig(o),
+                     .backend_name = "mpi",
+                     .emulation = DescribeEmulation(o.cluster),
+                     .resume = !command_.resume.empty(),
+                     .stop_requested = [] { return g_stop_requested.load(); }};
+  return RunJob(args);
+}
+
+void Rank::OnAbort(const absl::Status& cause) {
+  backend_->Abort(cause);
+  // The main thread now finds its communicators aborted and leaves through Fail.
+  std::thread([] {
+    if (Leaving().WaitForNotificationWithTimeout(kLeaveWithin)) return;
+    LogError("this rank was told to leave and did not: leaving by force");
+    _exit(kExitWorkerFailed);
+  }).detach();
+}
+
+void Rank::Fail(const absl::Status& status) {
+  absl::Status cause = status;
+  if (control_ != nullptr) {
+    control_->client().ReportFailure(status);
+    if (const auto failure = control_->client().failure(); failure.has_value())
+      cause = failure->cause;
+  }
+  const int code = ExitCodeOf(cause);
+  if (first()) std::cerr << "weftd: " << cause.message() << std::endl;
+  if (control_ != nullptr) control_->Leave().IgnoreError();  // the job has failed already
+  Leaving().Notify();
+  std::cout.flush();
+  std::fflush(nullptr);
+  _exit(code);
+}
+
+absl::Status Rank::Leave() {
+  WEFT_RETURN_IF_ERROR(control_->Leave());
+  control_.reset();
+  bootstrap_.reset();
+  backend_.reset();
+  return session_->Finalize();
+}
+
+void PrintSummary(const JobSummary& s, const std::string& run) {
+  std::cerr << "\n";
+  absl::FPrintF(stderr, "held-out text   %.3f bits per byte  (bigram %.3f, unigram %.3f)\n",
+                s.val_bits_per_byte, s.bigram_bits_per_byte, s.unigram_bits_per_byte);
+  absl::FPrintF(stderr, "step            %s measured, %s predicted (%+.1f%%), plan epoch %d\n",
+                FormatSeconds(s.measured_step_seconds), FormatSeconds(s.predicted_step_seconds),
+                100.0 * (s.predicted_step_seconds / s.measured_step_seconds - 1.0), s.plan_epoch);
+  absl::FPrintF(stderr, "speed           %s tokens/s\n", FormatCount(s.tokens_per_second));
+  if (s.world_size > 1) {
+    absl::FPrintF(stderr,
+                  "communication   %s hidden, %s exposed per step; %.0f%% of inter-node transfers "
+                  "beside compute\n",
+                  FormatSeconds(s.hidden_communication_seconds),
+                  FormatSeconds(s.exposed_communication_seconds), 100.0 * s.overlap_fraction);
+  }
+  if (s.speedup_over_sequential > 0) {
+    absl::FPrintF(stderr, "sequential plan %s a step\n", FormatSeconds(s.sequential_step_seconds));
+    absl::FPrintF(stderr,
+                  "Weft's plan     %s a step: %.2f times as fast (%.2f to %.2f over the rounds)\n",
+                  FormatSeconds(s.compared_step_seconds), s.speedup_over_sequential, s.speedup_low,
+                  s.speedup_high);
+  }
+  absl::FPrintF(stderr, "everything is in %s (trace-rank*.json opens in ui.perfetto.dev)\n", run);
+}
+
+}  // namespace
+
+int RunRank(int argc, char** argv, const JobCommand& command) {
+  struct sigaction action {};
+  action.sa_handler = RequestStop;
+  sigaction(SIGUSR1, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+
+  Rank rank(command);
+  if (const absl::Status started = rank.Start(argc, argv); !started.ok()) rank.Fail(started);
+  absl::StatusOr<JobSummary> summary = rank.Run();
+  if (!summary.ok()) rank.Fail(summary.status());
+  summary->exit_code = summary->stopped ? kExitStopped : kExitDone;
+  if (rank.first()) {
+    PrintSummary(*summary, rank.run().path());
+    if (const absl::Status written = rank.run().Write("summary.json", SummaryToJson(*summary));
+        !written.ok()) {
+      rank.Fail(written);
+    }
+  }
+  if (const absl::Status left = rank.Leave(); !left.ok()) rank.Fail(left);
+  return summary->exit_code;
+}
+
+}  // namespace weft
