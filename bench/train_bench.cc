@@ -1,0 +1,191 @@
+// Trains a Mixtral-style model on synthetic tokens on one rank and prints one JSON object: seconds
+// of every measured step by the wall and by the processor's clock, the share of each kernel and of
+// each kind of operation, the rate of the matrix products. bench/peer_pytorch/train.py is the same
+// program in PyTorch, with the same arguments and output; bench/one_rank_vs_pytorch.py runs both.
+//
+//   train_bench [name=value ...]      names and defaults: see Settings
+
+#include <time.h>
+
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/status_macros.h"
+#include "bench/timed_kernels.h"
+#include "comm/inproc/inproc_world.h"
+#include "graph/fixed_plan.h"
+#include "models/op_sizes.h"
+#include "runtime/statistics.h"
+#include "runtime/worker.h"
+
+namespace weft {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Settings = std::map<std::string, int32_t>;
+
+Settings DefaultSettings() {
+  return {{"layers", 4},    {"hidden", 128}, {"ffn", 256},   {"heads", 4},
+          {"kv_heads", 2},  {"vocab", 256},  {"experts", 8}, {"top_k", 2},
+          {"sequences", 8}, {"length", 128}, {"steps", 20},  {"warmup", 5}};
+}
+
+absl::Status Parse(int argc, char** argv, Settings& settings) {
+  for (int i = 1; i < argc; ++i) {
+    const std::vector<std::string> parts = absl::StrSplit(argv[i], '=');
+    int32_t value = 0;
+    if (parts.size() != 2 || !settings.contains(parts[0]) || !absl::SimpleAtoi(parts[1], &value) ||
+        value < 1) {
+      std::string names;
+      for (const auto& [name, preset] : settings) absl::StrAppend(&names, " ", name);
+      return absl::InvalidArgumentError(absl::StrCat(
+          "'", argv[i], "' is not NAME=NUMBER with a number of at least 1 and a name of:", names));
+    }
+    settings[parts[0]] = value;
+  }
+  return absl::OkStatus();
+}
+
+WorkerOptions OptionsOf(const Settings& s) {
+  WorkerOptions options;
+  ModelSpec& model = options.model;
+  model.num_layers = s.at("layers");
+  model.hidden_size = s.at("hidden");
+  model.ffn_hidden_size = s.at("ffn");
+  model.num_heads = s.at("heads");
+  model.num_kv_heads = s.at("kv_heads");
+  model.vocab_size = s.at("vocab");
+  model.max_sequence_length = s.at("length");
+  model.moe.num_experts = s.at("experts");
+  model.moe.top_k = s.at("top_k");
+  options.batch = {s.at("sequences"), s.at("length"), 1, s.at("sequences")};
+  options.seed = 1;
+  return options;
+}
+
+double ProcessSeconds() {
+  timespec now{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+struct Measured {
+  std::vector<double> wall, processor;
+  std::map<std::string, double> op_seconds;
+  std::vector<double> losses;
+};
+
+void AddSpans(const StepGraph& graph, const Plan& plan, const StepReport& report,
+              Measured& measured) {
+  for (const Span& span : report.spans) {
+    const Op& op = graph.op(plan.tasks[static_cast<size_t>(span.task)].op);
+    const auto kind = Name(op.key.kind);
+    const auto direction = Name(op.direction());
+    measured.op_seconds[absl::StrCat(std::string(kind), ".", std::string(direction))] +=
+        static_cast<double>(span.end_nanos - span.begin_nanos) * 1e-9;
+  }
+}
+
+absl::StatusOr<Json> Measure(const Settings& settings) {
+  const WorkerOptions options = OptionsOf(settings);
+  const std::unique_ptr<Kernels> cpu = MakeCpuKernels();
+  TimedKernels kernels(*cpu);
+  const std::unique_ptr<Backend> backend = InprocWorld::Make(1)->MakeBackend(RankId{0});
+  WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<Worker> worker,
+                        Worker::Connect(*backend, kernels, options));
+  const StepGraph& graph = *worker->graph(StepKind::kTraining);
+  const auto plan = std::make_shared<const Plan>(MakeFixedPlan(graph, {}));
+  WEFT_RETURN_IF_ERROR(worker->Install(StepKind::kTraining, plan));
+
+  const CounterRng rng(2, "tokens");
+  const auto count = static_cast<uint64_t>(options.batch.tokens());
+  const auto vocabulary = static_cast<uint64_t>(options.model.vocab_size);
+  std::vector<int32_t> tokens(count), labels(count);
+  Measured measured;
+  const int64_t warmup = settings.at("warmup");
+  for (int64_t step = 0; step < warmup + settings.at("steps"); ++step) {
+    if (step == warmup) kernels.Reset();
+    for (uint64_t i = 0; i < count; ++i) {
+      const uint64_t draw = static_cast<uint64_t>(step) * count + i;
+      tokens[i] = static_cast<int32_t>(rng.Bits(2 * draw) % vocabulary);
+      labels[i] = static_cast<int32_t>(rng.Bits(2 * draw + 1) % vocabulary);
+    }
+    Worker::StepArgs args;
+    args.step = step;
+    args.tokens = tokens;
+    args.labels = labels;
+    args.update = step + 1;
+    args.learning_rate = options.optimizer.learning_rate;
+    const double processor = ProcessSeconds();
+    const int64_t wall = MonotonicClock().NowNanos();
+    WEFT_ASSIGN_OR_RETURN(const StepReport report, worker->RunStep(StepKind::kTraining, args));
+    if (step < warmup) continue;
+    measured.wall.push_back(static_cast<double>(MonotonicClock().NowNanos() - wall) * 1e-9);
+    measured.processor.push_back(ProcessSeconds() - processor);
+    measured.losses.push_back(worker->totals(StepKind::kTraining).cross_entropy);
+    AddSpans(graph, *plan, report, measured);
+  }
+
+  // What profiling costs: the same step with and without spans, in turn, by the processor's clock.
+  std::vector<double> with_spans, without_spans;
+  for (int64_t i = 0; i < 2 * settings.at("steps"); ++i) {
+    Worker::StepArgs args;
+    args.tokens = tokens;
+    args.labels = labels;
+    args.record_spans = i % 2 == 0;
+    const double processor = ProcessSeconds();
+    WEFT_RETURN_IF_ERROR(worker->RunStep(StepKind::kTraining, args).status());
+    (args.record_spans ? with_spans : without_spans).push_back(ProcessSeconds() - processor);
+  }
+
+  double all_seconds = 0;
+  for (const double seconds : measured.processor) all_seconds += seconds;
+  double all_ops = 0;
+  for (const auto& [name, seconds] : measured.op_seconds) all_ops += seconds;
+  Json kernel_share, op_share;
+  for (const auto& [name, total] : kernels.totals())
+    kernel_share[name] = total.seconds / all_seconds;
+  for (const auto& [name, seconds] : measured.op_seconds) op_share[name] = seconds / all_ops;
+  const double gemm_seconds = kernels.totals().at("Gemm").seconds;
+  return Json{{"program", "weft"},
+              {"settings", settings},
+              {"parameters", CountParameters(options.model)},
+              {"tokens_per_step", options.batch.tokens()},
+              {"step_flops", StepFlops(options.model, options.batch)},
+              {"wall_seconds", measured.wall},
+              {"processor_seconds", measured.processor},
+              {"loss", measured.losses.back()},
+              {"profiling_cost", Median(with_spans) / Median(without_spans) - 1.0},
+              {"gemm_share", gemm_seconds / all_seconds},
+              {"gemm_gflops", kernels.gemm_flops() / gemm_seconds * 1e-9},
+              {"kernel_share", kernel_share},
+              {"op_share", op_share}};
+}
+
+}  // namespace
+}  // namespace weft
+
+int main(int argc, char** argv) {
+  weft::Settings settings = weft::DefaultSettings();
+  if (const absl::Status status = weft::Parse(argc, argv, settings); !status.ok()) {
+    std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
+    return 2;
+  }
+  const auto result = weft::Measure(settings);
+  if (!result.ok()) {
+    std::fprintf(stderr, "%s\n", result.status().ToString().c_str());
+    return 1;
+  }
+  std::printf("%s\n", result->dump().c_str());
+  return 0;
+}
