@@ -2,7 +2,7 @@
 # Installs what Weft is built with, on Debian 12. Does nothing, in a blink, when all of it is there.
 #
 # usage: launch/install_dependencies.sh [--tests]
-#   --tests   also what tests/run.sh needs: clang, clang-format, clang-tidy, git, numpy
+#   --tests   also what tests/run.sh needs: clang, clang-format, clang-tidy, git, numpy, strace
 set -euo pipefail
 
 packages=(
@@ -11,10 +11,11 @@ packages=(
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler
   libabsl-dev libyaml-cpp-dev nlohmann-json3-dev
   libgtest-dev libgmock-dev
+  libxxhash-dev
   libdnnl-dev ocl-icd-opencl-dev # Debian's oneDNN is not found without the OpenCL loader
   python3
 )
-test_packages=(clang clang-format clang-tidy git python3-numpy)
+test_packages=(clang clang-format clang-tidy git python3-numpy strace)
 
 fail() {
   echo "install_dependencies: $*" >&2
