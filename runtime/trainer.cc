@@ -72,6 +72,7 @@ class Trainer {
   absl::Status Start();
   absl::Status Profile();
   absl::Status InstallFirstPlan();
+  absl::Status LoadGivenPlan();
   absl::StatusOr<std::string> FirstPlanText() const;
   absl::Status Install(std::shared_ptr<const Plan> plan);
   absl::Status Train();
@@ -94,6 +95,7 @@ class Trainer {
   double bytes_per_token_ = 1;  // of the held-out text
   std::unique_ptr<CheckpointStore> checkpoints_;
   std::unique_ptr<RunLog> log_;
+  std::string given_plan_;  // rank 0: tuning.plan, checked; empty: plan
   ProfileTable calibration_;
   std::unique_ptr<Replanner> replanner_;  // rank 0
   std::unique_ptr<PlanLedger> ledger_;
@@ -138,6 +140,8 @@ absl::Status Trainer::Start() {
       theirs == absl::StrCat(mine)
           ? absl::OkStatus()
           : absl::FailedPreconditionError("its configuration differs from that of rank 0")));
+  WEFT_RETURN_IF_ERROR(
+      AgreeOnStatus(*worker_->groups().control, first() ? LoadGivenPlan() : absl::OkStatus()));
 
   checkpoints_ = std::make_unique<CheckpointStore>(Join("checkpoints"), o_.checkpoint.keep);
   if (args_.resume) {
@@ -212,11 +216,16 @@ absl::Status Trainer::Profile() {
 }
 
 absl::StatusOr<std::string> Trainer::FirstPlanText() const {
+  if (!given_plan_.empty()) return given_plan_;
+  WEFT_ASSIGN_OR_RETURN(const Plan plan, replanner_->MakePlan(o_.tuning.policy, 0));
+  return PlanToJson(*worker_->graph(StepKind::kTraining), plan);
+}
+
+// Before anything is measured: a plan of another model is a mistake that should not cost a
+// calibration.
+absl::Status Trainer::LoadGivenPlan() {
+  if (o_.tuning.plan.empty()) return absl::OkStatus();
   const StepGraph& graph = *worker_->graph(StepKind::kTraining);
-  if (o_.tuning.plan.empty()) {
-    WEFT_ASSIGN_OR_RETURN(const Plan plan, replanner_->MakePlan(o_.tuning.policy, 0));
-    return PlanToJson(graph, plan);
-  }
   WEFT_ASSIGN_OR_RETURN(const std::string text, LoadFile(o_.tuning.plan));
   auto plan = PlanFromJson(graph, text);
   if (plan.ok()) {
@@ -224,7 +233,8 @@ absl::StatusOr<std::string> Trainer::FirstPlanText() const {
   }
   WEFT_RETURN_IF_ERROR(WithContext(plan.status(), absl::StrCat("tuning.plan ", o_.tuning.plan)));
   plan->epoch = 0;
-  return PlanToJson(graph, *plan);
+  given_plan_ = PlanToJson(graph, *plan);
+  return absl::OkStatus();
 }
 
 absl::Status Trainer::InstallFirstPlan() {
