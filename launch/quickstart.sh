@@ -32,7 +32,7 @@ done
 launch/install_dependencies.sh
 echo "building (the first time takes about ten minutes on two cores)"
 cmake --preset release --log-level=WARNING > /dev/null
-cmake --build --preset release --target weft weftd --parallel "$(nproc)" -- --quiet
+cmake --build --preset release --target weft weftd --parallel "$(env -u OMP_NUM_THREADS nproc)" -- --quiet
 if "$build_only"; then exit 0; fi
 
 text=data/quickstart

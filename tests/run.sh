@@ -20,7 +20,7 @@ case "${1-}" in
     ;;
 esac
 
-jobs=${WEFT_JOBS:-$(nproc)}
+jobs=${WEFT_JOBS:-$(env -u OMP_NUM_THREADS nproc)}
 passed=0
 failed=0
 skipped=0
