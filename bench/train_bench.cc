@@ -136,6 +136,9 @@ absl::StatusOr<Json> Measure(const Settings& settings) {
     AddSpans(graph, *plan, report, measured);
   }
 
+  const auto kernel_totals = kernels.totals();
+  const double gemm_flops = kernels.gemm_flops();
+
   // What profiling costs: the same step with and without spans, in turn, by the processor's clock.
   std::vector<double> with_spans, without_spans;
   for (int64_t i = 0; i < 2 * settings.at("steps"); ++i) {
@@ -153,10 +156,9 @@ absl::StatusOr<Json> Measure(const Settings& settings) {
   double all_ops = 0;
   for (const auto& [name, seconds] : measured.op_seconds) all_ops += seconds;
   Json kernel_share, op_share;
-  for (const auto& [name, total] : kernels.totals())
-    kernel_share[name] = total.seconds / all_seconds;
+  for (const auto& [name, total] : kernel_totals) kernel_share[name] = total.seconds / all_seconds;
   for (const auto& [name, seconds] : measured.op_seconds) op_share[name] = seconds / all_ops;
-  const double gemm_seconds = kernels.totals().at("Gemm").seconds;
+  const double gemm_seconds = kernel_totals.at("Gemm").seconds;
   return Json{{"program", "weft"},
               {"settings", settings},
               {"parameters", CountParameters(options.model)},
@@ -167,7 +169,7 @@ absl::StatusOr<Json> Measure(const Settings& settings) {
               {"loss", measured.losses.back()},
               {"profiling_cost", Median(with_spans) / Median(without_spans) - 1.0},
               {"gemm_share", gemm_seconds / all_seconds},
-              {"gemm_gflops", kernels.gemm_flops() / gemm_seconds * 1e-9},
+              {"gemm_gflops", gemm_flops / gemm_seconds * 1e-9},
               {"kernel_share", kernel_share},
               {"op_share", op_share}};
 }
