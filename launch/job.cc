@@ -229,11 +229,15 @@ void PrintSummary(const JobSummary& s, const std::string& run) {
   std::cerr << "\n";
   absl::FPrintF(stderr, "held-out text   %.3f bits per byte  (bigram %.3f, unigram %.3f)\n",
                 s.val_bits_per_byte, s.bigram_bits_per_byte, s.unigram_bits_per_byte);
-  absl::FPrintF(stderr, "step            %s measured, %s predicted (%+.1f%%), plan epoch %d\n",
-                FormatSeconds(s.measured_step_seconds), FormatSeconds(s.predicted_step_seconds),
-                100.0 * (s.predicted_step_seconds / s.measured_step_seconds - 1.0), s.plan_epoch);
-  absl::FPrintF(stderr, "speed           %s tokens/s\n", FormatCount(s.tokens_per_second));
-  if (s.world_size > 1) {
+  // A resumed run that had ended already has no step to speak of.
+  const bool stepped = s.measured_step_seconds > 0;
+  if (stepped) {
+    absl::FPrintF(stderr, "step            %s measured, %s predicted (%+.1f%%), plan epoch %d\n",
+                  FormatSeconds(s.measured_step_seconds), FormatSeconds(s.predicted_step_seconds),
+                  100.0 * (s.predicted_step_seconds / s.measured_step_seconds - 1.0), s.plan_epoch);
+    absl::FPrintF(stderr, "speed           %s tokens/s\n", FormatCount(s.tokens_per_second));
+  }
+  if (stepped && s.world_size > 1) {
     absl::FPrintF(stderr,
                   "communication   %s hidden, %s exposed per step; %.0f%% of inter-node transfers "
                   "beside compute\n",

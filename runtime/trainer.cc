@@ -74,7 +74,7 @@ class Trainer {
   absl::Status InstallFirstPlan();
   absl::Status LoadGivenPlan();
   absl::StatusOr<std::string> FirstPlanText() const;
-  absl::Status Install(std::shared_ptr<const Plan> plan);
+  absl::Status Install(const std::shared_ptr<const Plan>& plan);
   absl::Status Train();
   absl::StatusOr<StepReport> TrainStep(int64_t step);
   absl::Status Observe(const StepReport& report);
@@ -256,7 +256,7 @@ absl::Status Trainer::InstallFirstPlan() {
                                                   *worker_->graph(StepKind::kForward), {})));
 }
 
-absl::Status Trainer::Install(std::shared_ptr<const Plan> plan) {
+absl::Status Trainer::Install(const std::shared_ptr<const Plan>& plan) {
   const int64_t begin = MonotonicClock().NowNanos();
   WEFT_RETURN_IF_ERROR(worker_->Install(StepKind::kTraining, plan));
   switch_seconds_ = static_cast<double>(MonotonicClock().NowNanos() - begin) * 1e-9;
@@ -331,7 +331,7 @@ absl::Status Trainer::Train() {
 
     if (std::shared_ptr<const Plan> agreed = ledger_->TakeAgreed(totals.agreement.prepared_epoch);
         agreed != nullptr) {
-      WEFT_RETURN_IF_ERROR(Install(std::move(agreed)));
+      WEFT_RETURN_IF_ERROR(Install(agreed));
     }
     // A plan for the last few steps would not pay.
     if (o_.tuning.replan && next_step_ % o_.tuning.replan_every == 0 &&
