@@ -32,7 +32,8 @@ class Mailboxes {
   };
 
   Box& box(int from, int to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return boxes_[static_cast<size_t>(from * members_ + to)];
+    return boxes_[static_cast<size_t>(from) * static_cast<size_t>(members_) +
+                  static_cast<size_t>(to)];
   }
 
   const int members_;
