@@ -177,7 +177,6 @@ absl::StatusOr<Json> Measure(const Settings& settings) {
 }  // namespace
 }  // namespace weft
 
-// NOLINTNEXTLINE(bugprone-exception-escape): a broken JSON value ends a benchmark, and may
 int main(int argc, char** argv) {
   weft::Settings settings = weft::DefaultSettings();
   if (const absl::Status status = weft::Parse(argc, argv, settings); !status.ok()) {
