@@ -88,6 +88,13 @@ RowRange TrainProgram::ShareOf(const PlanTask& task, int32_t local) const {
   return {task.begin + within.begin, task.begin + within.end};
 }
 
+std::span<const int64_t> TrainProgram::ShareRows(const PlanTask& task) {
+  for (int32_t i = 0; i < args_.topology.ranks_per_node; ++i) {
+    share_rows_[static_cast<size_t>(i)] = ShareOf(task, i).count();
+  }
+  return share_rows_;
+}
+
 TensorView TrainProgram::ReducedShare(const Op& op, const PlanTask& task) {
   const RowRange share = ShareOf(task, args_.topology.local_of(args_.rank));
   float* base = BucketOf(op).gradient.as<float>();
@@ -99,14 +106,12 @@ TensorView TrainProgram::ReducedShare(const Op& op, const PlanTask& task) {
 
 absl::Status TrainProgram::ReduceScatterSlice(const Op& op, const PlanTask& task, double* size) {
   const int64_t total = task.end - task.begin;
-  for (int32_t i = 0; i < args_.topology.ranks_per_node; ++i)
-    share_rows_[static_cast<size_t>(i)] = ShareOf(task, i).count();
   const TensorView share = ReducedShare(op, task);
   *size = ReduceScatterBytes(total, share.dim(0));
   return args_.groups->intra->ReduceScatterV(
       {.send = View(BucketOf(op).gradient.as<float>() + task.begin, {total, 1}),
        .recv = share,
-       .rows = share_rows_});
+       .rows = ShareRows(task)});
 }
 
 absl::Status TrainProgram::AllReduceSlice(const Op& op, const PlanTask& task, double* size) {
@@ -117,14 +122,12 @@ absl::Status TrainProgram::AllReduceSlice(const Op& op, const PlanTask& task, do
 
 absl::Status TrainProgram::AllGatherSlice(const Op& op, const PlanTask& task, double* size) {
   const int64_t total = task.end - task.begin;
-  for (int32_t i = 0; i < args_.topology.ranks_per_node; ++i)
-    share_rows_[static_cast<size_t>(i)] = ShareOf(task, i).count();
   const TensorView share = ReducedShare(op, task);
   *size = AllGatherBytes(share.elements(), args_.topology.ranks_per_node);
   return args_.groups->intra->AllGatherV(
       {.send = share,
        .recv = View(BucketOf(op).gradient.as<float>() + task.begin, {total, 1}),
-       .rows = share_rows_});
+       .rows = ShareRows(task)});
 }
 
 void TrainProgram::LocalNorm() {

@@ -65,6 +65,8 @@ class TrainProgram final : public StepProgram {
   absl::Status AllGatherSlice(const Op& op, const PlanTask& task, double* size);
   // This rank's part of a slice: [begin, end) cut by local rank.
   RowRange ShareOf(const PlanTask& task, int32_t local) const;
+  // Elements of every local rank's part. Used by the intra-node stream only.
+  std::span<const int64_t> ShareRows(const PlanTask& task);
   TensorView ReducedShare(const Op& op, const PlanTask& task);
   void LocalNorm();
   absl::Status ReduceStep();
