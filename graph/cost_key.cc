@@ -10,7 +10,9 @@
 namespace weft {
 namespace {
 
-constexpr std::array<std::string_view, 21> kKindNames = {"embedding",
+constexpr std::array<std::string_view, 24> kKindNames = {"embedding",
+                                                         "mp_all_gather",
+                                                         "mp_reduce_scatter",
                                                          "attention",
                                                          "dense_ffn",
                                                          "router",
@@ -24,6 +26,7 @@ constexpr std::array<std::string_view, 21> kKindNames = {"embedding",
                                                          "unpermute",
                                                          "head",
                                                          "expert_wgrad",
+                                                         "attention_wgrad",
                                                          "grad_reduce_scatter",
                                                          "grad_all_reduce",
                                                          "grad_all_gather",
@@ -81,10 +84,12 @@ Collective CollectiveOf(OpKind kind) {
       return Collective::kAllToAll;
     case OpKind::kCountsAllGather:
     case OpKind::kEspAllGather:
+    case OpKind::kMpAllGather:
     case OpKind::kGradAllGather:
     case OpKind::kStepReduction:
       return Collective::kAllGather;
     case OpKind::kEspReduceScatter:
+    case OpKind::kMpReduceScatter:
     case OpKind::kGradReduceScatter:
       return Collective::kReduceScatter;
     case OpKind::kGradAllReduce:
@@ -96,6 +101,10 @@ Collective CollectiveOf(OpKind kind) {
 }
 
 }  // namespace
+
+bool IsWeightGradient(OpKind kind) {
+  return kind == OpKind::kExpertWgrad || kind == OpKind::kAttentionWgrad;
+}
 
 std::string_view Name(OpKind kind) { return kKindNames[static_cast<size_t>(kind)]; }
 std::string_view Name(Direction d) { return kDirectionNames[static_cast<size_t>(d)]; }

@@ -13,6 +13,8 @@ namespace weft {
 // What a task does. The names are the ones of profile.json, plan.json, traces and metrics.
 enum class OpKind : uint8_t {
   kEmbedding,            // tokens -> hidden states
+  kMpAllGather,          // activations gathered over the tensor-parallel group
+  kMpReduceScatter,      // ... and their partial sums scattered again
   kAttention,            // norm, QKV, attention, projection, residual
   kDenseFfn,             // norm, FFN without experts, residual
   kRouter,               // norm, gate, order: which row goes where
@@ -26,6 +28,7 @@ enum class OpKind : uint8_t {
   kUnpermute,            // weighted sum of expert outputs per token, residual
   kHead,                 // final norm, logits, loss
   kExpertWgrad,          // dW of a layer's experts
+  kAttentionWgrad,       // dW of a layer's attention
   kGradReduceScatter,    // dense gradients inside the node
   kGradAllReduce,        // ... between nodes
   kGradAllGather,        // ... inside the node
@@ -38,6 +41,8 @@ enum class OpKind : uint8_t {
 enum class Direction : uint8_t { kNone, kForward, kBackward };
 enum class StreamKind : uint8_t { kCompute, kIntra, kInter };
 inline constexpr int kNumStreams = 3;
+
+bool IsWeightGradient(OpKind kind);
 
 // Which communicator an operation uses.
 enum class GroupKind : uint8_t { kNone, kWorld, kIntra, kInter, kEp, kEsp, kEdp };

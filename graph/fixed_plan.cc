@@ -9,7 +9,7 @@ Plan MakeFixedPlan(const StepGraph& graph, const FixedPlanOptions& options) {
   Plan plan;
   plan.graph_fingerprint = FingerprintOf(graph);
   plan.policy = "fixed";
-  plan.serialize = options.serialize;
+  plan.streams = options.streams;
   std::set<std::pair<int32_t, Direction>> pipelines;
   const auto degree_of = [&options](Direction d) {
     return d == Direction::kForward ? options.forward : options.backward;
@@ -19,6 +19,7 @@ Plan MakeFixedPlan(const StepGraph& graph, const FixedPlanOptions& options) {
     task.op = op.id;
     switch (op.cut) {
       case Cut::kWhole:
+      case Cut::kEither:
         plan.tasks.push_back(task);
         break;
       case Cut::kChunks:

@@ -8,7 +8,7 @@ struct FixedPlanOptions {
   int32_t forward = 1;  // pipeline degree of every layer
   int32_t backward = 1;
   int32_t slices = 1;  // of every gradient
-  bool serialize = false;
+  int32_t streams = kNumStreams;
 };
 
 // A plan that nobody chose: the operations in the graph's order, all cut alike. Valid for every

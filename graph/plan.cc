@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
@@ -28,9 +29,11 @@ std::vector<std::vector<int32_t>> TasksByOp(const StepGraph& graph, const Plan& 
 // The one task of `tasks` that covers the same piece as `task`, or -1.
 int32_t SamePiece(const StepGraph& graph, const Plan& plan, const PlanTask& task, Cut cut,
                   const std::vector<int32_t>& tasks) {
-  if (tasks.empty() || graph.op(task.op).cut != cut || cut == Cut::kWhole) return -1;
+  const Cut own = graph.op(task.op).cut;
+  if (tasks.empty() || cut == Cut::kWhole || own == Cut::kWhole) return -1;
+  if ((cut == Cut::kSlices) != (own == Cut::kSlices)) return -1;
   const auto at = [&](int32_t i) -> const PlanTask& { return plan.tasks[static_cast<size_t>(i)]; };
-  if (cut == Cut::kChunks) {
+  if (cut != Cut::kSlices) {
     const bool same_degree = at(tasks.front()).num_chunks == task.num_chunks;
     return same_degree ? tasks[static_cast<size_t>(task.chunk)] : -1;
   }
@@ -58,13 +61,14 @@ absl::Status CheckTask(const StepGraph& graph, const Plan& plan, const PlanTask&
     }
   } else {
     if (task.begin != 0 || task.end != 0) return Invalid(graph, task, "cannot be cut into slices");
-    const int32_t chunks = op.cut == Cut::kChunks ? DegreeOf(plan, op.layer, op.direction()) : 1;
-    if (task.num_chunks != chunks) {
+    const int32_t chunks = op.cut == Cut::kWhole ? 1 : DegreeOf(plan, op.layer, op.direction());
+    const bool whole = op.cut == Cut::kEither && task.num_chunks == 1;
+    if (task.num_chunks != chunks && !whole) {
       return Invalid(graph, task,
                      absl::StrCat("must be cut into ", chunks, " chunks, not ", task.num_chunks));
     }
-    if (task.chunk < 0 || task.chunk >= chunks) {
-      return Invalid(graph, task, absl::StrCat("must be one of chunks 0 to ", chunks - 1));
+    if (task.chunk < 0 || task.chunk >= task.num_chunks) {
+      return Invalid(graph, task, absl::StrCat("must be one of chunks 0 to ", task.num_chunks - 1));
     }
   }
   if (!std::isfinite(task.predicted_begin) || task.predicted_begin < 0 ||
@@ -85,9 +89,12 @@ absl::Status CheckCover(const StepGraph& graph, const Plan& plan, const Op& op,
     if (begin > covered) break;
     covered = op.cut == Cut::kSlices ? task.end : covered + 1;
   }
-  const int64_t whole = op.cut == Cut::kSlices   ? op.elements
-                        : op.cut == Cut::kChunks ? DegreeOf(plan, op.layer, op.direction())
-                                                 : 1;
+  int64_t whole = 1;
+  if (op.cut == Cut::kSlices) whole = op.elements;
+  if (op.cut == Cut::kChunks) whole = DegreeOf(plan, op.layer, op.direction());
+  if (op.cut == Cut::kEither && !tasks.empty()) {
+    whole = plan.tasks[static_cast<size_t>(tasks.front())].num_chunks;
+  }
   if (covered == whole) return absl::OkStatus();
   const absl::string_view unit = op.cut == Cut::kSlices ? "element" : "chunk";
   return absl::InvalidArgumentError(
@@ -113,7 +120,32 @@ absl::Status CheckDegrees(const StepGraph& graph, const Plan& plan) {
   return absl::OkStatus();
 }
 
+// Attention, gate and what stands beside them are cut together: a pipeline through half a block
+// would hand samples to rows.
+absl::Status CheckBlocks(const StepGraph& graph, const Plan& plan,
+                         const std::vector<std::vector<int32_t>>& tasks_of) {
+  std::map<std::tuple<int32_t, Direction, int32_t>, int32_t> chunks_of;
+  for (const Op& op : graph.ops) {
+    if (op.cut != Cut::kEither || IsWeightGradient(op.key.kind)) continue;
+    const PlanTask& task =
+        plan.tasks[static_cast<size_t>(tasks_of[static_cast<size_t>(op.id.value)].front())];
+    const auto [known, added] =
+        chunks_of.emplace(std::tuple(op.layer, op.direction(), op.micro_batch), task.num_chunks);
+    if (!added && known->second != task.num_chunks) {
+      return Invalid(
+          graph, task,
+          absl::StrCat("must be cut like the rest of its block, into ", known->second, " chunks"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+StreamKind StreamUnder(int32_t streams, StreamKind stream) {
+  if (streams == 1) return StreamKind::kCompute;
+  return streams == 2 && stream == StreamKind::kIntra ? StreamKind::kInter : stream;
+}
 
 int32_t DegreeOf(const Plan& plan, int32_t layer, Direction direction) {
   const auto found = std::lower_bound(
@@ -154,6 +186,10 @@ absl::Status ValidatePlan(const StepGraph& graph, const Plan& plan) {
     return absl::InvalidArgumentError(
         absl::StrCat("plan: numerics must be 'exact', not '", plan.numerics, "'"));
   }
+  if (plan.streams < 1 || plan.streams > kNumStreams) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("plan: streams must be 1, 2 or 3, not ", plan.streams));
+  }
   if (!std::isfinite(plan.predicted_seconds) || plan.predicted_seconds < 0) {
     return absl::InvalidArgumentError("plan: predicted_seconds must be a number >= 0");
   }
@@ -172,6 +208,7 @@ absl::Status ValidatePlan(const StepGraph& graph, const Plan& plan) {
     absl::Status status = CheckCover(graph, plan, op, tasks_of[static_cast<size_t>(op.id.value)]);
     if (!status.ok()) return status;
   }
+  if (absl::Status status = CheckBlocks(graph, plan, tasks_of); !status.ok()) return status;
   const std::vector<std::vector<int32_t>> needs = TaskNeeds(graph, plan);
   for (size_t i = 0; i < needs.size(); ++i) {
     if (!needs[i].empty() && needs[i].back() >= static_cast<int32_t>(i)) {
@@ -191,6 +228,9 @@ double TaskSize(const StepGraph& graph, const PlanTask& task) {
 
 std::string TaskName(const StepGraph& graph, const PlanTask& task) {
   switch (graph.op(task.op).cut) {
+    case Cut::kEither:
+      if (task.num_chunks == 1) break;
+      [[fallthrough]];
     case Cut::kChunks:
       return absl::StrCat(OpName(graph, task.op), "[", task.chunk, "/", task.num_chunks, "]");
     case Cut::kSlices:

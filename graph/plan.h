@@ -17,7 +17,7 @@ namespace weft {
 
 struct PlanTask {
   OpId op;
-  int32_t chunk = 0;  // kChunks: this piece of num_chunks
+  int32_t chunk = 0;  // kChunks, kEither: this piece of num_chunks
   int32_t num_chunks = 1;
   int64_t begin = 0;  // kSlices: elements [begin, end)
   int64_t end = 0;
@@ -40,7 +40,9 @@ struct Plan {
   uint64_t graph_fingerprint = 0;
   std::string policy;              // "weft", "sequential"
   std::string numerics = "exact";  // the only promise that plans make today (docs/architecture.md)
-  bool serialize = false;  // each task starts after the previous one in the global order has ended
+  // How many of the three streams run at the same time. 3: each. 2: computation beside
+  // communication, which is one stream however near the peer. 1: one task after another.
+  int32_t streams = kNumStreams;
   std::vector<DegreeChoice> degrees;  // sorted by (layer, direction)
   std::vector<PlanTask> tasks;        // the global issue order
   double predicted_seconds = 0;       // of the whole step
@@ -48,19 +50,24 @@ struct Plan {
   friend bool operator==(const Plan&, const Plan&) = default;
 };
 
+// The stream whose order a task of this operation keeps: its own, or, with fewer streams, the one
+// it shares (communication: kInter; everything: kCompute).
+StreamKind StreamUnder(int32_t streams, StreamKind stream);
+
 // The pipeline degree of (layer, direction); 1 when the plan names none.
 int32_t DegreeOf(const Plan& plan, int32_t layer, Direction direction);
 
 // needs[i]: indices of the tasks of plan.tasks that task i waits for, ascending. Chunk c of an
 // operation cut into r needs chunk c of its predecessors cut into the same r, and all tasks of
 // every other predecessor; a slice needs the slice of its predecessor with equal [begin, end), all
-// of them when there is none. REQUIRES: the plan covers the graph (ValidatePlan). `serialize` is
-// not included.
+// of them when there is none. REQUIRES: the plan covers the graph (ValidatePlan). The order of the
+// streams is not included.
 std::vector<std::vector<int32_t>> TaskNeeds(const StepGraph& graph, const Plan& plan);
 
 // kInvalidArgument when the plan is not for this graph (fingerprint), a task names no operation, an
 // operation is not covered exactly once (chunks 0..n-1 with n the degree of its layer and
-// direction, slices a partition without empty pieces), a task is issued before one it needs,
+// direction, slices a partition without empty pieces), a block enters the pipeline with some of its
+// operations only (weight gradients are free), a task is issued before one it needs,
 // degrees are not sorted, or a prediction is not a finite number >= 0.
 absl::Status ValidatePlan(const StepGraph& graph, const Plan& plan);
 

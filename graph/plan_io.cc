@@ -17,7 +17,7 @@ using nlohmann::json;
 
 constexpr std::string_view kFile = "plan.json";
 constexpr std::string_view kFormat = "weft.plan";
-constexpr int64_t kVersion = 1;
+constexpr int64_t kVersion = 2;
 constexpr int64_t kMaxInt32 = std::numeric_limits<int32_t>::max();
 constexpr int64_t kMaxInt64 = std::numeric_limits<int64_t>::max();
 
@@ -43,10 +43,10 @@ bool ParseTask(const StepGraph& graph, const std::map<std::string, OpId, std::le
   task.op = op->second;
   std::string_view piece = name.substr(bracket);
   const Cut cut = graph.op(task.op).cut;
-  if (cut == Cut::kWhole) return piece.empty();
+  if (cut == Cut::kWhole || (cut == Cut::kEither && piece.empty())) return piece.empty();
   if (piece.empty()) return false;
   piece.remove_prefix(1);
-  const int64_t first = TakeNumber(piece, cut == Cut::kChunks ? '/' : ':');
+  const int64_t first = TakeNumber(piece, cut == Cut::kSlices ? ':' : '/');
   const int64_t second = TakeNumber(piece, ']');
   if (first < 0 || second < 0 || !piece.empty()) return false;
   if (cut == Cut::kSlices) {
@@ -107,7 +107,7 @@ std::string PlanToJson(const StepGraph& graph, const Plan& plan) {
                   ",\n  \"graph_fingerprint\": ", json_io::Hex(plan.graph_fingerprint),
                   ",\n  \"policy\": ", json_io::Quoted(plan.policy),
                   ",\n  \"numerics\": ", json_io::Quoted(plan.numerics),
-                  ",\n  \"serialize\": ", plan.serialize ? "true" : "false",
+                  ",\n  \"streams\": ", plan.streams,
                   ",\n  \"predicted_seconds\": ", json_io::Number(plan.predicted_seconds),
                   ",\n  \"degrees\": [");
   const char* separator = "\n";
@@ -134,7 +134,7 @@ absl::StatusOr<Plan> PlanFromJson(const StepGraph& graph, std::string_view text)
   WEFT_RETURN_IF_ERROR(
       json_io::CheckFields(kFile, file,
                            {"format", "version", "epoch", "graph_fingerprint", "policy", "numerics",
-                            "serialize", "predicted_seconds", "degrees", "tasks"}));
+                            "streams", "predicted_seconds", "degrees", "tasks"}));
   WEFT_RETURN_IF_ERROR(json_io::CheckFormat(kFile, file, kFormat, kVersion));
   Plan plan;
   WEFT_ASSIGN_OR_RETURN(plan.epoch, json_io::ReadInt(kFile, file, "epoch", 0, kMaxInt64));
@@ -146,7 +146,9 @@ absl::StatusOr<Plan> PlanFromJson(const StepGraph& graph, std::string_view text)
   }
   WEFT_ASSIGN_OR_RETURN(plan.policy, json_io::ReadString(kFile, file, "policy"));
   WEFT_ASSIGN_OR_RETURN(plan.numerics, json_io::ReadString(kFile, file, "numerics"));
-  WEFT_ASSIGN_OR_RETURN(plan.serialize, json_io::ReadBool(kFile, file, "serialize"));
+  WEFT_ASSIGN_OR_RETURN(const int64_t streams,
+                        json_io::ReadInt(kFile, file, "streams", 1, kNumStreams));
+  plan.streams = static_cast<int32_t>(streams);
   WEFT_ASSIGN_OR_RETURN(plan.predicted_seconds,
                         json_io::ReadNumber(kFile, file, "predicted_seconds"));
   WEFT_RETURN_IF_ERROR(json_io::CheckArray(kFile, file, "degrees"));

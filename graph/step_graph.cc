@@ -47,7 +47,8 @@ absl::Status CheckOp(const StepGraph& graph, const Op& op) {
   if (!std::isfinite(op.size) || op.size < 0) return bad("has a size that is not a number >= 0");
   if (op.key.group_size < 1) return bad("has a group of less than one rank");
   if (op.cut == Cut::kSlices && op.elements < 1) return bad("can be sliced but has no elements");
-  if (op.cut == Cut::kChunks && (op.layer < 0 || op.direction() == Direction::kNone)) {
+  if ((op.cut == Cut::kChunks || op.cut == Cut::kEither) &&
+      (op.layer < 0 || op.direction() == Direction::kNone)) {
     return bad("is cut into chunks but has no layer and direction to take the degree from");
   }
   int32_t previous = -1;

@@ -19,6 +19,8 @@ namespace weft {
 enum class Cut : uint8_t {
   kWhole,   // one task
   kChunks,  // r pieces by rows: r is the pipeline degree of (layer, direction)
+  kEither,  // one task or r chunks, as the plan likes: a block that enters the pipeline, dW by
+            // chunk
   kSlices,  // pieces [begin, end) of `elements`: gradient slices of (layer)
 };
 
@@ -51,7 +53,7 @@ std::string OpName(const StepGraph& graph, OpId id);
 uint64_t FingerprintOf(const StepGraph& graph);
 
 // ids in place, needs ascending and earlier than the op, layers and micro-batches in range,
-// sliceable operations with elements to slice, chunked operations with a layer and a direction,
+// sliceable operations with elements to slice, operations in chunks with a layer and a direction,
 // sizes finite and not negative, names unique. kInvalidArgument otherwise, naming the operation.
 absl::Status ValidateStepGraph(const StepGraph& graph);
 

@@ -85,7 +85,7 @@ absl::Status MeasureComputation(Backend& backend, Worker& worker, double budget_
     for (const int32_t degree : kDegrees) {
       const StepGraph& graph = *block->graph(StepKind::kTraining);
       const auto plan = std::make_shared<const Plan>(
-          MakeFixedPlan(graph, {.forward = degree, .backward = degree, .serialize = true}));
+          MakeFixedPlan(graph, {.forward = degree, .backward = degree, .streams = 1}));
       WEFT_RETURN_IF_ERROR(block->Install(StepKind::kTraining, plan));
       WEFT_ASSIGN_OR_RETURN(const StepReport report, block->RunStep(StepKind::kTraining, args));
       if (round > 0)

@@ -31,12 +31,15 @@ absl::Status Executor::Install(std::shared_ptr<const StepGraph> graph,
   WEFT_RETURN_IF_ERROR(program_.Prepare(*graph, *plan));
   const size_t count = plan->tasks.size();
   std::vector<std::vector<int32_t>> needs = TaskNeeds(*graph, *plan);
-  if (plan->serialize) {
+  // One task after another: each waits for the one before, on the stream that it has anyhow.
+  const bool in_turn = plan->streams == 1;
+  if (in_turn) {
     for (size_t i = 1; i < count; ++i) needs[i] = {static_cast<int32_t>(i) - 1};
   }
   std::vector<Launch> launches(count);
   const auto stream_of = [&](size_t i) {
-    return static_cast<size_t>(graph->op(plan->tasks[i].op).stream);
+    const StreamKind own = graph->op(plan->tasks[i].op).stream;
+    return static_cast<size_t>(in_turn ? own : StreamUnder(plan->streams, own));
   };
   // seen[s][t]: the last task of stream t that stream s has already waited for. Streams run in
   // order, so waiting for a later task of a stream covers every earlier one.

@@ -39,8 +39,9 @@ std::string DescribeStep(const StepGraph& graph, const Plan& plan, const Simulat
       &text, "  communication: ", FormatSeconds(overlap.communication), ", hidden ",
       FormatSeconds(overlap.hidden()), ", exposed ", FormatSeconds(overlap.exposed),
       absl::StrFormat(" (%.1f%% of the step)\n", Percent(overlap.exposed, step.seconds)));
-  if (plan.serialize)
+  if (plan.streams == 1)
     absl::StrAppend(&text, "  every task starts after the one before has ended\n");
+  if (plan.streams == 2) absl::StrAppend(&text, "  both kinds of communication share one stream\n");
   return text;
 }
 
@@ -105,7 +106,7 @@ std::string DescribeSlot(const StepGraph& graph, const Plan& plan, const Simulat
   }
   const int label = CaseLabel(TimesOf(model, index, chosen, gamma), chosen);
   absl::StrAppend(&text, "    case ", label, ", bound by ", View(CaseMeaning(label)), "; ");
-  if (plan.serialize) {
+  if (plan.streams == 1) {
     absl::StrAppend(&text, "not overlapped under this policy\n");
   } else if (time_of(*taken) <= time_of(*best)) {
     absl::StrAppend(&text, "the fastest of its candidates\n");

@@ -21,7 +21,6 @@ class Issuer {
     done_.assign(ops, false);
     first_task_.assign(ops, -1);
     num_tasks_.assign(ops, 0);
-    order_.schedule.serialize = draft.serialize;
     order_.tasks.reserve(4 * ops);
     PrepareChains();
   }
@@ -36,7 +35,7 @@ class Issuer {
       if (!chains_[c].flushed) unneeded.push_back(c);
     }
     FlushChains(unneeded);
-    if (draft_.rule != IntraRule::kIssueOrder && !draft_.serialize) ApplyRule();
+    if (draft_.rule != IntraRule::kIssueOrder && draft_.streams == kNumStreams) ApplyRule();
     return std::move(order_);
   }
 
@@ -143,7 +142,8 @@ class Issuer {
     order_.tasks.push_back(task);
     intra_.emplace_back();
     intra_.back().segment = ++segment_;
-    return order_.schedule.Add(model_.graph().op(task.op).stream, seconds);
+    return order_.schedule.Add(StreamUnder(draft_.streams, model_.graph().op(task.op).stream),
+                               seconds);
   }
 
   // The last task issued waits for its share of `need` (the rule of TaskNeeds in graph/plan.h).

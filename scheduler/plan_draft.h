@@ -33,7 +33,7 @@ struct SlotDraft {
 };
 
 struct PlanDraft {
-  bool serialize = false;
+  int32_t streams = kNumStreams;  // Plan::streams
   IntraRule rule = IntraRule::kIssueOrder;
   bool early_scatter = false;    // intra-node steps of a gradient start when it is there
   std::vector<SlotDraft> slots;  // by StepModel::slots()

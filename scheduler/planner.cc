@@ -40,7 +40,7 @@ Plan PlanOf(const PlanRequest& request, const StepModel& model, const PlanDraft&
   plan.epoch = request.epoch;
   plan.graph_fingerprint = FingerprintOf(model.graph());
   plan.policy = request.policy;
-  plan.serialize = draft.serialize;
+  plan.streams = draft.streams;
   for (size_t i = 0; i < model.slots().size(); ++i) {
     const DegreeSlot& slot = model.slots()[i];
     plan.degrees.push_back(DegreeChoice{slot.layer, slot.direction, draft.slots[i].degree});
@@ -100,7 +100,7 @@ absl::StatusOr<Plan> MakePlan(const PlanRequest& request, const PlanPasses& pass
   WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<const StepModel> model,
                         StepModel::Make(*request.graph, *request.costs, degrees));
   PlanDraft draft = MakeDraft(*model);
-  draft.serialize = request.policy == "sequential";
+  if (request.policy == "sequential") draft.streams = 1;
   for (const auto& pass : passes) pass->Run(request, *model, draft);
   Plan plan = PlanOf(request, *model, draft);
   const absl::Status status = ValidatePlan(*request.graph, plan);

@@ -16,7 +16,7 @@ bool SameTasks(const Plan& a, const Plan& b) {
     return x.op == y.op && x.chunk == y.chunk && x.num_chunks == y.num_chunks &&
            x.begin == y.begin && x.end == y.end;
   };
-  return a.serialize == b.serialize &&
+  return a.streams == b.streams &&
          std::equal(a.tasks.begin(), a.tasks.end(), b.tasks.begin(), b.tasks.end(), same);
 }
 

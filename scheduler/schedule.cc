@@ -13,7 +13,7 @@ double RunSchedule(const Schedule& schedule, std::vector<double>& begin) {
   const int32_t* need = schedule.needs().data();
   for (int32_t task = 0; task < n; ++task) {
     double& stream_free = free[static_cast<size_t>(schedule.stream(task))];
-    double start = schedule.serialize ? makespan : stream_free;
+    double start = stream_free;
     for (const int32_t* end = schedule.needs().data() + schedule.needs_end(task); need != end;
          ++need) {
       start = std::max(start, begin[static_cast<size_t>(*need)] + schedule.seconds(*need));
@@ -31,7 +31,6 @@ Schedule Reordered(const Schedule& schedule, const std::vector<int32_t>& order) 
     position[static_cast<size_t>(order[i])] = static_cast<int32_t>(i);
   }
   Schedule result;
-  result.serialize = schedule.serialize;
   for (const int32_t task : order) {
     result.Add(schedule.stream(task), schedule.seconds(task));
     for (int32_t i = schedule.needs_begin(task); i < schedule.needs_end(task); ++i) {

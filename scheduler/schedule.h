@@ -36,8 +36,6 @@ class Schedule {
   int32_t needs_end(int32_t task) const { return needs_end_[static_cast<size_t>(task)]; }
   const std::vector<int32_t>& needs() const { return needs_; }
 
-  bool serialize = false;  // each task starts after the previous one has ended
-
  private:
   std::vector<StreamKind> streams_;
   std::vector<double> seconds_;

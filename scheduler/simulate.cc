@@ -10,12 +10,11 @@ SimulatedStep Simulate(const StepGraph& graph, const Plan& plan, const CostModel
   const std::vector<std::vector<int32_t>> needs = TaskNeeds(graph, plan);
   SimulatedStep step;
   Schedule schedule;
-  schedule.serialize = plan.serialize;
   for (size_t i = 0; i < plan.tasks.size(); ++i) {
     const PlanTask& task = plan.tasks[i];
     const Op& op = graph.op(task.op);
     step.length.push_back(costs.Estimate(op.key, TaskSize(graph, task)).seconds);
-    schedule.Add(op.stream, step.length.back());
+    schedule.Add(StreamUnder(plan.streams, op.stream), step.length.back());
     for (const int32_t need : needs[i]) schedule.Need(need);
   }
   step.seconds = RunSchedule(schedule, step.begin);

@@ -17,8 +17,8 @@ struct SimulatedStep {
 };
 
 // Runs the plan on the cost model: tasks are issued in the plan's order, every stream is in order,
-// a task starts when its stream is free and its needs (TaskNeeds) have ended; plan.serialize runs
-// one task at a time. Pure. REQUIRES: ValidatePlan(graph, plan).
+// a task starts when its stream is free and its needs (TaskNeeds) have ended;
+// plan.streams says which streams are one. Pure. REQUIRES: ValidatePlan(graph, plan).
 SimulatedStep Simulate(const StepGraph& graph, const Plan& plan, const CostModel& costs);
 
 // The simulated step in the shape of a measured one: rank 0, step 0, the expected sizes.

@@ -41,7 +41,7 @@ TEST(PlanIoTest, ErrorsNameTheFieldAndWhatWasExpected) {
     const char* says;
   } cases[] = {
       {"weft.plan", "weft.profile", "'format' must be \"weft.plan\""},
-      {"\"version\": 1", "\"version\": 2", "'version' must be a whole number from 1 to 1"},
+      {"\"version\": 2", "\"version\": 3", "'version' must be a whole number from 2 to 2"},
       {"\"epoch\": 3", "\"epoch\": -3", "'epoch'"},
       {"\"epoch\": 3", "\"epoch\": 3.5", "'epoch'"},
       {"\"epoch\": 3", "\"epoch\": 18446744073709551615", "'epoch'"},
@@ -49,7 +49,7 @@ TEST(PlanIoTest, ErrorsNameTheFieldAndWhatWasExpected) {
       {"\"epoch\": 3", "\"epoch\": 3, \"epoch\": 3", "given twice"},
       {"\"epoch\": 3", "\"epok\": 3", "unknown field \"epok\""},
       {"\"epoch\": 3,", "", "'epoch' is missing"},
-      {"\"serialize\": false", "\"serialize\": 0", "'serialize' must be true or false"},
+      {"\"streams\": 3", "\"streams\": 4", "'streams' must be"},
       {"\"policy\": \"weft\"", "\"policy\": [\"weft\"]", "'policy' must be a string"},
       {"\"direction\": \"bwd\"", "\"direction\": \"up\"", "degrees[0]: field 'direction'"},
       {"\"degree\": 2", "\"degree\": 0", "degrees[0]: field 'degree'"},

@@ -63,6 +63,57 @@ TEST(PlanTest, TaskSizesAddUpToTheOperation) {
   EXPECT_DOUBLE_EQ(TaskSize(graph, plan.tasks[3]), 300);
 }
 
+// The small graph with a router that may enter the pipeline, and an attention behind it.
+StepGraph BlockGraph() {
+  StepGraph graph = SmallGraph();
+  graph.ops[0].cut = Cut::kEither;
+  graph.ops[6].cut = Cut::kEither;
+  graph.ops[6].key.kind = OpKind::kAttention;
+  return graph;
+}
+
+// SmallPlan with those two operations in `router` and `attention` pieces.
+Plan BlockPlan(const StepGraph& graph, int32_t router, int32_t attention) {
+  Plan plan = SmallPlan();
+  plan.graph_fingerprint = FingerprintOf(graph);
+  const auto replace = [&](size_t at, int32_t pieces) {
+    PlanTask task = plan.tasks[at];
+    task.num_chunks = pieces;
+    plan.tasks[at] = task;
+    for (task.chunk = 1; task.chunk < pieces; ++task.chunk) {
+      plan.tasks.insert(plan.tasks.begin() + static_cast<int64_t>(at) + task.chunk, task);
+    }
+  };
+  replace(11, attention);
+  replace(0, router);
+  return plan;
+}
+
+TEST(PlanTest, ABlockEntersThePipelineAsAWholeOrNotAtAll) {
+  const StepGraph graph = BlockGraph();
+  for (const int32_t pieces : {1, 2}) {
+    const absl::Status status = ValidatePlan(graph, BlockPlan(graph, pieces, pieces));
+    EXPECT_TRUE(status.ok()) << status;
+  }
+  for (const auto& [plan, says] :
+       {std::pair(BlockPlan(graph, 2, 1), "cut like the rest of its block, into 2"),
+        std::pair(BlockPlan(graph, 3, 3), "must be cut into 2")}) {
+    const absl::Status status = ValidatePlan(graph, plan);
+    EXPECT_NE(std::string(status.message()).find(says), std::string::npos) << status;
+  }
+}
+
+TEST(PlanTest, PiecesOfABlockNeedTheirPiece) {
+  const StepGraph graph = BlockGraph();
+  const Plan plan = BlockPlan(graph, 2, 2);
+  const std::vector<Needs> needs = TaskNeeds(graph, plan);
+  EXPECT_EQ(TaskName(graph, plan.tasks[1]), "router.bwd.l0[1/2]");
+  EXPECT_EQ(needs[3], Needs{1});       // dispatch chunk 1 after router piece 1
+  EXPECT_EQ(needs[4], (Needs{0, 1}));  // a gradient after all pieces
+  EXPECT_EQ(TaskName(graph, plan.tasks[13]), "attention.bwd.l0[1/2]");
+  EXPECT_EQ(needs[13], (Needs{7, 10, 11}));  // its combine chunk, all slices
+}
+
 struct Break {
   const char* says;  // part of the message
   std::function<void(Plan&)> apply;
@@ -101,6 +152,7 @@ TEST(PlanTest, ValidationRejectsEveryKindOfBrokenPlan) {
       {"a prediction", [&](Plan& p) { p.tasks[1].predicted_begin = nan; }},
       {"a prediction", [](Plan& p) { p.tasks[1].predicted_seconds = -1; }},
       {"predicted_seconds", [&](Plan& p) { p.predicted_seconds = nan; }},
+      {"streams must be 1, 2 or 3", [](Plan& p) { p.streams = 4; }},
   };
   for (const Break& broken : breaks) {
     Plan plan = SmallPlan();

@@ -139,7 +139,7 @@ TEST_F(ExecutorTest, StreamsRunBesideEachOther) {
 TEST_F(ExecutorTest, SerializedTasksRunOneAtATimeInPlanOrder) {
   for (const uint64_t seed : {1, 2, 3}) {
     Plan plan = ShuffleOrder(SmallGraph(), SmallPlan(), seed);
-    plan.serialize = true;
+    plan.streams = 1;
     ASSERT_TRUE(Install(SmallGraph(), plan).ok());
     const auto report = executor_.RunStep(0);
     ASSERT_TRUE(report.ok()) << report.status();
@@ -151,6 +151,25 @@ TEST_F(ExecutorTest, SerializedTasksRunOneAtATimeInPlanOrder) {
         EXPECT_LT(ran[i - 1].ended, ran[i].began);
       }
     }
+  }
+}
+
+TEST_F(ExecutorTest, WithTwoStreamsAllCommunicationRunsInPlanOrder) {
+  const StepGraph graph = SmallGraph();
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    Plan plan = ShuffleOrder(graph, SmallPlan(), seed);
+    plan.streams = 2;
+    ASSERT_TRUE(Install(graph, plan).ok());
+    ASSERT_TRUE(executor_.RunStep(0).ok());
+    std::vector<PlanTask> planned;
+    for (const PlanTask& task : plan.tasks) {
+      if (graph.op(task.op).stream != StreamKind::kCompute) planned.push_back(task);
+    }
+    std::vector<PlanTask> communicated;
+    for (const ScriptedProgram::Ran& ran : program_.TakeRan()) {
+      if (graph.op(ran.task.op).stream != StreamKind::kCompute) communicated.push_back(ran.task);
+    }
+    EXPECT_EQ(communicated, planned) << "seed " << seed;
   }
 }
 

@@ -95,7 +95,7 @@ TEST(PlannerTest, SequentialRunsOneTaskAtATimeWithGradientsAtTheEnd) {
                         op.key.kind == OpKind::kOptimizer;
     EXPECT_EQ(gradients, behind) << TaskName(graph, task);
   }
-  EXPECT_TRUE(plan.serialize);
+  EXPECT_EQ(plan.streams, 1);
   EXPECT_NEAR(plan.predicted_seconds, sum, 1e-12);
 }
 
