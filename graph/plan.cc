@@ -131,6 +131,11 @@ absl::Status CheckBlocks(const StepGraph& graph, const Plan& plan,
         plan.tasks[static_cast<size_t>(tasks_of[static_cast<size_t>(op.id.value)].front())];
     const auto [known, added] =
         chunks_of.emplace(std::tuple(op.layer, op.direction(), op.micro_batch), task.num_chunks);
+    if (task.num_chunks > graph.sequences) {
+      return Invalid(graph, task,
+                     absl::StrCat("must be cut along its ", graph.sequences, " sequences, not into ",
+                                  task.num_chunks, " chunks"));
+    }
     if (!added && known->second != task.num_chunks) {
       return Invalid(
           graph, task,

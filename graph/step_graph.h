@@ -41,6 +41,7 @@ struct Op {
 struct StepGraph {
   int32_t num_layers = 0;
   int32_t micro_batches = 1;
+  int32_t sequences = 1;  // of a micro-batch on a rank: a block enters the pipeline sequence by sequence
   std::vector<Op> ops;  // ops[i].id.value == i; topologically sorted
 
   const Op& op(OpId id) const { return ops[static_cast<size_t>(id.value)]; }

@@ -17,6 +17,7 @@ Regressor RegressorOf(OpKind kind) {
     case OpKind::kDenseFfn:
     case OpKind::kExpert:
     case OpKind::kExpertWgrad:
+    case OpKind::kAttentionWgrad:
     case OpKind::kHead:
       return Regressor::kFlops;
     case OpKind::kEmbedding:

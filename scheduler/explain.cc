@@ -84,18 +84,15 @@ std::string DescribeSlot(const StepGraph& graph, const Plan& plan, const Simulat
       GradientBeforeCombine(graph, plan, step, model.pipelines()[static_cast<size_t>(pipeline)]);
   const int32_t chosen = DegreeOf(plan, slot.layer, slot.direction);
   const bool ready = ServedByReadiness(graph, plan, model, pipeline);
-  const auto time_of = [&](const LayerCandidate& candidate) {
-    return ready ? candidate.ready_first : candidate.gathers_first;
-  };
-
-  const std::vector<LayerCandidate> candidates = CandidatesOf(model, index, gamma);
+  const LayerOrder order = ready ? LayerOrder::kReadyFirst : OrderUnder(plan.streams);
+  const std::vector<LayerCandidate> candidates = CandidatesOf(model, index, order, gamma);
   const LayerCandidate* best = &candidates.front();
   const LayerCandidate* taken = best;
   std::vector<std::string> times;
   for (const LayerCandidate& candidate : candidates) {
-    if (time_of(candidate) < time_of(*best)) best = &candidate;
+    if (candidate.seconds < best->seconds) best = &candidate;
     if (candidate.degree == chosen) taken = &candidate;
-    times.push_back(absl::StrCat("r=", candidate.degree, " ", FormatSeconds(time_of(candidate)),
+    times.push_back(absl::StrCat("r=", candidate.degree, " ", FormatSeconds(candidate.seconds),
                                  candidate.degree == chosen ? " *" : ""));
   }
   std::string text =
@@ -108,12 +105,12 @@ std::string DescribeSlot(const StepGraph& graph, const Plan& plan, const Simulat
   absl::StrAppend(&text, "    case ", label, ", bound by ", View(CaseMeaning(label)), "; ");
   if (plan.streams == 1) {
     absl::StrAppend(&text, "not overlapped under this policy\n");
-  } else if (time_of(*taken) <= time_of(*best)) {
+  } else if (taken->seconds <= best->seconds) {
     absl::StrAppend(&text, "the fastest of its candidates\n");
   } else {
     absl::StrAppend(&text, "alone r=", best->degree,
                     absl::StrFormat(" is %.1f%% faster, the whole step is not\n",
-                                    Percent(time_of(*taken) - time_of(*best), time_of(*taken))));
+                                    Percent(taken->seconds - best->seconds, taken->seconds)));
   }
   return text;
 }
@@ -124,7 +121,7 @@ std::string DescribePipelines(const StepGraph& graph, const Plan& plan, const Si
       texts;  // text -> layers, first seen first
   for (const Direction direction : {Direction::kForward, Direction::kBackward}) {
     for (size_t i = 0; i < model.slots().size(); ++i) {
-      if (model.slots()[i].direction != direction) continue;
+      if (model.slots()[i].direction != direction || model.slots()[i].pipelines.empty()) continue;
       std::string text =
           absl::StrCat(View(Name(direction)), ": ", DescribeSlot(graph, plan, step, model, i));
       const auto known = std::find_if(texts.begin(), texts.end(),

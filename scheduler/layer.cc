@@ -1,6 +1,9 @@
 #include "scheduler/layer.h"
 
+#include <utility>
+
 #include "base/check.h"
+#include "graph/plan.h"
 #include "scheduler/ready_order.h"
 #include "scheduler/schedule.h"
 
@@ -15,33 +18,45 @@ std::vector<Stage> StagesOf(const LayerTimes& times) {
 }
 
 LayerSimulation SimulateLayer(std::span<const Stage> stages, double gamma, int32_t r,
-                              bool ready_first) {
+                              LayerOrder order) {
   WEFT_CHECK(r >= 1, "a pipeline has at least one chunk");
+  const int32_t streams = order == LayerOrder::kSequential               ? 1
+                          : order == LayerOrder::kOneCommunicationStream ? 2
+                                                                         : kNumStreams;
+  const auto stream_of = [&](size_t stage) { return StreamUnder(streams, stages[stage].stream); };
   LayerSimulation result;
   Schedule schedule;
   std::vector<IntraTask> intra;
   const auto add = [&](OpKind kind, int32_t chunk, StreamKind stream, double seconds) {
     result.tasks.push_back(LayerTask{kind, chunk, stream, 0, seconds});
     intra.push_back(IntraTask{kind == OpKind::kEspReduceScatter, false, -1});
-    return schedule.Add(stream, seconds);
+    schedule.Add(StreamUnder(streams, stream), seconds);
   };
-  int32_t previous_stage = -1;  // its first task
-  for (size_t k = 0; k < stages.size(); ++k) {
-    if (gamma > 0 && k + 1 == stages.size()) {
+  // Neighbours on one stream take turns chunk by chunk.
+  std::vector<int32_t> previous;  // the tasks of the stage before
+  for (size_t first = 0, next = 0; first < stages.size(); first = next) {
+    next = first + 1;
+    while (next < stages.size() && stream_of(next) == stream_of(first)) ++next;
+    if (gamma > 0 && next == stages.size()) {
       add(OpKind::kGradAllReduce, 0, StreamKind::kInter, gamma);
     }
-    const int32_t first = schedule.size();
+    std::vector<int32_t> last;
     for (int32_t chunk = 0; chunk < r; ++chunk) {
-      add(stages[k].kind, chunk, stages[k].stream, stages[k].seconds);
-      if (previous_stage >= 0) schedule.Need(previous_stage + chunk);
+      int32_t before = previous.empty() ? -1 : previous[static_cast<size_t>(chunk)];
+      for (size_t k = first; k < next; ++k) {
+        add(stages[k].kind, chunk, stages[k].stream, stages[k].seconds);
+        if (before >= 0) schedule.Need(before);
+        before = schedule.size() - 1;
+      }
+      last.push_back(before);
     }
-    previous_stage = first;
+    previous = std::move(last);
   }
-  if (ready_first) {
-    const std::vector<int32_t> order = OrderByReadiness(schedule, intra, IntraRule::kReadiness);
-    schedule = Reordered(schedule, order);
+  if (order == LayerOrder::kReadyFirst) {
+    const std::vector<int32_t> served = OrderByReadiness(schedule, intra, IntraRule::kReadiness);
+    schedule = Reordered(schedule, served);
     std::vector<LayerTask> tasks;
-    for (const int32_t task : order) tasks.push_back(result.tasks[static_cast<size_t>(task)]);
+    for (const int32_t task : served) tasks.push_back(result.tasks[static_cast<size_t>(task)]);
     result.tasks = std::move(tasks);
   }
   std::vector<double> begin;

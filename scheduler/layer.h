@@ -36,11 +36,17 @@ struct LayerSimulation {
   std::vector<LayerTask> tasks;  // in issue order
 };
 
+// How the chunks of a layer share the streams.
+enum class LayerOrder : uint8_t {
+  kSequential,              // one chunk of one stage after the other
+  kOneCommunicationStream,  // D1 AG1 .. Dr AGr, RS1 C1 .. RSr Cr on one stream beside E1 .. Er
+  kGathersFirst,            // three streams: D1 .. Dr, C1 .. Cr; AG1 .. AGr, RS1 .. RSr; E1 .. Er
+  kReadyFirst,              // ... the intra-node stream in order of readiness, ties to scatters
+};
+
 // Stages follow one another chunk by chunk. `gamma` > 0 puts a gradient slice on the inter-node
-// stream before the first chunk of the last stage. `ready_first`: the intra-node stream serves
-// gathers and scatters in order of readiness, ties to scatters; otherwise all gathers before all
-// scatters. REQUIRES: r >= 1.
+// stream before the communication behind the experts. REQUIRES: r >= 1.
 LayerSimulation SimulateLayer(std::span<const Stage> stages, double gamma, int32_t r,
-                              bool ready_first);
+                              LayerOrder order);
 
 }  // namespace weft

@@ -1,7 +1,5 @@
 #include "scheduler/layer_candidates.h"
 
-#include "scheduler/layer.h"
-
 namespace weft {
 namespace {
 
@@ -11,7 +9,8 @@ const Pipeline& FirstPipeline(const StepModel& model, size_t slot) {
 
 }  // namespace
 
-std::vector<LayerCandidate> CandidatesOf(const StepModel& model, size_t slot, double gamma) {
+std::vector<LayerCandidate> CandidatesOf(const StepModel& model, size_t slot, LayerOrder order,
+                                         double gamma) {
   std::vector<LayerCandidate> candidates;
   for (const int32_t degree : model.degrees()) {
     std::vector<Stage> stages;
@@ -19,10 +18,23 @@ std::vector<LayerCandidate> CandidatesOf(const StepModel& model, size_t slot, do
       const Op& op = model.graph().op(id);
       stages.push_back(Stage{op.key.kind, op.stream, model.ChunkSeconds(id, degree)});
     }
-    candidates.push_back(LayerCandidate{degree, SimulateLayer(stages, gamma, degree, false).seconds,
-                                        SimulateLayer(stages, gamma, degree, true).seconds});
+    candidates.push_back(
+        LayerCandidate{degree, SimulateLayer(stages, gamma, degree, order).seconds});
   }
   return candidates;
+}
+
+const LayerCandidate& FastestOf(const std::vector<LayerCandidate>& candidates) {
+  const LayerCandidate* best = &candidates.front();
+  for (const LayerCandidate& candidate : candidates) {
+    if (candidate.seconds < best->seconds * (1 - 1e-9)) best = &candidate;
+  }
+  return *best;
+}
+
+LayerOrder OrderUnder(int32_t streams) {
+  if (streams == 1) return LayerOrder::kSequential;
+  return streams == 2 ? LayerOrder::kOneCommunicationStream : LayerOrder::kGathersFirst;
 }
 
 LayerTimes TimesOf(const StepModel& model, size_t slot, int32_t degree, double gamma) {

@@ -4,19 +4,27 @@
 #include <vector>
 
 #include "scheduler/closed_forms.h"
+#include "scheduler/layer.h"
 #include "scheduler/step_model.h"
 
 namespace weft {
 
-// One pipeline alone at one degree, under both service orders of the intra-node stream.
+// One pipeline alone at one degree.
 struct LayerCandidate {
   int32_t degree = 1;
-  double gathers_first = 0;  // seconds
-  double ready_first = 0;
+  double seconds = 0;
 };
 
-// All candidate degrees of a slot, ascending; `gamma` seconds of gradient before the combine.
-std::vector<LayerCandidate> CandidatesOf(const StepModel& model, size_t slot, double gamma = 0);
+// All candidate degrees of a slot, ascending, with `gamma` seconds of gradient before what follows
+// the experts. REQUIRES: the slot has a pipeline.
+std::vector<LayerCandidate> CandidatesOf(const StepModel& model, size_t slot, LayerOrder order,
+                                         double gamma = 0);
+
+// The first one that is faster than all before it by more than rounding.
+const LayerCandidate& FastestOf(const std::vector<LayerCandidate>& candidates);
+
+// How a draft with so many streams runs a pipeline on its own.
+LayerOrder OrderUnder(int32_t streams);
 
 // Chunk times of a slot for the closed forms; operations the layer does not have cost 0.
 LayerTimes TimesOf(const StepModel& model, size_t slot, int32_t degree, double gamma = 0);

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <map>
+#include <span>
 #include <utility>
 
 #include "base/check.h"
+#include "scheduler/priority_order.h"
 
 namespace weft {
 namespace {
@@ -19,13 +21,15 @@ class Issuer {
       : model_(model), draft_(draft), gradients_(gradients) {
     const size_t ops = model.graph().ops.size();
     done_.assign(ops, false);
-    first_task_.assign(ops, -1);
-    num_tasks_.assign(ops, 0);
+    tasks_of_.assign(ops, {});
     order_.tasks.reserve(4 * ops);
     PrepareChains();
   }
 
   IssueOrder Run() {
+    for (size_t c = 0; c < chains_.size() && listed(); ++c) {
+      if (chains_[c].missing == 0) IssueChain(c);  // a gradient that is there from the start
+    }
     for (const Op& op : model_.graph().ops) {
       if (model_.ChainOf(op.id) < 0 && model_.WgradOf(op.id) < 0) Issue(op.id);
     }
@@ -35,11 +39,18 @@ class Issuer {
       if (!chains_[c].flushed) unneeded.push_back(c);
     }
     FlushChains(unneeded);
-    if (draft_.rule != IntraRule::kIssueOrder && draft_.streams == kNumStreams) ApplyRule();
+    ApplyService();
     return std::move(order_);
   }
 
  private:
+  // Chunk c of an operation is task first + c * stride.
+  struct TasksOfOp {
+    int32_t first = -1;
+    int32_t pieces = 0;
+    int32_t stride = 1;
+    int32_t of(int32_t chunk) const { return first + chunk * stride; }
+  };
   struct Slice {
     DraftSlice draft;
     size_t issued = 0;               // operations of the chain already issued for it
@@ -50,6 +61,9 @@ class Issuer {
     size_t missing = 0;  // needs not issued yet
     bool flushed = false;
   };
+
+  // The order is found afterwards, from what every task needs.
+  bool listed() const { return draft_.service != Service::kInOrder; }
 
   const GradientChain& Model(size_t chain) const { return model_.chains()[chain]; }
 
@@ -62,7 +76,8 @@ class Issuer {
       for (size_t s = 0; s < draft_.slices[c].size(); ++s) {
         const DraftSlice& slice = draft_.slices[c][s];
         chains_[c].slices.push_back(Slice{slice, 0, {}});
-        if (slice.before.valid()) slices_before_[slice.before.value].emplace_back(c, s);
+        if (slice.before.valid() && !listed())
+          slices_before_[slice.before.value].emplace_back(c, s);
       }
     }
   }
@@ -89,7 +104,16 @@ class Issuer {
     FlushWgrads();
     last_intra_ = -1;
     pipeline_segment_ = -1;
-    for (const OpId stage : pipeline.stages) IssueOp(stage, !slot.ready_first, slot.ready_first);
+    // Neighbours on one stream take turns chunk by chunk: the first chunk gets through soonest.
+    for (size_t first = 0, next = 0; first < pipeline.stages.size(); first = next) {
+      next = first + 1;
+      while (next < pipeline.stages.size() &&
+             StreamOf(pipeline.stages[next]) == StreamOf(pipeline.stages[first])) {
+        ++next;
+      }
+      IssueTogether(std::span(pipeline.stages).subspan(first, next - first), slot.degree,
+                    slot.ready_first);
+    }
     if (pipeline.wgrad.valid()) {
       if (slot.delay_wgrad) {
         delayed_wgrads_.push_back(pipeline.wgrad);
@@ -100,50 +124,87 @@ class Issuer {
     FinishSlices();
   }
 
-  // `keep_order`: tasks of the intra stream are served as issued, whatever the rule.
-  // `same_segment`: they share the segment of the current pipeline (ready_order.h).
-  void IssueOp(OpId id, bool keep_order = false, bool same_segment = false) {
+  void IssueOp(OpId id) {
+    Require(model_.graph().op(id).needs);
+    last_intra_ = -1;
+    pipeline_segment_ = -1;
+    IssueTogether(std::span(&id, 1), PiecesOf(id), true);
+  }
+
+  int32_t PiecesOf(OpId id) const {
     const Op& op = model_.graph().op(id);
-    Require(op.needs);
-    if (const auto waiting = slices_before_.find(id.value); waiting != slices_before_.end()) {
-      for (const auto& [chain, slice] : waiting->second) IssueInWindow(chain, slice);
+    if (model_.SlotOf(id) < 0) return 1;
+    const SlotDraft& slot = draft_.slots[static_cast<size_t>(model_.SlotOf(id))];
+    if (op.cut == Cut::kChunks) return slot.degree;
+    return slot.cut_block && !IsWeightGradient(op.key.kind) ? slot.degree : 1;
+  }
+
+  // The pieces of operations on one stream, chunk by chunk. `any_order`: the intra stream may serve
+  // them as `rule` says; otherwise as issued. What the operations need from outside is issued.
+  void IssueTogether(std::span<const OpId> ops, int32_t pieces, bool any_order) {
+    for (const OpId id : ops) {
+      if (const auto waiting = slices_before_.find(id.value); waiting != slices_before_.end()) {
+        for (const auto& [chain, slice] : waiting->second) IssueInWindow(chain, slice);
+      }
     }
-    int32_t pieces = 1;
-    double seconds = model_.WholeSeconds(id);
-    if (op.cut == Cut::kChunks) {
-      const int32_t slot = model_.pipelines()[static_cast<size_t>(model_.PipelineOf(id))].slot;
-      pieces = draft_.slots[static_cast<size_t>(slot)].degree;
-      seconds = model_.ChunkSeconds(id, pieces);
+    ++group_;
+    const int32_t first = order_.schedule.size();
+    for (size_t k = 0; k < ops.size(); ++k) {
+      tasks_of_[static_cast<size_t>(ops[k].value)] = {first + static_cast<int32_t>(k), pieces,
+                                                      static_cast<int32_t>(ops.size())};
     }
-    first_task_[static_cast<size_t>(id.value)] = order_.schedule.size();
-    num_tasks_[static_cast<size_t>(id.value)] = pieces;
     for (int32_t chunk = 0; chunk < pieces; ++chunk) {
-      PlanTask task;
-      task.op = id;
-      task.chunk = chunk;
-      task.num_chunks = pieces;
-      const int32_t index = Add(task, seconds);
-      for (const OpId need : op.needs) AddNeeds(op, chunk, pieces, need);
-      IntraTask& intra = intra_[static_cast<size_t>(index)];
-      intra.scatters = op.key.kind == OpKind::kEspReduceScatter;
-      if (same_segment && op.stream == StreamKind::kIntra) {
-        if (pipeline_segment_ < 0) pipeline_segment_ = intra.segment;
-        intra.segment = pipeline_segment_;
-      }
-      if (keep_order && op.stream == StreamKind::kIntra) {
-        intra.after = last_intra_;
-        last_intra_ = index;
+      for (const OpId id : ops) {
+        const Op& op = model_.graph().op(id);
+        PlanTask task;
+        task.op = id;
+        task.chunk = chunk;
+        task.num_chunks = pieces;
+        const bool in_chunks = op.cut == Cut::kChunks || op.cut == Cut::kEither;
+        const int32_t index =
+            Add(task, in_chunks ? model_.ChunkSeconds(id, pieces) : model_.WholeSeconds(id));
+        for (const OpId need : op.needs) AddNeeds(op, chunk, pieces, need);
+        if (listed()) KeepOrder(op, index, chunk);
+        DescribeIntra(op, index, any_order);
       }
     }
-    MarkDone(id);
+    for (const OpId id : ops) MarkDone(id);
+  }
+
+  // Chunks run in order, and the weight gradients of a layer add up in the order of its
+  // micro-batches, whatever serves the streams: both are on one stream.
+  void KeepOrder(const Op& op, int32_t index, int32_t chunk) {
+    if (chunk > 0) order_.schedule.Need(tasks_of_[static_cast<size_t>(op.id.value)].of(chunk - 1));
+    if (!IsWeightGradient(op.key.kind)) return;
+    const auto [last, first] = last_wgrad_.try_emplace({op.key.kind, op.layer}, index);
+    if (first) return;
+    if (chunk == 0) order_.schedule.Need(last->second);
+    last->second = index;
+  }
+
+  void DescribeIntra(const Op& op, int32_t index, bool any_order) {
+    IntraTask& intra = intra_[static_cast<size_t>(index)];
+    intra.scatters = op.key.kind == OpKind::kEspReduceScatter;
+    if (op.stream != StreamKind::kIntra || op.cut != Cut::kChunks) return;
+    if (any_order) {
+      if (pipeline_segment_ < 0) pipeline_segment_ = intra.segment;
+      intra.segment = pipeline_segment_;
+    } else {
+      intra.after = last_intra_;
+      last_intra_ = index;
+    }
+  }
+
+  StreamKind StreamOf(OpId op) const {
+    return StreamUnder(draft_.streams, model_.graph().op(op).stream);
   }
 
   int32_t Add(const PlanTask& task, double seconds) {
     order_.tasks.push_back(task);
+    order_.group.push_back(group_);
     intra_.emplace_back();
     intra_.back().segment = ++segment_;
-    return order_.schedule.Add(StreamUnder(draft_.streams, model_.graph().op(task.op).stream),
-                               seconds);
+    return order_.schedule.Add(StreamOf(task.op), seconds);
   }
 
   // The last task issued waits for its share of `need` (the rule of TaskNeeds in graph/plan.h).
@@ -158,11 +219,15 @@ class Issuer {
       }
       return;
     }
-    const size_t n = static_cast<size_t>(need.value);
-    const bool same_cut = op.cut == Cut::kChunks && num_tasks_[n] == pieces &&
-                          model_.graph().op(need).cut == Cut::kChunks;
-    // Chunks of one operation run in order on one stream: the last one ends last.
-    order_.schedule.Need(first_task_[n] + (same_cut ? chunk : num_tasks_[n] - 1));
+    const TasksOfOp& tasks = tasks_of_[static_cast<size_t>(need.value)];
+    if (op.cut != Cut::kWhole && op.cut != Cut::kSlices && tasks.pieces == pieces) {
+      order_.schedule.Need(tasks.of(chunk));
+    } else if (listed()) {
+      for (int32_t i = 0; i < tasks.pieces; ++i) order_.schedule.Need(tasks.of(i));
+    } else {
+      // Chunks of one operation run in order on one stream: the last one ends last.
+      order_.schedule.Need(tasks.of(tasks.pieces - 1));
+    }
   }
 
   void MarkDone(OpId id) {
@@ -170,9 +235,18 @@ class Issuer {
     const auto waiting = chains_waiting_.find(id.value);
     if (waiting == chains_waiting_.end()) return;
     for (const size_t c : waiting->second) {
-      if (--chains_[c].missing > 0 || !draft_.early_scatter) continue;
-      for (Slice& slice : chains_[c].slices) AdvanceTo(c, slice, StepsWhenReady(c));
+      if (--chains_[c].missing > 0) continue;
+      if (listed()) {
+        IssueChain(c);
+      } else if (draft_.early_scatter) {
+        for (Slice& slice : chains_[c].slices) AdvanceTo(c, slice, StepsWhenReady(c));
+      }
     }
+  }
+
+  void IssueChain(size_t c) {
+    for (Slice& slice : chains_[c].slices) AdvanceTo(c, slice, Model(c).ops.size());
+    Flushed(c);
   }
 
   // How many operations of a slice start as soon as the gradient is there: those before the
@@ -210,6 +284,7 @@ class Issuer {
       task.op = id;
       task.begin = slice.draft.begin;
       task.end = slice.draft.end;
+      ++group_;
       const int32_t index = Add(task, model_.SliceSeconds(id, task.end - task.begin));
       intra_[static_cast<size_t>(index)].gradient = true;
       for (const OpId need : op.needs) {
@@ -270,13 +345,38 @@ class Issuer {
     if (!chains.empty()) FlushChains(chains);
   }
 
-  void ApplyRule() {
-    const std::vector<int32_t> order = OrderByReadiness(order_.schedule, intra_, draft_.rule);
+  void ApplyService() {
+    if (listed()) {
+      Reorder(OrderByPriority(order_.schedule, Urgency()));
+    } else if (draft_.rule != IntraRule::kIssueOrder && draft_.streams == kNumStreams) {
+      Reorder(OrderByReadiness(order_.schedule, intra_, draft_.rule));
+    }
+  }
+
+  std::vector<double> Urgency() const {
+    std::vector<double> urgency;
+    if (draft_.service == Service::kCriticalPath) {
+      urgency = SecondsToTheEnd(order_.schedule);
+      for (double& seconds : urgency) seconds = -seconds;
+      return urgency;
+    }
+    for (size_t i = 0; i < intra_.size(); ++i) {
+      urgency.push_back(static_cast<double>(i + (intra_[i].gradient ? intra_.size() : 0)));
+    }
+    return urgency;
+  }
+
+  void Reorder(const std::vector<int32_t>& order) {
     order_.schedule = Reordered(order_.schedule, order);
     std::vector<PlanTask> tasks;
+    std::vector<int32_t> group;
     tasks.reserve(order.size());
-    for (const int32_t task : order) tasks.push_back(order_.tasks[static_cast<size_t>(task)]);
+    for (const int32_t task : order) {
+      tasks.push_back(order_.tasks[static_cast<size_t>(task)]);
+      group.push_back(order_.group[static_cast<size_t>(task)]);
+    }
     order_.tasks = std::move(tasks);
+    order_.group = std::move(group);
   }
 
   const StepModel& model_;
@@ -285,14 +385,15 @@ class Issuer {
   IssueOrder order_;
   std::vector<IntraTask> intra_;     // by task
   std::vector<bool> done_;           // by operation
-  std::vector<int32_t> first_task_;  // by operation
-  std::vector<int32_t> num_tasks_;
+  std::vector<TasksOfOp> tasks_of_;  // by operation
   std::vector<Chain> chains_;
   std::map<int32_t, std::vector<size_t>> chains_waiting_;  // operation -> chains that need it
   std::map<int32_t, std::vector<std::pair<size_t, size_t>>> slices_before_;
   std::vector<OpId> delayed_wgrads_;
+  std::map<std::pair<OpKind, int32_t>, int32_t> last_wgrad_;  // task, by kind and layer
   int32_t last_intra_ = -1;
   int32_t segment_ = 0;  // of the last task added
+  int32_t group_ = 0;    // of the tasks being issued
   int32_t pipeline_segment_ = -1;
 };
 
@@ -305,6 +406,25 @@ PlanDraft MakeDraft(const StepModel& model) {
     draft.slices.push_back({DraftSlice{0, chain.elements, OpId{}}});
   }
   return draft;
+}
+
+std::vector<std::vector<DraftSlice>> SlicesOf(const StepModel& model, int64_t bytes) {
+  constexpr int64_t kBytesPerElement = 4;
+  std::vector<std::vector<DraftSlice>> slices;
+  for (const GradientChain& chain : model.chains()) {
+    const int64_t most = std::max<int64_t>(bytes / kBytesPerElement, kSliceBoundary);
+    const int64_t pieces = (chain.elements + most - 1) / most;
+    slices.emplace_back();
+    int64_t begin = 0;
+    for (int64_t i = 1; i <= pieces; ++i) {
+      int64_t end = chain.elements * i / pieces;
+      if (i < pieces) end = end / kSliceBoundary * kSliceBoundary;
+      if (end <= begin) continue;
+      slices.back().push_back(DraftSlice{begin, end, OpId{}});
+      begin = end;
+    }
+  }
+  return slices;
 }
 
 IssueOrder MakeIssueOrder(const StepModel& model, const PlanDraft& draft, Gradients gradients) {

@@ -17,7 +17,8 @@ namespace weft {
 
 // One slice of a gradient chain: its operation on the inter-node stream is issued just before the
 // first piece of `before`, an operation of the inter-node stream; at the end of the step when
-// `before` is invalid.
+// `before` is invalid. Under a service other than kInOrder a slice is issued when its gradient is
+// there, and `before` says nothing.
 struct DraftSlice {
   int64_t begin = 0;
   int64_t end = 0;
@@ -25,24 +26,34 @@ struct DraftSlice {
   friend bool operator==(const DraftSlice&, const DraftSlice&) = default;
 };
 
+// How the streams serve what could run.
+enum class Service : uint8_t {
+  kInOrder,         // as issued; the intra-node stream by IntraRule
+  kGradientsYield,  // in the order of issue among what is ready, gradients when nothing else is
+  kCriticalPath,    // whatever has the longest way to the end of the step first
+};
+
 struct SlotDraft {
   int32_t degree = 1;
   bool ready_first =
       false;  // gathers and scatters may be served in another order than all gathers first
   bool delay_wgrad = false;  // dW waits for the dispatch of the next pipeline
+  bool cut_block = false;    // attention, gate and the like are cut, too; REQUIRES: a list service
 };
 
 struct PlanDraft {
   int32_t streams = kNumStreams;  // Plan::streams
-  IntraRule rule = IntraRule::kIssueOrder;
-  bool early_scatter = false;    // intra-node steps of a gradient start when it is there
-  std::vector<SlotDraft> slots;  // by StepModel::slots()
+  Service service = Service::kInOrder;
+  IntraRule rule = IntraRule::kIssueOrder;  // kInOrder with three streams
+  bool early_scatter = false;               // intra-node steps of a gradient start when it is there
+  std::vector<SlotDraft> slots;             // by StepModel::slots()
   std::vector<std::vector<DraftSlice>> slices;  // by StepModel::chains(), ascending
   // What passes that ran have opened for those that refine.
   bool degrees_open = false;
   bool order_open = false;
   bool wgrad_open = false;
   bool slices_open = false;
+  bool blocks_open = false;
 };
 
 // Degree 1 everywhere, dW right behind the experts, every gradient in one piece at the end.
@@ -51,9 +62,18 @@ PlanDraft MakeDraft(const StepModel& model);
 struct IssueOrder {
   std::vector<PlanTask> tasks;  // without predictions
   Schedule schedule;            // of the same tasks
+  // Tasks with equal numbers were issued together: the communication of a pipeline between two
+  // computations. FillWindows sees them as one piece.
+  std::vector<int32_t> group;
 };
 
 enum class Gradients : uint8_t { kIncluded, kLeftOut };
+
+// Slices end at multiples of it: whole cache lines for every rank of a node.
+inline constexpr int64_t kSliceBoundary = 256;  // elements
+
+// Chains cut into slices of at most `bytes` each (fp32), whole cache lines.
+std::vector<std::vector<DraftSlice>> SlicesOf(const StepModel& model, int64_t bytes);
 
 // The tasks of a draft in their global order. kLeftOut: as if the model had no gradient chains (to
 // find the windows).

@@ -6,22 +6,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
-#include "scheduler/passes/passes.h"
 
 namespace weft {
 namespace {
 
 constexpr int32_t kMaxDegree = 1024;
-
-absl::string_view View(std::string_view text) {
-  return absl::string_view(text.data(), text.size());
-}
-
-absl::Status CheckPolicy(std::string_view policy) {
-  if (policy == "weft" || policy == "sequential") return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("policy '", View(policy), "' is not known; use 'weft' or 'sequential'"));
-}
 
 absl::StatusOr<std::vector<int32_t>> CandidateDegrees(const PlanRequest& request) {
   std::vector<int32_t> degrees = request.degrees;
@@ -63,34 +52,6 @@ Plan PlanOf(const PlanRequest& request, const StepModel& model, const PlanDraft&
 
 }  // namespace
 
-absl::StatusOr<PlanPasses> MakePasses(std::string_view policy,
-                                      const std::vector<std::string>& disabled) {
-  WEFT_RETURN_IF_ERROR(CheckPolicy(policy));
-  PlanPasses all;
-  all.push_back(MakeChooseDegrees());
-  all.push_back(MakeReadyFirst());
-  all.push_back(MakeDelayWgrad());
-  all.push_back(MakeSliceGradients());
-  all.push_back(MakeRefine());
-  for (const std::string& name : disabled) {
-    const auto named = [&](const auto& pass) { return pass->name() == name; };
-    if (std::any_of(all.begin(), all.end(), named)) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat("pass '", name, "' is not known; the passes are ",
-                     absl::StrJoin(all, ", ", [](std::string* out, const auto& pass) {
-                       absl::StrAppend(out, View(pass->name()));
-                     })));
-  }
-  PlanPasses passes;
-  if (policy == "sequential") return passes;
-  for (auto& pass : all) {
-    if (std::find(disabled.begin(), disabled.end(), pass->name()) == disabled.end()) {
-      passes.push_back(std::move(pass));
-    }
-  }
-  return passes;
-}
-
 absl::StatusOr<Plan> MakePlan(const PlanRequest& request, const PlanPasses& passes) {
   if (request.graph == nullptr || request.costs == nullptr) {
     return absl::InvalidArgumentError("a plan needs a step graph and a cost model");
@@ -99,8 +60,7 @@ absl::StatusOr<Plan> MakePlan(const PlanRequest& request, const PlanPasses& pass
   WEFT_ASSIGN_OR_RETURN(const std::vector<int32_t> degrees, CandidateDegrees(request));
   WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<const StepModel> model,
                         StepModel::Make(*request.graph, *request.costs, degrees));
-  PlanDraft draft = MakeDraft(*model);
-  if (request.policy == "sequential") draft.streams = 1;
+  PlanDraft draft = StartOf(request.policy, *model);
   for (const auto& pass : passes) pass->Run(request, *model, draft);
   Plan plan = PlanOf(request, *model, draft);
   const absl::Status status = ValidatePlan(*request.graph, plan);

@@ -10,6 +10,7 @@
 #include "graph/plan.h"
 #include "scheduler/cost_model.h"
 #include "scheduler/plan_draft.h"
+#include "scheduler/policies.h"
 #include "scheduler/step_model.h"
 
 // From what must be computed (StepGraph) and what it costs (CostModel) to a Plan. A policy is a
@@ -21,7 +22,7 @@ namespace weft {
 struct PlanRequest {
   const StepGraph* graph = nullptr;
   const CostModel* costs = nullptr;
-  std::string policy = "weft";                        // or "sequential"
+  std::string policy = "weft";                        // one of PolicyNames()
   std::vector<int32_t> degrees = {1, 2, 3, 4, 6, 8};  // candidate pipeline degrees, 1 to 1024
   int64_t epoch = 0;
   // How long `refine` may search: simulated tasks over all its simulations.
@@ -35,14 +36,6 @@ class PlanPass {
   // Improves the draft; never makes the simulated step slower.
   virtual void Run(const PlanRequest& request, const StepModel& model, PlanDraft& draft) const = 0;
 };
-
-using PlanPasses = std::vector<std::unique_ptr<const PlanPass>>;
-
-// The passes of a policy in their order, without those named in `disabled`. "sequential" has none:
-// degree 1, one task at a time, gradients at the end. kInvalidArgument for an unknown policy or
-// pass, with the known ones.
-absl::StatusOr<PlanPasses> MakePasses(std::string_view policy,
-                                      const std::vector<std::string>& disabled = {});
 
 // A plan that ValidatePlan accepts, with predictions. kInvalidArgument when the request or its
 // graph is not valid.

@@ -41,19 +41,22 @@ double StepModel::SliceSeconds(OpId id, int64_t elements) const {
 
 void StepModel::FindPipelines() {
   using Key = std::tuple<int32_t, Direction, int32_t>;  // layer, direction, micro-batch
-  std::map<Key, std::vector<OpId>> groups;
+  std::map<Key, std::vector<OpId>> groups;              // also those without a stage
   for (const Op& op : graph_.ops) {
-    if (op.cut == Cut::kChunks) {
-      groups[Key(op.layer, op.direction(), op.micro_batch)].push_back(op.id);
-    }
+    if (op.cut != Cut::kChunks && op.cut != Cut::kEither) continue;
+    std::vector<OpId>& stages = groups[Key(op.layer, op.direction(), op.micro_batch)];
+    if (op.cut == Cut::kChunks) stages.push_back(op.id);
   }
   pipeline_of_.assign(graph_.ops.size(), -1);
   for (const auto& [key, stages] : groups) {
     const auto& [layer, direction, micro_batch] = key;
     const int32_t index = static_cast<int32_t>(pipelines_.size());
     if (slots_.empty() || slots_.back().layer != layer || slots_.back().direction != direction) {
-      slots_.push_back(DegreeSlot{layer, direction, {}, 0});
+      slots_.emplace_back();
+      slots_.back().layer = layer;
+      slots_.back().direction = direction;
     }
+    if (stages.empty()) continue;
     slots_.back().pipelines.push_back(index);
     Pipeline pipeline;
     pipeline.slot = static_cast<int32_t>(slots_.size()) - 1;
@@ -68,12 +71,22 @@ void StepModel::FindPipelines() {
     }
     pipelines_.push_back(std::move(pipeline));
   }
+  slot_of_.assign(graph_.ops.size(), -1);
+  for (const Op& op : graph_.ops) {
+    if (op.cut != Cut::kChunks && op.cut != Cut::kEither) continue;
+    const auto slot = std::lower_bound(
+        slots_.begin(), slots_.end(), std::pair(op.layer, op.direction()),
+        [](const DegreeSlot& s, const auto& k) { return std::pair(s.layer, s.direction) < k; });
+    slot_of_[static_cast<size_t>(op.id.value)] = static_cast<int32_t>(slot - slots_.begin());
+    slot->has_block |=
+        op.cut == Cut::kEither && !IsWeightGradient(op.key.kind) && graph_.sequences > 1;
+  }
 }
 
 void StepModel::FindWgrads() {
   wgrad_of_.assign(graph_.ops.size(), -1);
   for (const Op& op : graph_.ops) {
-    if (op.key.kind != OpKind::kExpertWgrad || op.cut != Cut::kWhole) continue;
+    if (op.key.kind != OpKind::kExpertWgrad) continue;
     int32_t owner = -1;
     for (const OpId need : op.needs) {
       owner = std::max(owner, pipeline_of_[static_cast<size_t>(need.value)]);
@@ -87,6 +100,7 @@ void StepModel::FindWgrads() {
     }
     if (!movable) continue;
     pipeline.wgrad = op.id;
+    slots_[static_cast<size_t>(pipeline.slot)].has_wgrad = true;
     wgrad_of_[static_cast<size_t>(op.id.value)] = owner;
   }
 }
@@ -140,6 +154,12 @@ void StepModel::FindCostClasses() {
       for (const OpId stage : pipeline.stages) add(stage);
       if (pipeline.wgrad.valid()) add(pipeline.wgrad);
     }
+    if (slot.has_block) {
+      for (const Op& op : graph_.ops) {
+        const bool inside = op.layer == slot.layer && op.direction() == slot.direction;
+        if (inside && op.cut == Cut::kEither) add(op.id);
+      }
+    }
     slot.cost_class =
         classes.emplace(std::move(signature), static_cast<int32_t>(classes.size())).first->second;
   }
@@ -152,7 +172,7 @@ void StepModel::PriceOperations() {
   for (const Op& op : graph_.ops) {
     const size_t row = static_cast<size_t>(op.id.value);
     seconds_[row] = costs_.Estimate(op.key, op.size).seconds;
-    if (op.cut != Cut::kChunks) continue;
+    if (op.cut != Cut::kChunks && op.cut != Cut::kEither) continue;
     for (size_t column = 0; column < priced_degrees_.size(); ++column) {
       chunk_seconds_[row * priced_degrees_.size() + column] =
           costs_.Estimate(op.key, op.size / priced_degrees_[column]).seconds;

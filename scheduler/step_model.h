@@ -20,8 +20,11 @@ namespace weft {
 struct DegreeSlot {
   int32_t layer = 0;
   Direction direction = Direction::kForward;
-  std::vector<int32_t> pipelines;  // indices into StepModel::pipelines(), by micro-batch
+  std::vector<int32_t> pipelines;  // indices into StepModel::pipelines(), by micro-batch; none in a
+                                   // layer of which only the block can be cut
   int32_t cost_class = 0;          // slots with operations of equal cost share it
+  bool has_block = false;          // attention, gate and the like can be cut, too
+  bool has_wgrad = false;          // a pipeline of it has weight gradients that can wait
 };
 
 // The chunked operations of one (layer, direction, micro-batch), in the order of the graph.
@@ -63,6 +66,8 @@ class StepModel {
   // Index of the pipeline an operation is a stage of, or of the chain it belongs to; -1: none.
   int32_t PipelineOf(OpId op) const { return pipeline_of_[static_cast<size_t>(op.value)]; }
   int32_t ChainOf(OpId op) const { return chain_of_[static_cast<size_t>(op.value)]; }
+  // Index of the slot whose degree an operation in chunks has, cut or not; -1: none.
+  int32_t SlotOf(OpId op) const { return slot_of_[static_cast<size_t>(op.value)]; }
   // Index of the pipeline whose wgrad this is, -1: none.
   int32_t WgradOf(OpId op) const { return wgrad_of_[static_cast<size_t>(op.value)]; }
 
@@ -88,6 +93,7 @@ class StepModel {
   std::vector<Pipeline> pipelines_;
   std::vector<GradientChain> chains_;
   std::vector<int32_t> pipeline_of_;
+  std::vector<int32_t> slot_of_;
   std::vector<int32_t> chain_of_;
   std::vector<int32_t> wgrad_of_;
   std::vector<double> seconds_;        // by operation

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "launch/config/substitute.h"
+#include "scheduler/policies.h"
 
 namespace weft {
 namespace {
@@ -189,11 +190,12 @@ std::vector<Field> MakeSchema() {
       {WEFT_FIELD(cluster.inter.latency), "Added to every transfer.", {0, 60}, Unit::kSeconds},
 
       {WEFT_FIELD(tuning.policy),
-       "weft: choose the plan by measured costs. sequential: every operation after the other.",
+       "How a plan is chosen from the measured costs. weft: the best that a search finds. The others "
+       "plan as these systems do (docs/policies.md), for comparison.",
        {},
        Unit::kNone,
        TextRule::kAny,
-       {"weft", "sequential"}},
+       {PolicyNames().begin(), PolicyNames().end()}},
       {WEFT_FIELD(tuning.replan), "Look for a better plan while training."},
       {WEFT_FIELD(tuning.replan_every), "Steps between two looks.", kCount},
       {WEFT_FIELD(tuning.hysteresis),

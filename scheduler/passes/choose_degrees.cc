@@ -14,7 +14,8 @@ class ChooseDegrees final : public PlanPass {
     std::vector<int32_t> degree_of_class(static_cast<size_t>(model.num_cost_classes()), 0);
     for (size_t i = 0; i < model.slots().size(); ++i) {
       int32_t& degree = degree_of_class[static_cast<size_t>(model.slots()[i].cost_class)];
-      if (degree == 0) degree = Best(CandidatesOf(model, i));
+      if (model.slots()[i].pipelines.empty()) continue;
+      if (degree == 0) degree = FastestOf(CandidatesOf(model, i, OrderUnder(draft.streams))).degree;
       chosen.slots[i].degree = degree;
     }
     // A pipeline that is faster alone may still cost the step time: what stands beside it is not in
@@ -23,15 +24,6 @@ class ChooseDegrees final : public PlanPass {
       draft = chosen;
     }
     draft.degrees_open = true;
-  }
-
- private:
-  static int32_t Best(const std::vector<LayerCandidate>& candidates) {
-    const LayerCandidate* best = &candidates.front();
-    for (const LayerCandidate& candidate : candidates) {
-      if (Faster(candidate.gathers_first, best->gathers_first)) best = &candidate;
-    }
-    return best->degree;
   }
 };
 

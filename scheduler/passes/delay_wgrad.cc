@@ -15,8 +15,7 @@ class DelayWgrad final : public PlanPass {
       bool changed = false;
       for (size_t i = 0; i < model.slots().size(); ++i) {
         const DegreeSlot& slot = model.slots()[i];
-        const size_t first = static_cast<size_t>(slot.pipelines.front());
-        if (slot.cost_class != cost_class || !model.pipelines()[first].wgrad.valid()) continue;
+        if (slot.cost_class != cost_class || !slot.has_wgrad) continue;
         candidate.slots[i].delay_wgrad = true;
         changed = true;
       }

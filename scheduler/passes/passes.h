@@ -6,7 +6,7 @@
 
 #include "scheduler/planner.h"
 
-// The passes of policy "weft", in their order. Each can be left out (MakePasses).
+// One decision each; policies.cc lists them by policy.
 
 namespace weft {
 
@@ -21,9 +21,32 @@ std::unique_ptr<const PlanPass> MakeReadyFirst();
 // Moves the experts' weight gradients to where compute waits for the next pipeline's dispatch.
 std::unique_ptr<const PlanPass> MakeDelayWgrad();
 
+// Whole gradients beside the dense parts of later backward layers (FSMoE calls it Tutel-Improved).
+std::unique_ptr<const PlanPass> MakeGradientsBesideDense();
+
+// Gradients in chunks of one size that run when nothing else is ready: the fastest of eight sizes,
+// from whole down to 1/128 of the largest gradient (FlowMoE's S_p).
+std::unique_ptr<const PlanPass> MakeChunkGradients();
+
+// Attention, gate and the rest of every block enter the pipeline, cut along the sequences: the
+// fastest of the candidate degrees, the same everywhere (FlowMoE's R). Keeps the draft when the
+// graph has no block to cut or none pays.
+std::unique_ptr<const PlanPass> MakePipelineBlocks();
+
+// All streams served by priorities instead of a fixed order: what has the longest way to the end
+// first, or gradients last; with blocks cut or not, degrees and gradient chunks chosen for it.
+std::unique_ptr<const PlanPass> MakeServeByPriority();
+
+// The fastest draft of all other policies, so that a search starts from nothing worse.
+std::unique_ptr<const PlanPass> MakeBestOfPolicies();
+
 // Cuts dense gradients into slices that fill the idle windows of the inter-node stream in later
 // backward layers.
 std::unique_ptr<const PlanPass> MakeSliceGradients();
+
+// Places what slice_gradients left for the end into backward pipelines that then take longer, with
+// their degrees solved again (FSMoE section 5, step 2; gradient_partition.h).
+std::unique_ptr<const PlanPass> MakePartitionRest();
 
 // Coordinate descent over what the passes before it have decided, by whole-step simulation, within
 // PlanRequest::search_tasks.
@@ -34,17 +57,19 @@ inline constexpr std::array<IntraRule, 4> kIntraRules = {
     IntraRule::kIssueOrder, IntraRule::kWithinPipelines, IntraRule::kReadiness,
     IntraRule::kPipelineFirst};
 
+// Degree `degree` in every layer and direction; blocks cut with it or not. A block has no more
+// pieces than sequences: layers whose block cannot be cut so often get the next smaller candidate.
+void SetUniformDegree(const StepModel& model, int32_t degree, bool cut_blocks, PlanDraft& draft);
+
 // A change must gain more than rounding.
 inline bool Faster(double candidate, double best) { return candidate < best * (1 - 1e-9); }
 
-// Greedy filling of the windows that `draft` leaves on the inter-node stream (FSMoE section 5, step
-// 1, on the simulated step): gradients in backward order, each window takes as much as fits before
-// it would delay the step, the rest goes to the end. A slice that does not complete its gradient
-// must carry more work than another slice costs at its start.
-std::vector<std::vector<DraftSlice>> FillWindows(const StepModel& model, const PlanDraft& draft);
+// The fastest of eight sizes of gradient chunks (chunk_gradients), or the draft's own. Returns its
+// time.
+double ChooseChunks(const StepModel& model, PlanDraft& draft);
 
 // The fastest of: all gradients at the end, the same with early scatters, windows filled
-// (FillWindows). Returns its time.
+// (gradient_windows.h). Returns its time.
 double ChooseSlices(const StepModel& model, PlanDraft& draft);
 
 }  // namespace weft

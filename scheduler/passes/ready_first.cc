@@ -33,15 +33,15 @@ class ReadyFirst final : public PlanPass {
     PlanDraft result = draft;
     for (size_t i = 0; i < model.slots().size(); ++i) {
       SlotDraft& slot = result.slots[i];
+      if (model.slots()[i].pipelines.empty()) continue;
       double best = 0;
-      const std::vector<LayerCandidate> candidates = CandidatesOf(model, i);
-      for (const LayerCandidate& candidate : candidates) {
-        if (candidate.degree == slot.degree) best = candidate.gathers_first;
+      for (const LayerCandidate& candidate : CandidatesOf(model, i, LayerOrder::kGathersFirst)) {
+        if (candidate.degree == slot.degree) best = candidate.seconds;
       }
-      for (const LayerCandidate& candidate : candidates) {
+      for (const LayerCandidate& candidate : CandidatesOf(model, i, LayerOrder::kReadyFirst)) {
         if (!draft.degrees_open && candidate.degree != slot.degree) continue;
-        if (!Faster(candidate.ready_first, best)) continue;
-        best = candidate.ready_first;
+        if (!Faster(candidate.seconds, best)) continue;
+        best = candidate.seconds;
         slot.ready_first = true;
         slot.degree = candidate.degree;
       }

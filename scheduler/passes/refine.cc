@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "scheduler/gradient_windows.h"
 #include "scheduler/passes/passes.h"
 
 namespace weft {
@@ -19,7 +20,7 @@ class Search {
     bool improved = true;
     while (improved && tasks_left_ > 0) {
       improved = false;
-      if (best_.order_open) improved |= TryRules();
+      if (best_.order_open && !listed()) improved |= TryRules();
       for (int32_t c = 0; c < model_.num_cost_classes(); ++c) improved |= TryClass(c);
       for (size_t slot = 0; slot < best_.slots.size(); ++slot) improved |= TrySlot(slot);
       if (best_.slices_open) improved |= TrySlices();
@@ -35,12 +36,19 @@ class Search {
   }
 
   bool Try(PlanDraft candidate) {
-    if (tasks_left_ <= 0) return false;
+    if (tasks_left_ <= 0 || !Legal(candidate)) return false;
     const double seconds = Simulate(candidate);
     if (!Faster(seconds, best_seconds_)) return false;
     best_ = std::move(candidate);
     best_seconds_ = seconds;
     return true;
+  }
+
+  // A block has no more pieces than sequences.
+  bool Legal(const PlanDraft& draft) const {
+    return std::all_of(draft.slots.begin(), draft.slots.end(), [&](const SlotDraft& slot) {
+      return !slot.cut_block || slot.degree <= model_.graph().sequences;
+    });
   }
 
   bool TryRules() {
@@ -63,7 +71,8 @@ class Search {
     const auto change = [&](auto apply) {
       PlanDraft candidate = best_;
       for (const size_t i : members) apply(candidate.slots[i]);
-      if (best_.slices_open) {  // other windows: what fills them is a part of the change
+      if (best_.slices_open &&
+          !listed()) {  // other windows: what fills them is a part of the change
         PlanDraft refilled = candidate;
         refilled.slices = FillWindows(model_, refilled);
         improved |= Try(std::move(refilled));
@@ -72,18 +81,27 @@ class Search {
     };
     for (const int32_t degree : Degrees()) {
       change([&](SlotDraft& slot) { slot.degree = degree; });
-      if (best_.order_open) {
+      if (best_.order_open && !listed()) {
         change([&](SlotDraft& slot) {
           slot.degree = degree;
           slot.ready_first = !slot.ready_first;
         });
       }
     }
-    if (best_.order_open && !best_.degrees_open) {
+    if (best_.order_open && !best_.degrees_open && !listed()) {
       change([](SlotDraft& slot) { slot.ready_first = !slot.ready_first; });
     }
-    if (best_.wgrad_open && HasWgrad(members.front())) {
+    if (CanDelayWgrad(members.front())) {
       change([](SlotDraft& slot) { slot.delay_wgrad = !slot.delay_wgrad; });
+    }
+    if (CanCutBlock(members.front())) {
+      for (const int32_t degree : model_.degrees()) {
+        if (degree > model_.graph().sequences) break;
+        change([&](SlotDraft& slot) {
+          slot.cut_block = !slot.cut_block;
+          slot.degree = degree;
+        });
+      }
     }
     return improved;
   }
@@ -101,8 +119,10 @@ class Search {
     if (here != degrees.begin()) neighbours.push_back(*(here - 1));
     if (here != degrees.end() && here + 1 != degrees.end()) neighbours.push_back(*(here + 1));
     for (const int32_t degree : neighbours) change([&](SlotDraft& slot) { slot.degree = degree; });
-    if (best_.order_open) change([](SlotDraft& slot) { slot.ready_first = !slot.ready_first; });
-    if (best_.wgrad_open && HasWgrad(index)) {
+    if (best_.order_open && !listed()) {
+      change([](SlotDraft& slot) { slot.ready_first = !slot.ready_first; });
+    }
+    if (CanDelayWgrad(index)) {
       change([](SlotDraft& slot) { slot.delay_wgrad = !slot.delay_wgrad; });
     }
     return improved;
@@ -110,16 +130,23 @@ class Search {
 
   bool TrySlices() {
     PlanDraft candidate = best_;
-    ChooseSlices(model_, candidate);
+    if (listed()) {
+      ChooseChunks(model_, candidate);
+    } else {
+      ChooseSlices(model_, candidate);
+    }
     return Try(std::move(candidate));
   }
 
   std::vector<int32_t> Degrees() const {
     return best_.degrees_open ? model_.degrees() : std::vector<int32_t>{};
   }
-  bool HasWgrad(size_t slot) const {
-    const size_t first = static_cast<size_t>(model_.slots()[slot].pipelines.front());
-    return model_.pipelines()[first].wgrad.valid();
+  bool listed() const { return best_.service != Service::kInOrder; }
+  bool CanDelayWgrad(size_t slot) const {
+    return best_.wgrad_open && !listed() && model_.slots()[slot].has_wgrad;
+  }
+  bool CanCutBlock(size_t slot) const {
+    return best_.blocks_open && listed() && model_.slots()[slot].has_block;
   }
 
   const StepModel& model_;

@@ -66,6 +66,7 @@ TEST(PlanTest, TaskSizesAddUpToTheOperation) {
 // The small graph with a router that may enter the pipeline, and an attention behind it.
 StepGraph BlockGraph() {
   StepGraph graph = SmallGraph();
+  graph.sequences = 2;
   graph.ops[0].cut = Cut::kEither;
   graph.ops[6].cut = Cut::kEither;
   graph.ops[6].key.kind = OpKind::kAttention;
@@ -89,6 +90,11 @@ Plan BlockPlan(const StepGraph& graph, int32_t router, int32_t attention) {
   return plan;
 }
 
+StepGraph OfOneSequence(StepGraph graph) {
+  graph.sequences = 1;
+  return graph;
+}
+
 TEST(PlanTest, ABlockEntersThePipelineAsAWholeOrNotAtAll) {
   const StepGraph graph = BlockGraph();
   for (const int32_t pieces : {1, 2}) {
@@ -97,8 +103,11 @@ TEST(PlanTest, ABlockEntersThePipelineAsAWholeOrNotAtAll) {
   }
   for (const auto& [plan, says] :
        {std::pair(BlockPlan(graph, 2, 1), "cut like the rest of its block, into 2"),
-        std::pair(BlockPlan(graph, 3, 3), "must be cut into 2")}) {
-    const absl::Status status = ValidatePlan(graph, plan);
+        std::pair(BlockPlan(graph, 3, 3), "must be cut into 2"),
+        std::pair(BlockPlan(OfOneSequence(graph), 2, 2), "along its 1 sequences")}) {
+    const StepGraph& whose =
+        plan.graph_fingerprint == FingerprintOf(graph) ? graph : OfOneSequence(graph);
+    const absl::Status status = ValidatePlan(whose, plan);
     EXPECT_NE(std::string(status.message()).find(says), std::string::npos) << status;
   }
 }

@@ -2,6 +2,7 @@
 // change it at the same step or none does.
 
 #include "gtest/gtest.h"
+#include "scheduler/policies.h"
 #include "tests/runtime/training_job.h"
 
 namespace weft {
@@ -41,14 +42,15 @@ class TrainerPlansTest : public testing::Test {
 
 TEST_F(TrainerPlansTest, ThePolicyAndTheLinksChangeNoBit) {
   const TrainingResult weft = Run();
-  job_.options.tuning.policy = "sequential";
-  const TrainingResult sequential = Run();
-  EXPECT_NE(weft.Json("plan.json")["policy"], sequential.Json("plan.json")["policy"]);
-  ExpectSameTraining(sequential, weft);
-  job_.decorate = BehindNodeLinks;
-  ExpectSameTraining(Run(), weft);
-  job_.options.tuning.policy = "weft";
-  ExpectSameTraining(Run(), weft);
+  for (const bool emulated : {false, true}) {
+    if (emulated) job_.decorate = BehindNodeLinks;
+    for (const std::string& policy : PolicyNames()) {
+      job_.options.tuning.policy = policy;
+      const TrainingResult result = Run();
+      EXPECT_EQ(result.Json("plan.json")["policy"], policy);
+      ExpectSameTraining(result, weft);
+    }
+  }
 }
 
 TEST_F(TrainerPlansTest, APlanFromAFileRunsAndChangesNoBit) {

@@ -30,7 +30,8 @@ TEST(ClosedFormsTest, EightTermsAreTheSimulatedMakespan) {
   for (int i = 0; i < 100'000; ++i) {
     const LayerTimes times = RandomTimes(random, draw, false);
     const int32_t r = 1 + static_cast<int32_t>(random.Bits(draw++) % 8);
-    const double simulated = SimulateLayer(StagesOf(times), times.gamma, r, false).seconds;
+    const double simulated =
+        SimulateLayer(StagesOf(times), times.gamma, r, LayerOrder::kGathersFirst).seconds;
     mismatches += std::abs(PipelineSeconds(times, r) - simulated) > 1e-9 * simulated;
   }
   EXPECT_EQ(mismatches, 0);
@@ -49,7 +50,7 @@ TEST(ClosedFormsTest, FourCasesAreEnoughWhenGatherAndScatterCostTheSame) {
 
 TEST(ClosedFormsTest, FourCasesAreTooFewOtherwise) {
   const LayerTimes times{3, 1, 1, 5, 0};  // the fifth term decides: (r + 1) a + g + r s
-  EXPECT_DOUBLE_EQ(SimulateLayer(StagesOf(times), 0, 4, false).seconds, 36);
+  EXPECT_DOUBLE_EQ(SimulateLayer(StagesOf(times), 0, 4, LayerOrder::kGathersFirst).seconds, 36);
   EXPECT_DOUBLE_EQ(PipelineSeconds(times, 4), 36);
   EXPECT_EQ(CaseTimes(times, 4), (std::array<double, 4>{24, 16, 30, 30}));
 }
@@ -63,8 +64,11 @@ TEST(ClosedFormsTest, OneStreamIsTheSimulatedMakespan) {
     const std::vector<Stage> stages = {{OpKind::kDispatch, StreamKind::kInter, times.a + times.g},
                                        {OpKind::kExpert, StreamKind::kCompute, times.e},
                                        {OpKind::kCombine, StreamKind::kInter, times.a + times.s}};
-    const double simulated = SimulateLayer(stages, 0, r, false).seconds;
+    const double simulated = SimulateLayer(stages, 0, r, LayerOrder::kGathersFirst).seconds;
     ASSERT_NEAR(OneStreamSeconds(times, r), simulated, 1e-9 * simulated);
+    ASSERT_NEAR(OneStreamSeconds(times, r),
+                SimulateLayer(StagesOf(times), 0, r, LayerOrder::kOneCommunicationStream).seconds,
+                1e-9 * simulated);
   }
 }
 
@@ -136,8 +140,9 @@ TEST(ClosedFormsTest, GoldenTable) {
     EXPECT_NEAR(cases[2], row.t3, kPrinted);
     EXPECT_NEAR(cases[3], row.t4, kPrinted);
     EXPECT_NEAR(PipelineSeconds(times, row.r), row.seconds, kPrinted);
-    EXPECT_NEAR(SimulateLayer(StagesOf(times), times.gamma, row.r, false).seconds, row.seconds,
-                kPrinted);
+    EXPECT_NEAR(
+        SimulateLayer(StagesOf(times), times.gamma, row.r, LayerOrder::kGathersFirst).seconds,
+        row.seconds, kPrinted);
     if (!row.best) continue;
     for (int32_t r = 1; r <= 16; ++r) {
       EXPECT_GE(PipelineSeconds(TimesOf(row.work, r), r), PipelineSeconds(times, row.r)) << r;

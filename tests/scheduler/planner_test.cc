@@ -59,22 +59,23 @@ void CheckPlan(const StepGraph& graph, const CostModel& costs, const Plan& plan)
   }
 }
 
-TEST(PlannerTest, EveryPlanOfBothPoliciesIsValidAndPredictsItself) {
+TEST(PlannerTest, EveryPlanOfEveryPolicyIsValidAndPredictsItself) {
   const CounterRng random(1, "planner");
   const auto costs = BalancedCosts();
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < 100; ++i) {
     const TestModel model = RandomModel(random, 50 * static_cast<uint64_t>(i));
     const StepGraph graph = BuildTestGraph(model);
     ASSERT_TRUE(ValidateStepGraph(graph).ok()) << ValidateStepGraph(graph);
     PlanRequest request = RequestFor(graph, *costs);
     request.search_tasks = 20'000;
     const Plan weft = MustPlan(request);
-    request.policy = "sequential";
-    const Plan sequential = MustPlan(request);
-    CheckPlan(graph, *costs, weft);
-    CheckPlan(graph, *costs, sequential);
-    if (HasFatalFailure()) FAIL() << "instance " << i;
-    EXPECT_LE(weft.predicted_seconds, sequential.predicted_seconds * (1 + 1e-9)) << i;
+    for (const std::string& policy : PolicyNames()) {
+      request.policy = policy;
+      const Plan plan = MustPlan(request);
+      CheckPlan(graph, *costs, plan);
+      if (HasFatalFailure()) FAIL() << "instance " << i << ", policy " << policy;
+      EXPECT_LE(weft.predicted_seconds, plan.predicted_seconds * (1 + 1e-9)) << i << policy;
+    }
   }
 }
 
@@ -126,15 +127,20 @@ TEST(PlannerTest, PlansReadBackFromTheirFile) {
 
 // Each pass may only make the step faster, whichever others are left out.
 TEST(PlannerTest, EveryPassCanBeLeftOutAndNoneLoses) {
-  const std::vector<std::string> names = {"choose_degrees", "ready_first", "delay_wgrad",
-                                          "slice_gradients", "refine"};
+  std::vector<std::string> names;
+  const auto passes = MakePasses("weft");
+  ASSERT_TRUE(passes.ok()) << passes.status();
+  for (const auto& pass : *passes) names.emplace_back(pass->name());
+  constexpr int kSets = 24;
   const CounterRng random(3, "planner");
   const auto costs = BalancedCosts();
   for (int i = 0; i < 10; ++i) {
     const StepGraph graph = BuildTestGraph(RandomModel(random, 100 * static_cast<uint64_t>(i)));
     PlanRequest request = RequestFor(graph, *costs);
     request.search_tasks = 20'000;
-    for (unsigned set = 0; set < 32; ++set) {
+    for (int round = 0; round < kSets; ++round) {
+      const uint64_t set = random.Bits(5'000 + static_cast<uint64_t>(kSets * i + round)) %
+                           (uint64_t{1} << names.size());
       std::vector<std::string> disabled;
       for (size_t k = 0; k < names.size(); ++k) {
         if ((set >> k & 1) == 0) disabled.push_back(names[k]);
@@ -144,11 +150,11 @@ TEST(PlannerTest, EveryPassCanBeLeftOutAndNoneLoses) {
       if (HasFatalFailure()) FAIL() << "instance " << i << ", passes " << set;
       if (set == 0) continue;
       // Without its last pass.
-      unsigned last = 16;
-      while ((set & last) == 0) last >>= 1;
       std::vector<std::string> without = disabled;
-      for (size_t k = 0; k < names.size(); ++k) {
-        if (last == 1u << k) without.push_back(names[k]);
+      for (size_t k = names.size(); k-- > 0;) {
+        if ((set >> k & 1) == 0) continue;
+        without.push_back(names[k]);
+        break;
       }
       EXPECT_LE(plan.predicted_seconds, MustPlan(request, without).predicted_seconds * (1 + 1e-9))
           << "instance " << i << ", passes " << set;
@@ -162,8 +168,11 @@ TEST(PlannerTest, GradientsFillTheWindowsOfLaterLayers) {
   const StepGraph graph = BuildTestGraph(model);
   const auto costs = BalancedCosts();
   const PlanRequest request = RequestFor(graph, *costs);
-  const Plan with = MustPlan(request, {"refine"});
-  const Plan without = MustPlan(request, {"refine", "slice_gradients"});
+  const std::vector<std::string> others = {"refine", "serve_by_priority", "best_of_policies"};
+  std::vector<std::string> none = others;
+  none.insert(none.end(), {"slice_gradients", "partition_rest"});
+  const Plan with = MustPlan(request, others);
+  const Plan without = MustPlan(request, none);
   EXPECT_LT(with.predicted_seconds, without.predicted_seconds);
   // Some slice is reduced between the last dispatch and the first combine of a later backward
   // layer.
@@ -187,7 +196,8 @@ TEST(PlannerTest, DelayedWeightGradientsFillTheWaitForTheNextDispatch) {
   const StepGraph graph = BuildTestGraph(model);
   const auto costs = BalancedCosts();
   const Plan with = MustPlan(RequestFor(graph, *costs));
-  const Plan without = MustPlan(RequestFor(graph, *costs), {"delay_wgrad"});
+  const Plan without =
+      MustPlan(RequestFor(graph, *costs), {"delay_wgrad", "serve_by_priority", "best_of_policies"});
   EXPECT_LT(with.predicted_seconds, without.predicted_seconds);
 }
 
@@ -214,7 +224,7 @@ TEST(PlannerTest, BadRequestsAreOneClearSentence) {
   };
   PlanRequest request = RequestFor(graph, *costs);
   request.policy = "fastest";
-  EXPECT_TRUE(says(MakePlan(request).status(), "'weft' or 'sequential'"));
+  EXPECT_TRUE(says(MakePlan(request).status(), "use sequential, tutel, tutel_improved"));
   request = RequestFor(graph, *costs);
   for (const std::vector<int32_t>& degrees :
        {std::vector<int32_t>{}, std::vector<int32_t>{0, 1}, std::vector<int32_t>{1, 1025}}) {
@@ -227,7 +237,7 @@ TEST(PlannerTest, BadRequestsAreOneClearSentence) {
   StepGraph broken = graph;
   broken.ops[3].size = -1;
   EXPECT_TRUE(says(MakePlan(RequestFor(broken, *costs)).status(), "size"));
-  EXPECT_TRUE(says(MakePasses("weft", {"guess"}).status(), "choose_degrees, ready_first"));
+  EXPECT_TRUE(says(MakePasses("weft", {"guess"}).status(), "chunk_gradients, delay_wgrad"));
 }
 
 }  // namespace

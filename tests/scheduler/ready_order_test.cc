@@ -26,8 +26,10 @@ TEST(ReadyOrderTest, NeverSlowerWhenGatherAndScatterCostTheSame) {
   for (int i = 0; i < 10'000; ++i) {
     const LayerTimes times = RandomTimes(random, draw);
     const int32_t r = 1 + static_cast<int32_t>(random.Bits(draw++) % 8);
-    const double in_order = SimulateLayer(StagesOf(times), times.gamma, r, false).seconds;
-    const double ready = SimulateLayer(StagesOf(times), times.gamma, r, true).seconds;
+    const double in_order =
+        SimulateLayer(StagesOf(times), times.gamma, r, LayerOrder::kGathersFirst).seconds;
+    const double ready =
+        SimulateLayer(StagesOf(times), times.gamma, r, LayerOrder::kReadyFirst).seconds;
     ASSERT_LE(ready, in_order * (1 + 1e-12)) << i;
     faster += ready < in_order * (1 - 1e-6);
   }
@@ -38,7 +40,7 @@ TEST(ReadyOrderTest, NeverSlowerWhenGatherAndScatterCostTheSame) {
 // all gathers.
 TEST(ReadyOrderTest, ScattersGoAheadOfGathersThatAreNotThereYet) {
   const LayerTimes times{4, 1, 1, 1, 0};
-  const LayerSimulation simulation = SimulateLayer(StagesOf(times), 0, 2, true);
+  const LayerSimulation simulation = SimulateLayer(StagesOf(times), 0, 2, LayerOrder::kReadyFirst);
   std::vector<std::pair<OpKind, int32_t>> intra;
   for (const LayerTask& task : simulation.tasks) {
     if (task.stream == StreamKind::kIntra) intra.emplace_back(task.kind, task.chunk);
@@ -48,13 +50,13 @@ TEST(ReadyOrderTest, ScattersGoAheadOfGathersThatAreNotThereYet) {
                                                             {OpKind::kEspAllGather, 1},
                                                             {OpKind::kEspReduceScatter, 1}}));
   EXPECT_DOUBLE_EQ(simulation.seconds, 16);
-  EXPECT_DOUBLE_EQ(SimulateLayer(StagesOf(times), 0, 2, false).seconds, 18);
+  EXPECT_DOUBLE_EQ(SimulateLayer(StagesOf(times), 0, 2, LayerOrder::kGathersFirst).seconds, 18);
 }
 
 TEST(ReadyOrderTest, TiesGoToScatters) {
   // AG2 and RS1 are both ready at 2: D2 ends then, and so does E1.
   const LayerTimes times{1, 0.5, 0.5, 0.5, 0};
-  const LayerSimulation simulation = SimulateLayer(StagesOf(times), 0, 2, true);
+  const LayerSimulation simulation = SimulateLayer(StagesOf(times), 0, 2, LayerOrder::kReadyFirst);
   double scatter = 0;
   double gather = 0;
   for (const LayerTask& task : simulation.tasks) {
@@ -74,8 +76,9 @@ TEST(ReadyOrderTest, CanLoseWhenCostsDiffer) {
     LayerTimes times = RandomTimes(random, draw);
     times.s = times.g * 10;
     const int32_t r = 1 + static_cast<int32_t>(random.Bits(draw++) % 8);
-    const double in_order = SimulateLayer(StagesOf(times), 0, r, false).seconds;
-    worst = std::max(worst, SimulateLayer(StagesOf(times), 0, r, true).seconds / in_order);
+    const double in_order = SimulateLayer(StagesOf(times), 0, r, LayerOrder::kGathersFirst).seconds;
+    worst = std::max(
+        worst, SimulateLayer(StagesOf(times), 0, r, LayerOrder::kReadyFirst).seconds / in_order);
   }
   EXPECT_GT(worst, 1.01);
 }

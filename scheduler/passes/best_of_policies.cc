@@ -1,0 +1,38 @@
+#include <utility>
+
+#include "scheduler/passes/passes.h"
+#include "scheduler/policies.h"
+
+namespace weft {
+namespace {
+
+class BestOfPolicies final : public PlanPass {
+ public:
+  std::string_view name() const override { return "best_of_policies"; }
+
+  void Run(const PlanRequest& request, const StepModel& model, PlanDraft& draft) const override {
+    double best = SecondsOf(model, draft);
+    for (const std::string& policy : PolicyNames()) {
+      if (policy == "weft") continue;  // it is the one that asks
+      const absl::StatusOr<PlanPasses> passes = MakePasses(policy);
+      if (!passes.ok()) continue;
+      PlanDraft candidate = StartOf(policy, model);
+      for (const auto& pass : *passes) pass->Run(request, model, candidate);
+      const double seconds = SecondsOf(model, candidate);
+      if (!Faster(seconds, best)) continue;
+      best = seconds;
+      candidate.degrees_open = draft.degrees_open;
+      candidate.order_open = draft.order_open;
+      candidate.wgrad_open = draft.wgrad_open;
+      candidate.slices_open = draft.slices_open;
+      candidate.blocks_open = draft.blocks_open;
+      draft = std::move(candidate);
+    }
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<const PlanPass> MakeBestOfPolicies() { return std::make_unique<BestOfPolicies>(); }
+
+}  // namespace weft

@@ -1,0 +1,45 @@
+#include <algorithm>
+#include <utility>
+
+#include "scheduler/passes/passes.h"
+
+namespace weft {
+namespace {
+
+class PipelineBlocks final : public PlanPass {
+ public:
+  std::string_view name() const override { return "pipeline_blocks"; }
+
+  void Run(const PlanRequest&, const StepModel& model, PlanDraft& draft) const override {
+    const PlanDraft before = draft;
+    double best = SecondsOf(model, draft);
+    for (const int32_t degree : model.degrees()) {
+      PlanDraft candidate = before;
+      SetUniformDegree(model, degree, true, candidate);
+      const double seconds = SecondsOf(model, candidate);
+      if (!Faster(seconds, best)) continue;
+      best = seconds;
+      draft = std::move(candidate);
+    }
+    draft.blocks_open = true;
+  }
+};
+
+}  // namespace
+
+void SetUniformDegree(const StepModel& model, int32_t degree, bool cut_blocks, PlanDraft& draft) {
+  for (size_t i = 0; i < draft.slots.size(); ++i) {
+    SlotDraft& slot = draft.slots[i];
+    slot.degree = degree;
+    slot.cut_block = cut_blocks && model.slots()[i].has_block;
+    if (!slot.cut_block || degree <= model.graph().sequences) continue;
+    slot.degree = 1;
+    for (const int32_t smaller : model.degrees()) {
+      if (smaller <= model.graph().sequences) slot.degree = std::max(slot.degree, smaller);
+    }
+  }
+}
+
+std::unique_ptr<const PlanPass> MakePipelineBlocks() { return std::make_unique<PipelineBlocks>(); }
+
+}  // namespace weft

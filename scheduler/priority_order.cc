@@ -1,0 +1,105 @@
+#include "scheduler/priority_order.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <queue>
+#include <utility>
+
+#include "base/check.h"
+
+namespace weft {
+namespace {
+
+constexpr double kNever = std::numeric_limits<double>::infinity();
+
+// The smallest first; equal keys in the order of the tasks.
+using Entry = std::pair<double, int32_t>;
+using Heap = std::priority_queue<Entry, std::vector<Entry>, std::greater<>>;
+
+// Who waits for whom, turned round.
+struct Successors {
+  explicit Successors(const Schedule& schedule)
+      : missing(static_cast<size_t>(schedule.size())), ends(missing.size() + 1) {
+    for (const int32_t need : schedule.needs()) ++ends[static_cast<size_t>(need) + 1];
+    for (size_t i = 0; i < missing.size(); ++i) ends[i + 1] += ends[i];
+    tasks.resize(schedule.needs().size());
+    std::vector<int32_t> next(ends.begin(), ends.end() - 1);
+    for (int32_t task = 0; task < schedule.size(); ++task) {
+      missing[static_cast<size_t>(task)] = schedule.needs_end(task) - schedule.needs_begin(task);
+      for (int32_t i = schedule.needs_begin(task); i < schedule.needs_end(task); ++i) {
+        const size_t need = static_cast<size_t>(schedule.needs()[static_cast<size_t>(i)]);
+        tasks[static_cast<size_t>(next[need]++)] = task;
+      }
+    }
+  }
+
+  std::vector<int32_t> missing;  // needs that have not ended
+  std::vector<int32_t> ends;  // successors of task: tasks[ends[task]] .. tasks[ends[task + 1] - 1]
+  std::vector<int32_t> tasks;
+};
+
+}  // namespace
+
+std::vector<int32_t> OrderByPriority(const Schedule& schedule, const std::vector<double>& urgency) {
+  WEFT_CHECK(urgency.size() == static_cast<size_t>(schedule.size()), "one urgency a task");
+  Successors successors(schedule);
+  std::vector<double> ready_at(urgency.size(), 0);
+  std::array<double, kNumStreams> free = {};
+  std::array<Heap, kNumStreams> ready;
+  Heap future;  // tasks whose needs are all placed, by the moment the last of them ends
+  for (int32_t task = 0; task < schedule.size(); ++task) {
+    if (successors.missing[static_cast<size_t>(task)] == 0) future.emplace(0.0, task);
+  }
+  std::vector<int32_t> order;
+  order.reserve(urgency.size());
+  double now = 0;
+  while (order.size() < urgency.size()) {
+    double start = kNever;
+    size_t stream = 0;
+    for (size_t s = 0; s < ready.size(); ++s) {
+      const double at = ready[s].empty() ? kNever : std::max(free[s], now);
+      if (at < start) {
+        start = at;
+        stream = s;
+      }
+    }
+    if (!future.empty() && future.top().first <= start) {
+      const auto [at, task] = future.top();
+      future.pop();
+      now = std::max(now, at);
+      ready[static_cast<size_t>(schedule.stream(task))].emplace(urgency[static_cast<size_t>(task)],
+                                                                task);
+      continue;
+    }
+    WEFT_CHECK(start < kNever, "an order with needs first never stops");
+    now = start;
+    const int32_t task = ready[stream].top().second;
+    ready[stream].pop();
+    order.push_back(task);
+    free[stream] = start + schedule.seconds(task);
+    const size_t t = static_cast<size_t>(task);
+    for (int32_t i = successors.ends[t]; i < successors.ends[t + 1]; ++i) {
+      const size_t successor = static_cast<size_t>(successors.tasks[static_cast<size_t>(i)]);
+      ready_at[successor] = std::max(ready_at[successor], free[stream]);
+      if (--successors.missing[successor] == 0) {
+        future.emplace(ready_at[successor], static_cast<int32_t>(successor));
+      }
+    }
+  }
+  return order;
+}
+
+std::vector<double> SecondsToTheEnd(const Schedule& schedule) {
+  std::vector<double> seconds(static_cast<size_t>(schedule.size()), 0);
+  for (int32_t task = schedule.size() - 1; task >= 0; --task) {
+    const double here = seconds[static_cast<size_t>(task)] += schedule.seconds(task);
+    for (int32_t i = schedule.needs_begin(task); i < schedule.needs_end(task); ++i) {
+      double& before = seconds[static_cast<size_t>(schedule.needs()[static_cast<size_t>(i)])];
+      before = std::max(before, here);
+    }
+  }
+  return seconds;
+}
+
+}  // namespace weft
