@@ -8,7 +8,8 @@ set(WEFT_MAY_LINK_profiler base graph)
 set(WEFT_MAY_LINK_scheduler base graph)
 set(WEFT_MAY_LINK_models base graph tensor comm)
 set(WEFT_MAY_LINK_runtime base graph tensor comm profiler scheduler models)
-set(WEFT_MAY_LINK_launch base proto graph tensor comm profiler scheduler models runtime)
+set(WEFT_MAY_LINK_simulation base graph scheduler models)
+set(WEFT_MAY_LINK_launch base proto graph tensor comm profiler scheduler models runtime simulation)
 
 # weft_check_layer(<folder> <dependency target>...): stops the configure step at the first edge the table lacks.
 function(weft_check_layer folder)

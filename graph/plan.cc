@@ -131,10 +131,10 @@ absl::Status CheckBlocks(const StepGraph& graph, const Plan& plan,
         plan.tasks[static_cast<size_t>(tasks_of[static_cast<size_t>(op.id.value)].front())];
     const auto [known, added] =
         chunks_of.emplace(std::tuple(op.layer, op.direction(), op.micro_batch), task.num_chunks);
-    if (task.num_chunks > graph.sequences) {
+    if (task.num_chunks > graph.block_pieces) {
       return Invalid(graph, task,
-                     absl::StrCat("must be cut along its ", graph.sequences, " sequences, not into ",
-                                  task.num_chunks, " chunks"));
+                     absl::StrCat("must be cut into at most ", graph.block_pieces, " pieces, not ",
+                                  task.num_chunks));
     }
     if (!added && known->second != task.num_chunks) {
       return Invalid(

@@ -74,6 +74,7 @@ uint64_t FingerprintOf(const StepGraph& graph) {
   digest.Add(graph.num_layers);
   digest.Add(graph.micro_batches);
   digest.Add(graph.sequences);
+  digest.Add(graph.block_pieces);
   for (const Op& op : graph.ops) {
     digest.Add(op.id.value);
     digest.Add(static_cast<int32_t>(op.key.kind));
@@ -96,8 +97,10 @@ uint64_t FingerprintOf(const StepGraph& graph) {
 }
 
 absl::Status ValidateStepGraph(const StepGraph& graph) {
-  if (graph.num_layers < 0 || graph.micro_batches < 1 || graph.sequences < 1) {
-    return absl::InvalidArgumentError("step graph: needs at least one micro-batch and sequence");
+  if (graph.num_layers < 0 || graph.micro_batches < 1 || graph.sequences < 1 ||
+      graph.block_pieces < 1) {
+    return absl::InvalidArgumentError(
+        "step graph: needs at least one micro-batch, sequence and piece of a block");
   }
   std::set<std::string> names;
   for (size_t i = 0; i < graph.ops.size(); ++i) {

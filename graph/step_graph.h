@@ -41,7 +41,10 @@ struct Op {
 struct StepGraph {
   int32_t num_layers = 0;
   int32_t micro_batches = 1;
-  int32_t sequences = 1;  // of a micro-batch on a rank: a block enters the pipeline sequence by sequence
+  int32_t sequences = 1;  // of a micro-batch on a rank
+  // Into how many pieces a block can be cut to enter the pipeline: whole sequences, or, where
+  // attention is causal, ranges of tokens, of which the backward runs the last one first.
+  int32_t block_pieces = 1;
   std::vector<Op> ops;  // ops[i].id.value == i; topologically sorted
 
   const Op& op(OpId id) const { return ops[static_cast<size_t>(id.value)]; }

@@ -11,6 +11,7 @@
 #include "launch/commands/exit_codes.h"
 #include "launch/explain.h"
 #include "launch/resume.h"
+#include "launch/simulate.h"
 #include "runtime/data/data_command.h"
 
 namespace weft {
@@ -38,6 +39,8 @@ const std::map<std::string, Entry>& Commands() {
       {"status", {"where the running job stands", RunStatusCommand}},
       {"plan", {"the plan the running job runs", RunPlanCommand}},
       {"explain", {"why a run's plan is as it is", RunExplainCommand}},
+      {"simulate",
+       {"plan and simulate on a described cluster, without running", RunSimulateCommand}},
       {"stop", {"ask the running job to end with a checkpoint", RunStopCommand}},
       {"checkpoint", {"ask the running job for a checkpoint", RunCheckpointCommand}},
   };

@@ -25,6 +25,7 @@ class Builder {
         catalog_(MakeParameterCatalog(spec, layout, RankId{0})) {
     graph_.num_layers = spec.num_layers;
     graph_.sequences = static_cast<int32_t>(batch.sequences);
+    graph_.block_pieces = graph_.sequences;
     graph_.micro_batches = kind == StepKind::kTraining ? batch.micro_batches : 1;
     rows_ = batch.tokens() * spec.moe.top_k;
     hidden_units_ = (spec.ffn_hidden_size + layout.esp - 1) / layout.esp;

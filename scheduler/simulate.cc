@@ -2,23 +2,41 @@
 
 #include <cmath>
 
+#include "scheduler/lower_bound.h"
 #include "scheduler/schedule.h"
 
 namespace weft {
 
-SimulatedStep Simulate(const StepGraph& graph, const Plan& plan, const CostModel& costs) {
+namespace {
+
+Schedule ScheduleOf(const StepGraph& graph, const Plan& plan, int32_t streams,
+                    const CostModel& costs) {
   const std::vector<std::vector<int32_t>> needs = TaskNeeds(graph, plan);
-  SimulatedStep step;
   Schedule schedule;
   for (size_t i = 0; i < plan.tasks.size(); ++i) {
     const PlanTask& task = plan.tasks[i];
     const Op& op = graph.op(task.op);
-    step.length.push_back(costs.Estimate(op.key, TaskSize(graph, task)).seconds);
-    schedule.Add(StreamUnder(plan.streams, op.stream), step.length.back());
+    schedule.Add(StreamUnder(streams, op.stream),
+                 costs.Estimate(op.key, TaskSize(graph, task)).seconds);
     for (const int32_t need : needs[i]) schedule.Need(need);
   }
+  return schedule;
+}
+
+}  // namespace
+
+SimulatedStep Simulate(const StepGraph& graph, const Plan& plan, const CostModel& costs) {
+  const Schedule schedule = ScheduleOf(graph, plan, plan.streams, costs);
+  SimulatedStep step;
   step.seconds = RunSchedule(schedule, step.begin);
+  for (int32_t task = 0; task < schedule.size(); ++task) {
+    step.length.push_back(schedule.seconds(task));
+  }
   return step;
+}
+
+double LowerBoundOf(const StepGraph& graph, const Plan& plan, const CostModel& costs) {
+  return LowerBound(ScheduleOf(graph, plan, kNumStreams, costs));
 }
 
 Trace TraceOf(const StepGraph& graph, const Plan& plan, const SimulatedStep& step) {

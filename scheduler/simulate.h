@@ -21,6 +21,9 @@ struct SimulatedStep {
 // plan.streams says which streams are one. Pure. REQUIRES: ValidatePlan(graph, plan).
 SimulatedStep Simulate(const StepGraph& graph, const Plan& plan, const CostModel& costs);
 
+// The least that any order of the plan's tasks on three streams could take (lower_bound.h).
+double LowerBoundOf(const StepGraph& graph, const Plan& plan, const CostModel& costs);
+
 // The simulated step in the shape of a measured one: rank 0, step 0, the expected sizes.
 Trace TraceOf(const StepGraph& graph, const Plan& plan, const SimulatedStep& step);
 

@@ -79,7 +79,7 @@ void StepModel::FindPipelines() {
         [](const DegreeSlot& s, const auto& k) { return std::pair(s.layer, s.direction) < k; });
     slot_of_[static_cast<size_t>(op.id.value)] = static_cast<int32_t>(slot - slots_.begin());
     slot->has_block |=
-        op.cut == Cut::kEither && !IsWeightGradient(op.key.kind) && graph_.sequences > 1;
+        op.cut == Cut::kEither && !IsWeightGradient(op.key.kind) && graph_.block_pieces > 1;
   }
 }
 

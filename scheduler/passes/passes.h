@@ -57,9 +57,9 @@ inline constexpr std::array<IntraRule, 4> kIntraRules = {
     IntraRule::kIssueOrder, IntraRule::kWithinPipelines, IntraRule::kReadiness,
     IntraRule::kPipelineFirst};
 
-// Degree `degree` in every layer and direction; blocks cut with it or not. A block has no more
-// pieces than sequences: layers whose block cannot be cut so often get the next smaller candidate.
-void SetUniformDegree(const StepModel& model, int32_t degree, bool cut_blocks, PlanDraft& draft);
+// Degree `degree` in every layer and direction. Blocks are cut with it when `max_pieces` > 1; a layer
+// whose block would get more pieces than that gets the largest candidate that does not.
+void SetUniformDegree(const StepModel& model, int32_t degree, int32_t max_pieces, PlanDraft& draft);
 
 // A change must gain more than rounding.
 inline bool Faster(double candidate, double best) { return candidate < best * (1 - 1e-9); }

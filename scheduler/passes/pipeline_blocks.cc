@@ -15,7 +15,7 @@ class PipelineBlocks final : public PlanPass {
     double best = SecondsOf(model, draft);
     for (const int32_t degree : model.degrees()) {
       PlanDraft candidate = before;
-      SetUniformDegree(model, degree, true, candidate);
+      SetUniformDegree(model, degree, model.graph().sequences, candidate);
       const double seconds = SecondsOf(model, candidate);
       if (!Faster(seconds, best)) continue;
       best = seconds;
@@ -27,15 +27,16 @@ class PipelineBlocks final : public PlanPass {
 
 }  // namespace
 
-void SetUniformDegree(const StepModel& model, int32_t degree, bool cut_blocks, PlanDraft& draft) {
+void SetUniformDegree(const StepModel& model, int32_t degree, int32_t max_pieces,
+                      PlanDraft& draft) {
   for (size_t i = 0; i < draft.slots.size(); ++i) {
     SlotDraft& slot = draft.slots[i];
     slot.degree = degree;
-    slot.cut_block = cut_blocks && model.slots()[i].has_block;
-    if (!slot.cut_block || degree <= model.graph().sequences) continue;
+    slot.cut_block = max_pieces > 1 && model.slots()[i].has_block;
+    if (!slot.cut_block || degree <= max_pieces) continue;
     slot.degree = 1;
     for (const int32_t smaller : model.degrees()) {
-      if (smaller <= model.graph().sequences) slot.degree = std::max(slot.degree, smaller);
+      if (smaller <= max_pieces) slot.degree = std::max(slot.degree, smaller);
     }
   }
 }

@@ -44,10 +44,10 @@ class Search {
     return true;
   }
 
-  // A block has no more pieces than sequences.
+  // A block has no more pieces than it can be cut into.
   bool Legal(const PlanDraft& draft) const {
     return std::all_of(draft.slots.begin(), draft.slots.end(), [&](const SlotDraft& slot) {
-      return !slot.cut_block || slot.degree <= model_.graph().sequences;
+      return !slot.cut_block || slot.degree <= model_.graph().block_pieces;
     });
   }
 
@@ -96,7 +96,7 @@ class Search {
     }
     if (CanCutBlock(members.front())) {
       for (const int32_t degree : model_.degrees()) {
-        if (degree > model_.graph().sequences) break;
+        if (degree > model_.graph().block_pieces) break;
         change([&](SlotDraft& slot) {
           slot.cut_block = !slot.cut_block;
           slot.degree = degree;

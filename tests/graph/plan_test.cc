@@ -66,7 +66,7 @@ TEST(PlanTest, TaskSizesAddUpToTheOperation) {
 // The small graph with a router that may enter the pipeline, and an attention behind it.
 StepGraph BlockGraph() {
   StepGraph graph = SmallGraph();
-  graph.sequences = 2;
+  graph.block_pieces = 2;
   graph.ops[0].cut = Cut::kEither;
   graph.ops[6].cut = Cut::kEither;
   graph.ops[6].key.kind = OpKind::kAttention;
@@ -90,8 +90,8 @@ Plan BlockPlan(const StepGraph& graph, int32_t router, int32_t attention) {
   return plan;
 }
 
-StepGraph OfOneSequence(StepGraph graph) {
-  graph.sequences = 1;
+StepGraph InOnePiece(StepGraph graph) {
+  graph.block_pieces = 1;
   return graph;
 }
 
@@ -104,9 +104,9 @@ TEST(PlanTest, ABlockEntersThePipelineAsAWholeOrNotAtAll) {
   for (const auto& [plan, says] :
        {std::pair(BlockPlan(graph, 2, 1), "cut like the rest of its block, into 2"),
         std::pair(BlockPlan(graph, 3, 3), "must be cut into 2"),
-        std::pair(BlockPlan(OfOneSequence(graph), 2, 2), "along its 1 sequences")}) {
+        std::pair(BlockPlan(InOnePiece(graph), 2, 2), "into at most 1 pieces")}) {
     const StepGraph& whose =
-        plan.graph_fingerprint == FingerprintOf(graph) ? graph : OfOneSequence(graph);
+        plan.graph_fingerprint == FingerprintOf(graph) ? graph : InOnePiece(graph);
     const absl::Status status = ValidatePlan(whose, plan);
     EXPECT_NE(std::string(status.message()).find(says), std::string::npos) << status;
   }
