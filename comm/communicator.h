@@ -29,14 +29,17 @@ struct CommunicatorTraits {
   bool rank_ordered_sums = true;  // "Bits" above holds
 };
 
-// Rows for peer p stand at sum(rows[0..p)) in the buffer, both ways. send and recv are [total rows,
-// width], same width. REQUIRES: send_rows[q] on p equals recv_rows[p] on q. Buffers may be larger
-// than the sums.
+// Rows for peer p stand at sum(rows[0..p)) in the buffer, both ways, unless `begin` says where.
+// send and recv are [total rows, width], same width. REQUIRES: send_rows[q] on p equals
+// recv_rows[p] on q; where recv_begin is given, received blocks do not overlap. Buffers may be
+// larger than the sums; rows between blocks are left alone.
 struct AllToAllVArgs {
   ConstTensorView send;
   std::span<const int64_t> send_rows;  // [group size]
   TensorView recv;
-  std::span<const int64_t> recv_rows;  // [group size]
+  std::span<const int64_t> recv_rows;        // [group size]
+  std::span<const int64_t> send_begin = {};  // [group size], or empty: packed
+  std::span<const int64_t> recv_begin = {};  // [group size], or empty: packed
 };
 
 // Member p contributes rows[p] rows; everyone receives all of them in rank order. `rows` is equal

@@ -25,12 +25,43 @@ void CopyOwn(void* to, const void* from, int64_t bytes) {
 
 // REQUIRES (of every V operation): one row count a member, the same kind of row on both sides, rows
 // that fit.
-void CheckRows(const ConstTensorView& send, int64_t send_rows, const ConstTensorView& recv,
-               int64_t recv_rows) {
+void CheckSameRows(const ConstTensorView& send, const ConstTensorView& recv) {
   WEFT_CHECK(send.dtype == recv.dtype && RowBytes(send) == RowBytes(recv),
              "send and recv have the same element type and width");
+}
+void CheckRows(const ConstTensorView& send, int64_t send_rows, const ConstTensorView& recv,
+               int64_t recv_rows) {
+  CheckSameRows(send, recv);
   WEFT_CHECK(send_rows <= send.dim(0) && recv_rows <= recv.dim(0), "the rows fit their buffers");
 }
+
+// One side of an AllToAllV: walks over the peers' blocks in ascending peer.
+class Blocks {
+ public:
+  Blocks(std::span<const int64_t> rows, std::span<const int64_t> begin, int64_t capacity)
+      : rows_(rows), begin_(begin), capacity_(capacity) {
+    WEFT_CHECK(begin.empty() || begin.size() == rows.size(), "one begin a member, or none");
+  }
+
+  struct Block {
+    int64_t begin;
+    int64_t rows;
+  };
+  Block Next() {
+    const int64_t rows = rows_[peer_];
+    const int64_t begin = begin_.empty() ? packed_ : begin_[peer_];
+    WEFT_CHECK(begin >= 0 && begin + rows <= capacity_, "the rows fit their buffers");
+    ++peer_;
+    packed_ += rows;
+    return {begin, rows};
+  }
+
+ private:
+  std::span<const int64_t> rows_, begin_;
+  int64_t capacity_;
+  size_t peer_ = 0;
+  int64_t packed_ = 0;
+};
 
 // What all members must have asked for alike.
 int64_t GroupFingerprint(const Group& group) {
@@ -199,22 +230,22 @@ absl::Status DirectCommunicator::ReduceScatterV(const ReduceScatterVArgs& args) 
 absl::Status DirectCommunicator::AllToAllV(const AllToAllVArgs& args) {
   WEFT_CHECK(std::ssize(args.send_rows) == size() && std::ssize(args.recv_rows) == size(),
              "one row count a member");
-  CheckRows(args.send, TotalRows(args.send_rows), args.recv, TotalRows(args.recv_rows));
+  CheckSameRows(args.send, args.recv);
   const int64_t row_bytes = RowBytes(args.send);
-  const char* from = static_cast<const char*>(args.send.data);
-  char* to = static_cast<char*>(args.recv.data);
+  Blocks from(args.send_rows, args.send_begin, args.send.dim(0));
+  Blocks to(args.recv_rows, args.recv_begin, args.recv.dim(0));
   for (int peer = 0; peer < size(); ++peer) {
-    const int64_t send_bytes = args.send_rows[static_cast<size_t>(peer)] * row_bytes;
-    const int64_t recv_bytes = args.recv_rows[static_cast<size_t>(peer)] * row_bytes;
+    const Blocks::Block out = from.Next();
+    const Blocks::Block in = to.Next();
+    const char* data = At(args.send.data, out.begin * row_bytes);
+    char* place = At(args.recv.data, in.begin * row_bytes);
     if (peer == rank()) {
-      WEFT_CHECK(send_bytes == recv_bytes, "as many own rows sent as received");
-      CopyOwn(to, from, send_bytes);
+      WEFT_CHECK(out.rows == in.rows, "as many own rows sent as received");
+      CopyOwn(place, data, out.rows * row_bytes);
     } else {
-      Send(peer, from, send_bytes);
-      Receive(peer, to, recv_bytes);
+      Send(peer, data, out.rows * row_bytes);
+      Receive(peer, place, in.rows * row_bytes);
     }
-    from += send_bytes;
-    to += recv_bytes;
   }
   return Run("AllToAllV");
 }

@@ -295,6 +295,59 @@ TEST_P(CommunicatorContract, AllToAllVMovesExactRowsAndTouchesNothingElse) {
   });
 }
 
+// Blocks in descending peer with a gap behind each: on both sides, on one side, or packed.
+TEST_P(CommunicatorContract, AllToAllVTakesBlocksFromAndPutsThemToWhereItIsTold) {
+  RunRanks([](Backend& backend) -> absl::Status {
+    WEFT_ASSIGN_OR_RETURN(auto comm, ConnectWorld(backend));
+    constexpr int64_t kGap = 3;
+    constexpr int64_t kUntouched = -1;
+    for (const RowMatrix& rows : RowCases(comm->size())) {
+      for (const bool scatter_send : {true, false}) {
+        for (const bool scatter_recv : {true, false}) {
+          const auto members = static_cast<size_t>(comm->size());
+          const auto me = static_cast<size_t>(comm->rank());
+          std::vector<int64_t> recv_rows(members), send_begin(members), recv_begin(members);
+          for (size_t p = 0; p < members; ++p) recv_rows[p] = rows[p][me];
+          const auto place = [&](const std::vector<int64_t>& counts, bool scatter,
+                                 std::vector<int64_t>& begin) {
+            int64_t end = 0;
+            for (size_t i = 0; i < members; ++i) {
+              const size_t p = scatter ? members - 1 - i : i;
+              begin[p] = end;
+              end += counts[p] + (scatter ? kGap : 0);
+            }
+            return end;
+          };
+          const int64_t send_total = place(rows[me], scatter_send, send_begin);
+          const int64_t recv_total = place(recv_rows, scatter_recv, recv_begin);
+          std::vector<int64_t> send(static_cast<size_t>(send_total), kUntouched);
+          std::vector<int64_t> recv(static_cast<size_t>(recv_total), kUntouched);
+          std::vector<int64_t> expected = recv;
+          const auto value = [](size_t from, size_t to, int64_t i) {
+            return static_cast<int64_t>(from * 1000000 + to * 10000) + i;
+          };
+          for (size_t p = 0; p < members; ++p) {
+            for (int64_t i = 0; i < rows[me][p]; ++i)
+              send[static_cast<size_t>(send_begin[p] + i)] = value(me, p, i);
+            for (int64_t i = 0; i < recv_rows[p]; ++i)
+              expected[static_cast<size_t>(recv_begin[p] + i)] = value(p, me, i);
+          }
+          AllToAllVArgs args;
+          args.send = View(std::as_const(send).data(), {send_total, 1});
+          args.send_rows = rows[me];
+          args.recv = View(recv.data(), {recv_total, 1});
+          args.recv_rows = recv_rows;
+          if (scatter_send) args.send_begin = send_begin;
+          if (scatter_recv) args.recv_begin = recv_begin;
+          WEFT_RETURN_IF_ERROR(comm->AllToAllV(args));
+          EXPECT_EQ(recv, expected) << scatter_send << scatter_recv;
+        }
+      }
+    }
+    return absl::OkStatus();
+  });
+}
+
 TEST_P(CommunicatorContract, AllToAllVMovesMegabytes) {
   RunRanks([](Backend& backend) -> absl::Status {
     WEFT_ASSIGN_OR_RETURN(auto comm, ConnectWorld(backend));
