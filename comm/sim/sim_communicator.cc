@@ -16,7 +16,8 @@ namespace weft {
 
 int64_t EmulatedLinkModel::Nanos(const Traffic& traffic) const {
   const double seconds = static_cast<double>(traffic.steps) * latency_seconds +
-                         static_cast<double>(traffic.bytes) / bytes_per_second;
+                         static_cast<double>(traffic.bytes) / bytes_per_second +
+                         static_cast<double>(traffic.messages) * message_seconds;
   return std::llround(seconds * 1e9);
 }
 
@@ -28,21 +29,23 @@ SimCommunicator::SimCommunicator(std::unique_ptr<Communicator> inner,
       link_(std::move(link)),
       alarm_(std::move(alarm)),
       stamps_(2 * static_cast<size_t>(inner_->size())) {
-  WEFT_CHECK(model.bytes_per_second > 0 && model.latency_seconds >= 0, "a link that moves bytes");
+  WEFT_CHECK(model.bytes_per_second > 0 && model.latency_seconds >= 0 && model.message_seconds >= 0,
+             "a link that moves bytes");
 }
 
 absl::StatusOr<int64_t> SimCommunicator::AgreeOnEnd(const Traffic& traffic) {
-  const int64_t start = link_->Reserve(MonotonicClock().NowNanos(), model_.Nanos(traffic));
-  const std::array<int64_t, 2> mine = {start, traffic.bytes};
+  const int64_t my_nanos = model_.Nanos(traffic);
+  const int64_t my_start = link_->Reserve(MonotonicClock().NowNanos(), my_nanos);
+  const std::array<int64_t, 2> mine = {my_start, my_nanos};
   WEFT_RETURN_IF_ERROR(
       inner_->AllGather(View(mine.data(), {2}), View(stamps_.data(), {size(), 2})));
   int64_t last_start = 0;
-  Traffic busiest = traffic;
+  int64_t longest = 0;
   for (size_t member = 0; member < stamps_.size(); member += 2) {
     last_start = std::max(last_start, stamps_[member]);
-    busiest.bytes = std::max(busiest.bytes, stamps_[member + 1]);
+    longest = std::max(longest, stamps_[member + 1]);
   }
-  const int64_t end = last_start + model_.Nanos(busiest);
+  const int64_t end = last_start + longest;
   link_->HoldUntil(end);
   return end;
 }

@@ -17,6 +17,7 @@ namespace weft {
 struct EmulatedLinkModel {
   double bytes_per_second = 0;  // > 0; of one rank, each direction
   double latency_seconds = 0;   // >= 0; of one exchange
+  double message_seconds = 0;   // >= 0; of a rank's handling of one message
 
   int64_t Nanos(const Traffic& traffic) const;
 };
@@ -24,7 +25,8 @@ struct EmulatedLinkModel {
 // A communicator behind a slower link than the inner one has. All ranks share one monotonic clock:
 // they run on one host. The members exchange the moment their link is free to begin and what they
 // have to move, then run the inner operation, then wait until
-//   max over members of start + steps * latency + max over members of bytes / bandwidth
+//   max over members of start + steps * latency
+//     + max over members of (bytes / bandwidth + messages * message cost)
 // so that all leave together. That wait is the link. Results, bits and errors are the inner
 // communicator's; where the inner operation takes longer than the emulated one, its time stands.
 class SimCommunicator final : public Communicator {
@@ -59,7 +61,7 @@ class SimCommunicator final : public Communicator {
   const EmulatedLinkModel model_;
   const std::shared_ptr<LinkClock> link_;
   const std::shared_ptr<Alarm> alarm_;
-  std::vector<int64_t> stamps_;  // [size, 2]: start, bytes
+  std::vector<int64_t> stamps_;  // [size, 2]: start, duration
 };
 
 }  // namespace weft

@@ -10,8 +10,9 @@
 namespace weft {
 
 struct Traffic {
-  int64_t steps = 0;  // exchanges one after another: each pays the latency once
-  int64_t bytes = 0;  // max(sent to other members, received from them)
+  int64_t steps = 0;     // exchanges one after another: each pays the latency once
+  int64_t bytes = 0;     // max(sent to other members, received from them)
+  int64_t messages = 0;  // the same of messages that are not empty
 
   friend bool operator==(const Traffic&, const Traffic&) = default;
 };

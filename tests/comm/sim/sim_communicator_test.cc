@@ -33,6 +33,27 @@ absl::Status Broadcast(Communicator& comm, int64_t bytes) {
 TEST(EmulatedLinkModelTest, PaysLatencyAStepAndBandwidthAByte) {
   EXPECT_EQ(kSlow.Nanos({1, 0}), 2000000);
   EXPECT_EQ(kSlow.Nanos({2, 500}), 4000000 + 500000);
+  EXPECT_EQ(kSlow.Nanos({1, 0, 7}), 2000000);  // a message costs nothing unless the model says so
+  EXPECT_EQ((EmulatedLinkModel{1e6, 2e-3, 1e-4}.Nanos({1, 500, 7})), 2000000 + 500000 + 700000);
+}
+
+// The member with the most messages makes everyone wait.
+TEST(SimCommunicatorTest, EndsWhenTheBusiestMemberHasHandledItsMessages) {
+  static constexpr EmulatedLinkModel kDear = {1e9, 0, 4e-3};
+  const absl::Status status = SpawnRanks(
+      4,
+      [](Backend& backend) -> absl::Status {
+        const std::vector<RankId> all = {RankId{0}, RankId{1}, RankId{2}, RankId{3}};
+        WEFT_ASSIGN_OR_RETURN(auto comm, backend.Connect("world", all, absl::Seconds(60)));
+        const int64_t began = MonotonicClock().NowNanos();
+        WEFT_RETURN_IF_ERROR(Broadcast(*comm, 10));
+        EXPECT_GE(MonotonicClock().NowNanos(), began + 3 * 4000000);
+        return absl::OkStatus();
+      },
+      Behind([](const std::vector<RankId>&) {
+        return SimLink{0, kDear};
+      }));
+  EXPECT_TRUE(status.ok()) << status;
 }
 
 TEST(SimCommunicatorTest, NobodyEndsBeforeTheLastStartPlusTheTransfer) {
