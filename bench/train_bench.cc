@@ -15,12 +15,11 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/status_macros.h"
+#include "bench/settings.h"
 #include "bench/timed_kernels.h"
 #include "comm/inproc/inproc_world.h"
 #include "graph/fixed_plan.h"
@@ -32,28 +31,11 @@ namespace weft {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using Settings = std::map<std::string, int32_t>;
 
 Settings DefaultSettings() {
   return {{"layers", 4},    {"hidden", 128}, {"ffn", 256},   {"heads", 4},
           {"kv_heads", 2},  {"vocab", 256},  {"experts", 8}, {"top_k", 2},
           {"sequences", 8}, {"length", 128}, {"steps", 20},  {"warmup", 5}};
-}
-
-absl::Status Parse(int argc, char** argv, Settings& settings) {
-  for (int i = 1; i < argc; ++i) {
-    const std::vector<std::string> parts = absl::StrSplit(argv[i], '=');
-    int32_t value = 0;
-    if (parts.size() != 2 || !settings.contains(parts[0]) || !absl::SimpleAtoi(parts[1], &value) ||
-        value < 1) {
-      std::string names;
-      for (const auto& [name, preset] : settings) absl::StrAppend(&names, " ", name);
-      return absl::InvalidArgumentError(absl::StrCat(
-          "'", argv[i], "' is not NAME=NUMBER with a number of at least 1 and a name of:", names));
-    }
-    settings[parts[0]] = value;
-  }
-  return absl::OkStatus();
 }
 
 WorkerOptions OptionsOf(const Settings& s) {
@@ -179,7 +161,7 @@ absl::StatusOr<Json> Measure(const Settings& settings) {
 
 int main(int argc, char** argv) {
   weft::Settings settings = weft::DefaultSettings();
-  if (const absl::Status status = weft::Parse(argc, argv, settings); !status.ok()) {
+  if (const absl::Status status = weft::ParseSettings(argc, argv, settings); !status.ok()) {
     std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
     return 2;
   }
