@@ -20,7 +20,7 @@ class Digest {
   uint64_t value() const { return digest_; }
 
  private:
-  uint64_t digest_ = Fingerprint("weft.step_graph.1");
+  uint64_t digest_ = Fingerprint("weft.step_graph.2");
 };
 
 std::string NameOf(const StepGraph& graph, const Op& op) {
@@ -88,7 +88,6 @@ uint64_t FingerprintOf(const StepGraph& graph) {
     digest.Add(op.layer);
     digest.Add(op.micro_batch);
     digest.Add(static_cast<int32_t>(op.cut));
-    digest.Add(op.size);
     digest.Add(op.elements);
     digest.Add(static_cast<int64_t>(op.needs.size()));
     for (const OpId need : op.needs) digest.Add(need.value);

@@ -29,10 +29,10 @@ class Builder {
     graph_.micro_batches = kind == StepKind::kTraining ? batch.micro_batches : 1;
     rows_ = batch.tokens() * spec.moe.top_k;
     hidden_units_ = (spec.ffn_hidden_size + layout.esp - 1) / layout.esp;
-    shape_ =
-        Fingerprint(absl::StrCat(spec.hidden_size, "/", spec.ffn_hidden_size, "/", hidden_units_,
-                                 "/", spec.num_heads, "/", spec.num_kv_heads, "/", spec.vocab_size,
-                                 "/", batch.length, "/", static_cast<int>(spec.backbone)));
+    shape_ = Fingerprint(absl::StrCat(
+        spec.hidden_size, "/", spec.ffn_hidden_size, "/", hidden_units_, "/", spec.num_heads, "/",
+        spec.num_kv_heads, "/", spec.vocab_size, "/", batch.length, "/", spec.moe.num_experts, "/",
+        spec.moe.top_k, "/", static_cast<int>(spec.backbone)));
   }
 
   StepGraph Build() {

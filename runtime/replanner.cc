@@ -22,12 +22,13 @@ Replanner::Replanner(std::shared_ptr<const StepGraph> graph, const TuningOptions
     : graph_(std::move(graph)),
       options_(options),
       online_(calibration),
+      loaded_(*graph_),
       table_(calibration),
       costs_(CostsOf(table_)) {}
 
 PlanRequest Replanner::Request(const std::string& policy, int64_t epoch) const {
   PlanRequest request;
-  request.graph = graph_.get();
+  request.graph = &loaded_;
   request.costs = costs_.get();
   request.policy = policy;
   request.degrees = options_.degrees;
@@ -44,11 +45,17 @@ absl::StatusOr<std::string> Replanner::Explain(const Plan& plan) const {
 }
 
 double Replanner::Predict(const Plan& plan) const {
-  return Simulate(*graph_, plan, *costs_).seconds;
+  return Simulate(loaded_, plan, *costs_).seconds;
+}
+
+void Replanner::Record(const Plan& plan, const MergedStep& step) {
+  online_.Record(step.step, step.samples);
+  load_.Record(*graph_, plan, step);
 }
 
 void Replanner::Refresh() {
   table_ = online_.Refresh();
+  loaded_ = load_.Apply(*graph_);
   costs_ = CostsOf(table_);
 }
 
@@ -57,7 +64,7 @@ absl::StatusOr<Replanner::Outcome> Replanner::Consider(const Plan& current,
   Refresh();
   WEFT_ASSIGN_OR_RETURN(Plan candidate, MakePlan(options_.policy, current.epoch + 1));
   Outcome outcome;
-  outcome.decision = Decide(*graph_, *costs_, current, candidate, terms);
+  outcome.decision = Decide(loaded_, *costs_, current, candidate, terms);
   if (outcome.decision.replace) outcome.plan = std::move(candidate);
   return outcome;
 }

@@ -10,6 +10,7 @@
 #include "graph/step_graph.h"
 #include "profiler/instances.h"
 #include "profiler/online_costs.h"
+#include "profiler/routed_load.h"
 #include "runtime/options.h"
 #include "scheduler/measured_cost_model.h"
 #include "scheduler/planner.h"
@@ -30,8 +31,9 @@ class Replanner {
   double Predict(const Plan& plan) const;
   const ProfileTable& costs_table() const { return table_; }
 
-  // Samples of one step; costs are refreshed by Consider and Refresh.
-  void Record(const MergedStep& step) { online_.Record(step.step, step.samples); }
+  // Samples and sizes of one step, which ran `plan`; costs and load are refreshed by Consider and
+  // Refresh.
+  void Record(const Plan& plan, const MergedStep& step);
   void Refresh();
 
   struct Outcome {
@@ -47,6 +49,8 @@ class Replanner {
   std::shared_ptr<const StepGraph> graph_;
   TuningOptions options_;
   OnlineCosts online_;
+  RoutedLoad load_;
+  StepGraph loaded_;  // *graph_ under the measured load: what is planned and simulated
   ProfileTable table_;
   std::unique_ptr<const CostModel> costs_;
 };

@@ -356,7 +356,7 @@ absl::Status Trainer::Observe(const StepReport& report) {
   WEFT_ASSIGN_OR_RETURN(gathered.merged, MergeStep({*worker_->graph(StepKind::kTraining),
                                                     *gathered.plan, args_.topology, args_.layout},
                                                    spans));
-  if (first()) replanner_->Record(gathered.merged);
+  if (first()) replanner_->Record(*gathered.plan, gathered.merged);
   gathered_.push_back(std::move(gathered));
   if (gathered_.size() > kTracedSteps) gathered_.pop_front();
   return absl::OkStatus();

@@ -76,7 +76,7 @@ TEST(PlanIoTest, ErrorsNameTheFieldAndWhatWasExpected) {
 
 TEST(PlanIoTest, APlanOfAnotherGraphSaysSo) {
   StepGraph other = SmallGraph();
-  other.ops[1].size += 1;
+  other.ops[1].key.shape_class += 1;
   const absl::StatusOr<Plan> read = PlanFromJson(other, PlanToJson(SmallGraph(), SmallPlan()));
   EXPECT_NE(std::string(read.status().message()).find("another model"), std::string::npos);
 }
