@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <filesystem>
@@ -20,6 +21,7 @@
 #include "launch/commands/exit_codes.h"
 #include "launch/config/config.h"
 #include "launch/control/control_plane.h"
+#include "launch/control/listen_address.h"
 #include "launch/control/run_files.h"
 #include "launch/job_file.h"
 #include "runtime/broadcast.h"
@@ -120,6 +122,9 @@ absl::Status Rank::Start(int argc, char** argv) {
   const JobOptions& o = config_.options;
   WEFT_ASSIGN_OR_RETURN(topology_, TopologyOf(o.cluster, session_->nodes()));
   WEFT_ASSIGN_OR_RETURN(layout_, LayoutOf(o.cluster, topology_, o.model.moe.num_experts));
+  const std::vector<int>& hosts = session_->nodes();  // numbered from 0
+  WEFT_RETURN_IF_ERROR(
+      CheckHostsReach(o.service.address, 1 + *std::max_element(hosts.begin(), hosts.end())));
   const absl::Duration deadline = absl::Seconds(o.cluster.collective_deadline);
   std::unique_ptr<Backend> plain = session_->MakeBackend();
   std::vector<RankId> world;
@@ -134,6 +139,7 @@ absl::Status Rank::Start(int argc, char** argv) {
   control.world_size = topology_.world_size;
   control.ranks_per_node = topology_.ranks_per_node;
   control.bind_address = o.service.address;
+  control.insecure_network = o.service.insecure_network;
   control.port = o.service.port;
   control.heartbeat = absl::Seconds(o.service.heartbeat_seconds);
   control.deadline = absl::Seconds(o.service.heartbeat_deadline);

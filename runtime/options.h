@@ -87,7 +87,8 @@ struct CheckpointOptions {
 };
 
 struct ServiceOptions {
-  std::string address = "127.0.0.1";
+  std::string address = "127.0.0.1";  // or a network: this host's address inside it
+  bool insecure_network = false;      // allows an address other than loopback, without encryption
   int32_t port = 0;  // 0: any free port, written to the run directory
   double heartbeat_seconds = 0.5;
   double heartbeat_deadline = 5.0;  // a rank silent for longer is lost

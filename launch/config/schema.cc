@@ -214,7 +214,15 @@ std::vector<Field> MakeSchema() {
       {WEFT_FIELD(checkpoint.at_end), "Write one after the last step."},
       {WEFT_FIELD(checkpoint.keep), "Newest checkpoints kept.", kCount},
 
-      {WEFT_FIELD(service.address), "Address to listen on.", {}, Unit::kNone, TextRule::kNotEmpty},
+      {WEFT_FIELD(service.address),
+       "What to listen on: an address of this host, or a network such as 10.0.0.0/24, which means "
+       "every host's own address inside it.",
+       {},
+       Unit::kNone,
+       TextRule::kNotEmpty},
+      {WEFT_FIELD(service.insecure_network),
+       "Allow an address other than loopback, without encryption: everybody on that network may "
+       "stop the job."},
       {WEFT_FIELD(service.port),
        "Port to listen on; 0: any free one, written to the run directory.",
        {0, 65535}},

@@ -7,6 +7,7 @@
 #include "launch/config/config.h"
 #include "launch/config/errors.h"
 #include "launch/config/values.h"
+#include "launch/control/listen_address.h"
 
 // What a single field's range cannot say: how the fields must fit each other.
 
@@ -142,6 +143,10 @@ void CheckSystem(const JobOptions& options, std::vector<Conflict>& conflicts) {
     break;
   }
   const ServiceOptions& service = options.service;
+  if (const absl::Status address = ValidateListenAddress(service.address, service.insecure_network);
+      !address.ok()) {
+    conflicts.push_back({"service.address", std::string(address.message())});
+  }
   // Several heartbeats must fail before anyone is called lost (launch/control/control_options.h).
   if (service.heartbeat_deadline < 4 * service.heartbeat_seconds) {
     conflicts.push_back({"service.heartbeat_deadline",

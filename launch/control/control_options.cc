@@ -2,34 +2,11 @@
 
 #include <algorithm>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "launch/control/listen_address.h"
 
 namespace weft {
-namespace {
-
-bool IsLoopback(const std::string& address) {
-  return address == "localhost" || address == "::1" || absl::StartsWith(address, "127.");
-}
-
-absl::Status ValidateBindAddress(const ControlOptions& options) {
-  const std::string& address = options.bind_address;
-  if (IsLoopback(address)) return absl::OkStatus();
-  if (address.empty() || address == "0.0.0.0" || address == "::") {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "service.address: '", address,
-        "' names no interface; give the address at which the other nodes reach this one"));
-  }
-  if (!options.insecure_network) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("service.address: '", address,
-                     "' is not a loopback address and the service is not encrypted yet; use "
-                     "127.0.0.1, ::1 or localhost"));
-  }
-  return absl::OkStatus();
-}
-
-}  // namespace
 
 int32_t ControlOptions::num_ranks_of(int32_t any_node) const {
   return std::min(ranks_per_node, world_size - first_rank_of(any_node));
@@ -55,7 +32,13 @@ absl::Status ValidateControlOptions(const ControlOptions& options) {
     return absl::InvalidArgumentError(
         absl::StrCat("service.port: ", options.port, " must be 0 (any free port) to 65535"));
   }
-  return ValidateBindAddress(options);
+  return ValidateListenAddress(options.bind_address, options.insecure_network);
+}
+
+absl::StatusOr<std::string> ListenAddressOf(const ControlOptions& options) {
+  WEFT_RETURN_IF_ERROR(ValidateControlOptions(options));
+  WEFT_ASSIGN_OR_RETURN(const std::vector<std::string> addresses, AddressesOfThisHost());
+  return ChooseListenAddress(options.bind_address, addresses);
 }
 
 }  // namespace weft

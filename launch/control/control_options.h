@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
 namespace weft {
@@ -19,7 +20,7 @@ struct ControlOptions {
   std::string coordinator_address;  // "host:port"
   std::string node_address;         // "host:port" of this rank's node service
 
-  std::string bind_address = "127.0.0.1";
+  std::string bind_address = "127.0.0.1";  // or a network: listen_address.h
   int32_t port = 0;  // the coordinator's; 0: any free one. Node services always take a free one.
   bool insecure_network = false;  // allows a bind_address other than loopback, without encryption
   absl::Duration heartbeat = absl::Milliseconds(500);
@@ -43,5 +44,9 @@ struct ControlOptions {
 // quarter of the deadline, a port out of range, or a bind address that would leave the machine
 // unprotected.
 absl::Status ValidateControlOptions(const ControlOptions& options);
+
+// What a server of this process listens on, and what it tells the other ranks. kInvalidArgument for
+// options that ValidateControlOptions refuses, and when this host has no such address.
+absl::StatusOr<std::string> ListenAddressOf(const ControlOptions& options);
 
 }  // namespace weft

@@ -54,10 +54,10 @@ Coordinator::Coordinator(const ControlOptions& options)
 Coordinator::~Coordinator() = default;
 
 absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Listen(const ControlOptions& options) {
-  WEFT_RETURN_IF_ERROR(ValidateControlOptions(options));
+  WEFT_ASSIGN_OR_RETURN(const std::string address, ListenAddressOf(options));
   std::unique_ptr<Coordinator> coordinator(new Coordinator(options));
-  WEFT_ASSIGN_OR_RETURN(coordinator->server_, RpcServer::Listen(options.bind_address, options.port,
-                                                                coordinator->service_.get()));
+  WEFT_ASSIGN_OR_RETURN(coordinator->server_,
+                        RpcServer::Listen(address, options.port, coordinator->service_.get()));
   if (!options.run_directory.empty()) {
     RemoveOutcomeFiles(options.run_directory);
     WEFT_RETURN_IF_ERROR(WriteServiceFile(options.run_directory,

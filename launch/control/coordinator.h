@@ -22,7 +22,7 @@ class RpcServer;
 // 0's client uses directly.
 class Coordinator {
  public:
-  // kInvalidArgument for options that ValidateControlOptions refuses; kUnavailable when the port is
+  // kInvalidArgument for options that ListenAddressOf refuses; kUnavailable when the port is
   // taken. When the options name a run directory, writes service.json there and removes the outcome
   // of an earlier run.
   static absl::StatusOr<std::unique_ptr<Coordinator>> Listen(const ControlOptions& options);

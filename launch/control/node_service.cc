@@ -59,11 +59,10 @@ NodeService::NodeService(const ControlOptions& options)
 NodeService::~NodeService() = default;
 
 absl::StatusOr<std::unique_ptr<NodeService>> NodeService::Listen(const ControlOptions& options) {
-  WEFT_RETURN_IF_ERROR(ValidateControlOptions(options));
+  WEFT_ASSIGN_OR_RETURN(const std::string address, ListenAddressOf(options));
   WEFT_CHECK(options.hosts_node_service(), "the first rank of a node hosts its service");
   std::unique_ptr<NodeService> node(new NodeService(options));
-  WEFT_ASSIGN_OR_RETURN(node->server_,
-                        RpcServer::Listen(options.bind_address, 0, node->service_.get()));
+  WEFT_ASSIGN_OR_RETURN(node->server_, RpcServer::Listen(address, 0, node->service_.get()));
   return node;
 }
 

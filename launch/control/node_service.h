@@ -23,8 +23,8 @@ class RpcServer;
 // before any rank of the node connects; Shutdown after this rank's own client has left.
 class NodeService {
  public:
-  // Takes a free port of options.bind_address. kInvalidArgument for options that
-  // ValidateControlOptions refuses. REQUIRES: options.hosts_node_service(),
+  // Takes a free port. kInvalidArgument for options that
+  // ListenAddressOf refuses. REQUIRES: options.hosts_node_service(),
   // options.coordinator_address is set.
   static absl::StatusOr<std::unique_ptr<NodeService>> Listen(const ControlOptions& options);
   // Ends at once: the coordinator will call the node lost.

@@ -71,6 +71,8 @@ void Reconcile(JobOptions& options) {
   options.model.moe.capacity_mode = CapacityMode::kFactor;
   options.training.optimizer.warmup_steps = 0;
   options.training.optimizer.min_learning_rate = 0;
+  options.service.address = "10.0.0.0/24";
+  options.service.insecure_network = true;
   options.service.heartbeat_seconds = 1;
   options.service.heartbeat_deadline = 5000;
 }

@@ -110,6 +110,17 @@ TEST(ValidateOptionsTest, DegreesAscendAndHeartbeatsFit) {
             "service.heartbeat_seconds = 0.5s");
 }
 
+TEST(ValidateOptionsTest, TheServiceLeavesTheHostOnlyOnDemand) {
+  JobOptions options = GoodOptions();
+  options.service.address = "10.0.0.0/24";
+  EXPECT_EQ(ConflictOf(options),
+            "service.address: '10.0.0.0/24' is not a loopback address and the service is not "
+            "encrypted; allow that by service.insecure_network: true, or use 127.0.0.1, ::1 or "
+            "localhost");
+  options.service.insecure_network = true;
+  EXPECT_EQ(ConflictOf(options), "");
+}
+
 TEST(ValidateOptionsTest, TheWorldFitsOnlyWhenItIsKnown) {
   JobOptions options;
   options.cluster.ranks_per_node = 2;
