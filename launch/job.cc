@@ -231,6 +231,17 @@ absl::Status Rank::Leave() {
   return session_->Finalize();
 }
 
+void PrintComparison(const std::vector<ComparedPolicy>& policies) {
+  if (policies.empty()) return;
+  absl::FPrintF(stderr, "%-16s%-12s%-12s%-12stimes as fast as %s (over the rounds)\n", "policy",
+                "step", "predicted", "bound", policies[0].policy);
+  for (const ComparedPolicy& p : policies) {
+    absl::FPrintF(stderr, "%-16s%-12s%-12s%-12s%.2f (%.2f to %.2f)\n", p.policy,
+                  FormatSeconds(p.step_seconds), FormatSeconds(p.predicted_step_seconds),
+                  FormatSeconds(p.bound_seconds()), p.speedup, p.speedup_low, p.speedup_high);
+  }
+}
+
 void PrintSummary(const JobSummary& s, const std::string& run) {
   std::cerr << "\n";
   absl::FPrintF(stderr, "held-out text   %.3f bits per byte  (bigram %.3f, unigram %.3f)\n",
@@ -250,13 +261,7 @@ void PrintSummary(const JobSummary& s, const std::string& run) {
                   FormatSeconds(s.hidden_communication_seconds),
                   FormatSeconds(s.exposed_communication_seconds), 100.0 * s.overlap_fraction);
   }
-  if (s.speedup_over_sequential > 0) {
-    absl::FPrintF(stderr, "sequential plan %s a step\n", FormatSeconds(s.sequential_step_seconds));
-    absl::FPrintF(stderr,
-                  "Weft's plan     %s a step: %.2f times as fast (%.2f to %.2f over the rounds)\n",
-                  FormatSeconds(s.compared_step_seconds), s.speedup_over_sequential, s.speedup_low,
-                  s.speedup_high);
-  }
+  PrintComparison(s.comparison);
   absl::FPrintF(stderr, "everything is in %s (trace-rank*.json opens in ui.perfetto.dev)\n", run);
 }
 

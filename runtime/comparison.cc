@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "base/status_macros.h"
 #include "runtime/statistics.h"
 
@@ -28,32 +29,56 @@ absl::StatusOr<std::vector<double>> MeasureBlock(Worker& worker, Batches& batche
   return seconds;
 }
 
+double MedianOfAll(const std::vector<std::vector<double>>& rounds) {
+  std::vector<double> all;
+  for (const std::vector<double>& round : rounds) all.insert(all.end(), round.begin(), round.end());
+  return Median(std::move(all));
+}
+
 }  // namespace
 
-absl::StatusOr<Comparison> ComparePlans(Worker& worker, Batches& batches,
-                                        std::shared_ptr<const Plan> sequential,
-                                        std::shared_ptr<const Plan> plan, const RunOptions& options,
-                                        int64_t first_step) {
-  std::vector<double> all_sequential;
-  std::vector<double> all_plan;
-  std::vector<double> ratios;
+double ComparedPolicy::bound_seconds() const {
+  return *std::max_element(busy_seconds.begin(), busy_seconds.end());
+}
+
+std::vector<size_t> RoundOrder(int32_t round, size_t count) {
+  std::vector<size_t> order(count);
+  for (size_t i = 0; i < count; ++i) order[i] = (static_cast<size_t>(round) + i) % count;
+  return order;
+}
+
+void Judge(std::vector<ComparedPolicy>& policies) {
+  for (ComparedPolicy& one : policies) {
+    const ComparedPolicy& first = policies.front();
+    WEFT_CHECK(!one.rounds.empty() && one.rounds.size() == first.rounds.size(),
+               "every policy ran in every round");
+    std::vector<double> ratios;
+    for (size_t round = 0; round < one.rounds.size(); ++round) {
+      ratios.push_back(Median(first.rounds[round]) / Median(one.rounds[round]));
+    }
+    one.step_seconds = MedianOfAll(one.rounds);
+    one.speedup = first.step_seconds / one.step_seconds;
+    one.speedup_low = *std::min_element(ratios.begin(), ratios.end());
+    one.speedup_high = *std::max_element(ratios.begin(), ratios.end());
+  }
+}
+
+absl::Status CompareInTurn(Worker& worker, Batches& batches,
+                           const std::vector<std::shared_ptr<const Plan>>& plans,
+                           const RunOptions& options, int64_t first_step,
+                           std::vector<ComparedPolicy>& policies) {
+  WEFT_CHECK(plans.size() == policies.size(), "one plan a policy");
+  const std::shared_ptr<const Plan> before = worker.plan(StepKind::kTraining);
   for (int32_t round = 0; round < options.compare_rounds; ++round) {
     const int64_t first = first_step + round * options.compare_steps;
-    WEFT_ASSIGN_OR_RETURN(const std::vector<double> slow,
-                          MeasureBlock(worker, batches, sequential, first, options.compare_steps));
-    WEFT_ASSIGN_OR_RETURN(const std::vector<double> fast,
-                          MeasureBlock(worker, batches, plan, first, options.compare_steps));
-    ratios.push_back(Median(slow) / Median(fast));
-    all_sequential.insert(all_sequential.end(), slow.begin(), slow.end());
-    all_plan.insert(all_plan.end(), fast.begin(), fast.end());
+    for (const size_t i : RoundOrder(round, plans.size())) {
+      WEFT_ASSIGN_OR_RETURN(std::vector<double> block,
+                            MeasureBlock(worker, batches, plans[i], first, options.compare_steps));
+      policies[i].rounds.push_back(std::move(block));
+    }
   }
-  Comparison result;
-  result.sequential_seconds = Median(all_sequential);
-  result.plan_seconds = Median(all_plan);
-  result.speedup = result.sequential_seconds / result.plan_seconds;
-  result.low = *std::min_element(ratios.begin(), ratios.end());
-  result.high = *std::max_element(ratios.begin(), ratios.end());
-  return result;
+  Judge(policies);
+  return worker.Install(StepKind::kTraining, before);
 }
 
 }  // namespace weft

@@ -16,10 +16,10 @@ namespace weft {
 struct RunOptions {
   std::string name = "run";
   std::string directory = "runs";
-  bool compare_sequential =
-      false;  // after training: alternate steps under the sequential plan and this one
-  int32_t compare_rounds = 6;  // pairs of measured blocks
-  int32_t compare_steps = 5;   // steps of one block
+  // After training: policies whose plans take turns with blocks of the same steps. Empty: none.
+  std::vector<std::string> compare;
+  int32_t compare_rounds = 6;  // in each of which every policy gets one block
+  int32_t compare_steps = 5;   // measured steps of one block
   int32_t log_every = 10;      // steps between plain progress lines
 };
 
@@ -89,7 +89,7 @@ struct CheckpointOptions {
 struct ServiceOptions {
   std::string address = "127.0.0.1";  // or a network: this host's address inside it
   bool insecure_network = false;      // allows an address other than loopback, without encryption
-  int32_t port = 0;  // 0: any free port, written to the run directory
+  int32_t port = 0;                   // 0: any free port, written to the run directory
   double heartbeat_seconds = 0.5;
   double heartbeat_deadline = 5.0;  // a rank silent for longer is lost
 };

@@ -4,6 +4,7 @@
 #include "scheduler/analytic_cost_model.h"
 #include "scheduler/explain.h"
 #include "scheduler/simulate.h"
+#include "scheduler/stream_use.h"
 
 namespace weft {
 namespace {
@@ -51,6 +52,10 @@ double Replanner::Predict(const Plan& plan) const {
 void Replanner::Record(const Plan& plan, const MergedStep& step) {
   online_.Record(step.step, step.samples);
   load_.Record(*graph_, plan, step);
+}
+
+std::array<double, kNumStreams> Replanner::BusySeconds(const Plan& plan) const {
+  return StreamUseOf(*graph_, plan, TraceOf(*graph_, plan, Simulate(*graph_, plan, *costs_))).busy;
 }
 
 void Replanner::Refresh() {

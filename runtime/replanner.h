@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,6 +30,8 @@ class Replanner {
   absl::StatusOr<Plan> MakePlan(const std::string& policy, int64_t epoch) const;
   absl::StatusOr<std::string> Explain(const Plan& plan) const;
   double Predict(const Plan& plan) const;
+  // Seconds that each stream is expected to be busy, by StreamKind.
+  std::array<double, kNumStreams> BusySeconds(const Plan& plan) const;
   const ProfileTable& costs_table() const { return table_; }
 
   // Samples and sizes of one step, which ran `plan`; costs and load are refreshed by Consider and

@@ -3,6 +3,29 @@
 #include <nlohmann/json.hpp>
 
 namespace weft {
+namespace {
+
+nlohmann::ordered_json Comparison(const std::vector<ComparedPolicy>& policies) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const ComparedPolicy& p : policies) {
+    nlohmann::ordered_json busy;
+    for (size_t stream = 0; stream < kNumStreams; ++stream) {
+      busy[std::string(Name(static_cast<StreamKind>(stream)))] = p.busy_seconds[stream];
+    }
+    list.push_back({{"policy", p.policy},
+                    {"step_seconds", p.step_seconds},
+                    {"predicted_step_seconds", p.predicted_step_seconds},
+                    {"bound_seconds", p.bound_seconds()},
+                    {"busy_seconds", busy},
+                    {"speedup", p.speedup},
+                    {"speedup_low", p.speedup_low},
+                    {"speedup_high", p.speedup_high},
+                    {"rounds", p.rounds}});
+  }
+  return list;
+}
+
+}  // namespace
 
 std::string SummaryToJson(const JobSummary& s) {
   nlohmann::ordered_json json;
@@ -16,11 +39,7 @@ std::string SummaryToJson(const JobSummary& s) {
   json["overlap_fraction"] = s.overlap_fraction;
   json["hidden_communication_seconds"] = s.hidden_communication_seconds;
   json["exposed_communication_seconds"] = s.exposed_communication_seconds;
-  json["sequential_step_seconds"] = s.sequential_step_seconds;
-  json["compared_step_seconds"] = s.compared_step_seconds;
-  json["speedup_over_sequential"] = s.speedup_over_sequential;
-  json["speedup_low"] = s.speedup_low;
-  json["speedup_high"] = s.speedup_high;
+  json["comparison"] = Comparison(s.comparison);
   json["plan_epoch"] = s.plan_epoch;
   json["world_size"] = s.world_size;
   json["workspace_growths"] = s.workspace_growths;

@@ -2,6 +2,9 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
+
+#include "runtime/comparison.h"
 
 namespace weft {
 
@@ -19,11 +22,7 @@ struct JobSummary {
       0;  // inter-node transfer time beside compute / inter-node transfer time
   double hidden_communication_seconds = 0;  // per step, mean over ranks
   double exposed_communication_seconds = 0;
-  double sequential_step_seconds = 0;  // 0: not compared
-  double compared_step_seconds = 0;    // Weft's plan, in the same comparison
-  double speedup_over_sequential = 0;  // 0: not compared
-  double speedup_low = 0;              // of the rounds of the comparison: least and greatest ratio
-  double speedup_high = 0;
+  std::vector<ComparedPolicy> comparison;  // as run.compare named them; empty: not compared
   int64_t plan_epoch = 0;
   int32_t world_size = 1;
   int64_t workspace_growths = 0;  // buffers that grew after the first ten steps, all ranks together

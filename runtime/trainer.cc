@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "base/fingerprint.h"
 #include "base/log.h"
 #include "base/status_macros.h"
@@ -74,6 +75,8 @@ class Trainer {
   absl::Status InstallFirstPlan();
   absl::Status LoadGivenPlan();
   absl::StatusOr<std::string> FirstPlanText() const;
+  absl::StatusOr<std::string> PlanText(const std::string& policy, int64_t epoch) const;
+  absl::StatusOr<std::shared_ptr<const Plan>> SharePlan(const absl::StatusOr<std::string>& made);
   absl::Status Install(const std::shared_ptr<const Plan>& plan);
   absl::Status Train();
   absl::StatusOr<StepReport> TrainStep(int64_t step);
@@ -217,7 +220,11 @@ absl::Status Trainer::Profile() {
 
 absl::StatusOr<std::string> Trainer::FirstPlanText() const {
   if (!given_plan_.empty()) return given_plan_;
-  WEFT_ASSIGN_OR_RETURN(const Plan plan, replanner_->MakePlan(o_.tuning.policy, 0));
+  return PlanText(o_.tuning.policy, 0);
+}
+
+absl::StatusOr<std::string> Trainer::PlanText(const std::string& policy, int64_t epoch) const {
+  WEFT_ASSIGN_OR_RETURN(const Plan plan, replanner_->MakePlan(policy, epoch));
   return PlanToJson(*worker_->graph(StepKind::kTraining), plan);
 }
 
@@ -237,19 +244,18 @@ absl::Status Trainer::LoadGivenPlan() {
   return absl::OkStatus();
 }
 
+// COLLECTIVE: rank 0's plan on every rank, read from the same bytes.
+absl::StatusOr<std::shared_ptr<const Plan>> Trainer::SharePlan(
+    const absl::StatusOr<std::string>& made) {
+  WEFT_RETURN_IF_ERROR(AgreeOnStatus(*worker_->groups().control, made.status()));
+  WEFT_ASSIGN_OR_RETURN(const std::string text, BroadcastText(*worker_->groups().control, *made));
+  WEFT_ASSIGN_OR_RETURN(Plan plan, PlanFromJson(*worker_->graph(StepKind::kTraining), text));
+  return std::make_shared<const Plan>(std::move(plan));
+}
+
 absl::Status Trainer::InstallFirstPlan() {
-  std::string text;
-  absl::Status made;
-  if (first()) {
-    auto plan = FirstPlanText();
-    made = plan.status();
-    if (plan.ok()) text = *std::move(plan);
-  }
-  WEFT_RETURN_IF_ERROR(AgreeOnStatus(*worker_->groups().control, made));
-  WEFT_ASSIGN_OR_RETURN(text, BroadcastText(*worker_->groups().control, text));
-  auto plan = PlanFromJson(*worker_->graph(StepKind::kTraining), text);
-  absl::Status installed = plan.status();
-  if (plan.ok()) installed = Install(std::make_shared<const Plan>(*std::move(plan)));
+  const auto plan = SharePlan(first() ? FirstPlanText() : "");
+  const absl::Status installed = plan.ok() ? Install(*plan) : plan.status();
   WEFT_RETURN_IF_ERROR(AgreeOnStatus(*worker_->groups().control, installed));
   // Validation runs forward alone; what it costs is not worth a search.
   return worker_->Install(StepKind::kForward, std::make_shared<const Plan>(MakeFixedPlan(
@@ -430,28 +436,24 @@ absl::Status Trainer::Checkpoint(int64_t steps_done) {
 
 absl::Status Trainer::Compare() {
   log_->Phase("comparing");
-  std::string text;
-  absl::Status made;
-  if (first()) {
-    auto plan = replanner_->MakePlan("sequential", worker_->plan(StepKind::kTraining)->epoch);
-    made = plan.status();
-    if (plan.ok()) text = PlanToJson(*worker_->graph(StepKind::kTraining), *plan);
+  if (first()) replanner_->Refresh();
+  std::vector<ComparedPolicy> policies;
+  std::vector<std::shared_ptr<const Plan>> plans;
+  for (const std::string& policy : o_.run.compare) {
+    const int64_t epoch = worker_->plan(StepKind::kTraining)->epoch;
+    WEFT_ASSIGN_OR_RETURN(plans.emplace_back(), SharePlan(first() ? PlanText(policy, epoch) : ""));
+    ComparedPolicy& compared = policies.emplace_back();
+    compared.policy = policy;
+    if (!first()) continue;
+    compared.predicted_step_seconds = replanner_->Predict(*plans.back());
+    compared.busy_seconds = replanner_->BusySeconds(*plans.back());
   }
-  WEFT_RETURN_IF_ERROR(AgreeOnStatus(*worker_->groups().control, made));
-  WEFT_ASSIGN_OR_RETURN(text, BroadcastText(*worker_->groups().control, text));
-  WEFT_ASSIGN_OR_RETURN(Plan sequential, PlanFromJson(*worker_->graph(StepKind::kTraining), text));
-  log_->Say(
-      absl::StrFormat("comparing with the sequential plan: %d rounds of %d steps each, in turn",
-                      o_.run.compare_rounds, o_.run.compare_steps));
-  WEFT_ASSIGN_OR_RETURN(
-      const Comparison result,
-      ComparePlans(*worker_, *batches_, std::make_shared<const Plan>(std::move(sequential)),
-                   worker_->plan(StepKind::kTraining), o_.run, o_.training.steps));
-  summary_.sequential_step_seconds = result.sequential_seconds;
-  summary_.compared_step_seconds = result.plan_seconds;
-  summary_.speedup_over_sequential = result.speedup;
-  summary_.speedup_low = result.low;
-  summary_.speedup_high = result.high;
+  log_->Say(absl::StrFormat("comparing %s: %d rounds of %d steps each, in turn",
+                            absl::StrJoin(o_.run.compare, ", "), o_.run.compare_rounds,
+                            o_.run.compare_steps));
+  WEFT_RETURN_IF_ERROR(
+      CompareInTurn(*worker_, *batches_, plans, o_.run, o_.training.steps, policies));
+  summary_.comparison = std::move(policies);
   return absl::OkStatus();
 }
 
@@ -483,9 +485,7 @@ absl::Status Trainer::Finish() {
   if (steps_run_ < kWarmSteps) growths = 0;
   WEFT_RETURN_IF_ERROR(worker_->groups().control->AllReduce(View(&growths, {1}), ReduceOp::kSum));
   summary_.workspace_growths = growths;
-  if (o_.run.compare_sequential && !summary_.stopped && args_.topology.world_size > 1) {
-    WEFT_RETURN_IF_ERROR(Compare());
-  }
+  if (!o_.run.compare.empty() && !summary_.stopped) WEFT_RETURN_IF_ERROR(Compare());
   log_->FillSummary(summary_);
   if (!first()) return absl::OkStatus();
   replanner_->Refresh();

@@ -30,7 +30,7 @@ struct JobArgs {
 };
 
 // A whole job, on every rank alike: load the text, calibrate, plan, train with validation,
-// re-planning and checkpoints, compare with the sequential plan where asked, and leave a run
+// re-planning and checkpoints, compare policies where asked, and leave a run
 // directory behind. COLLECTIVE over the backend's world. The summary is complete on rank 0. Errors:
 // kInvalidArgument (bad input, before anything starts), kOutOfRange (the loss is not finite),
 // kDataLoss (no usable checkpoint), and what the communicators return (comm/communicator.h).

@@ -25,6 +25,7 @@ static_assert(static_cast<int>(CapacityMode::kDropless) == 0 &&
               static_cast<int>(CapacityMode::kFactor) == 1);
 
 std::vector<Field> MakeSchema() {
+  const std::vector<std::string_view> kPolicies(PolicyNames().begin(), PolicyNames().end());
   return {
       {WEFT_FIELD(schema_version), "The version of this format.", {1, 1}},
 
@@ -38,12 +39,17 @@ std::vector<Field> MakeSchema() {
        {},
        Unit::kNone,
        TextRule::kNotEmpty},
-      {WEFT_FIELD(run.compare_sequential),
-       "After training, alternate blocks of steps under the sequential plan and under the chosen "
-       "one and print both "
-       "times."},
-      {WEFT_FIELD(run.compare_rounds), "Pairs of blocks in that comparison.", {1, 10000}},
-      {WEFT_FIELD(run.compare_steps), "Steps of one block.", {1, 10000}},
+      {WEFT_FIELD(run.compare),
+       "After training, run blocks of the same steps under the plans of these policies in turn and "
+       "print their times; [] compares nothing.",
+       {},
+       Unit::kNone,
+       TextRule::kAny,
+       kPolicies},
+      {WEFT_FIELD(run.compare_rounds),
+       "Rounds of that comparison, in each of which every policy gets one block.",
+       {1, 10000}},
+      {WEFT_FIELD(run.compare_steps), "Measured steps of one block.", {1, 10000}},
       {WEFT_FIELD(run.log_every), "Steps between two progress lines.", kCount},
 
       {WEFT_FIELD(data.paths),
@@ -190,12 +196,13 @@ std::vector<Field> MakeSchema() {
       {WEFT_FIELD(cluster.inter.latency), "Added to every transfer.", {0, 60}, Unit::kSeconds},
 
       {WEFT_FIELD(tuning.policy),
-       "How a plan is chosen from the measured costs. weft: the best that a search finds. The others "
+       "How a plan is chosen from the measured costs. weft: the best that a search finds. The "
+       "others "
        "plan as these systems do (docs/policies.md), for comparison.",
        {},
        Unit::kNone,
        TextRule::kAny,
-       {PolicyNames().begin(), PolicyNames().end()}},
+       kPolicies},
       {WEFT_FIELD(tuning.replan), "Look for a better plan while training."},
       {WEFT_FIELD(tuning.replan_every), "Steps between two looks.", kCount},
       {WEFT_FIELD(tuning.hysteresis),

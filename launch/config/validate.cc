@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -140,6 +141,12 @@ void CheckSystem(const JobOptions& options, std::vector<Conflict>& conflicts) {
     if (degrees[i] > degrees[i - 1]) continue;
     conflicts.push_back({"tuning.degrees", absl::StrCat("tuning.degrees must ascend, but ",
                                                         degrees[i], " follows ", degrees[i - 1])});
+    break;
+  }
+  const std::vector<std::string>& compare = options.run.compare;
+  for (auto policy = compare.begin(); policy != compare.end(); ++policy) {
+    if (std::find(compare.begin(), policy, *policy) == policy) continue;
+    conflicts.push_back({"run.compare", absl::StrCat("run.compare names ", *policy, " twice")});
     break;
   }
   const ServiceOptions& service = options.service;

@@ -32,6 +32,11 @@ def steps_of(run):
 def summary(run, steps, *fields):
     got = load(run, "summary.json")
     need(set(got) == set(fields), f"summary.json has {sorted(got)}, not {sorted(fields)}")
+    policies = got.pop("comparison")
+    need([policy["policy"] for policy in policies] == ["sequential", "weft"], f"compared: {policies}")
+    for policy in policies:
+        need(len(policy["rounds"]) == 2, f"not two rounds: {policy}")
+        need(0 < policy["bound_seconds"] == max(policy["busy_seconds"].values()), f"odd bound: {policy}")
     for name, value in got.items():
         need(isinstance(value, (int, float)) and math.isfinite(value), f"{name} is {value}")
         need(value >= 0, f"{name} is {value}")

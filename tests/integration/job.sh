@@ -44,7 +44,7 @@ awk 'BEGIN {
 
 cat > "$work/job.yaml" << YAML
 schema_version: 1
-run: {name: smoke, directory: $work/runs}
+run: {name: smoke, directory: $work/runs, compare: [sequential, weft], compare_rounds: 2, compare_steps: 2}
 data: {paths: [$work/words.txt], cache_directory: $work/cache, validation_fraction: 0.1}
 model:
   num_layers: 2

@@ -104,17 +104,24 @@ TEST_F(TrainerTest, EveryRankLeavesATraceOfTheSameSteps) {
 TEST_F(TrainerTest, TheComparisonChangesNothingThatWasTrained) {
   const auto plain = RunTrainingJob(job_);
   ASSERT_TRUE(plain.ok()) << plain.status();
-  job_.options.run.compare_sequential = true;
-  job_.options.run.compare_rounds = 2;
+  job_.options.run.compare = {"sequential", "weft"};
+  job_.options.run.compare_rounds = 3;
   job_.options.run.compare_steps = 2;
   const auto compared = RunTrainingJob(job_);
   ASSERT_TRUE(compared.ok()) << compared.status();
   EXPECT_EQ(compared->Series("loss"), plain->Series("loss"));
   EXPECT_EQ(compared->summary.val_bits_per_byte, plain->summary.val_bits_per_byte);
-  const JobSummary& s = compared->summary;
-  EXPECT_DOUBLE_EQ(s.speedup_over_sequential, s.sequential_step_seconds / s.compared_step_seconds);
-  EXPECT_GT(s.speedup_low, 0);
-  EXPECT_LE(s.speedup_low, s.speedup_high);
+  EXPECT_TRUE(plain->summary.comparison.empty());
+  ASSERT_EQ(compared->summary.comparison.size(), 2u);
+  for (const ComparedPolicy& p : compared->summary.comparison) {
+    ASSERT_EQ(p.rounds.size(), 3u);
+    for (const std::vector<double>& round : p.rounds) EXPECT_EQ(round.size(), 2u);
+    EXPECT_GT(p.bound_seconds(), 0);
+    EXPECT_GE(p.predicted_step_seconds, p.bound_seconds() * (1 - 1e-6));  // spans are whole ns
+  }
+  // The search begins with what the sequential plan does.
+  EXPECT_LE(compared->summary.comparison[1].predicted_step_seconds,
+            compared->summary.comparison[0].predicted_step_seconds);
 }
 
 // Dropless routing is uneven while the router learns: a buffer may grow when an expert is more

@@ -35,7 +35,7 @@ TEST(LoadConfigTest, AnEmptyTextGivesTheDefaults) {
 TEST(LoadConfigTest, ReadsEveryTypeAndItsOrigin) {
   const absl::StatusOr<LoadedConfig> config = Load(
       "schema_version: 1\n"
-      "run: {name: night-3, compare_sequential: true}\n"
+      "run: {name: night-3, compare: [sequential, weft]}\n"
       "data:\n"
       "  paths: [a.txt, 'b c.txt', 2024]\n"
       "model:\n"
@@ -51,7 +51,7 @@ TEST(LoadConfigTest, ReadsEveryTypeAndItsOrigin) {
   ASSERT_TRUE(config.ok()) << config.status();
   const JobOptions& options = config->options;
   EXPECT_EQ(options.run.name, "night-3");
-  EXPECT_TRUE(options.run.compare_sequential);
+  EXPECT_EQ(options.run.compare, (std::vector<std::string>{"sequential", "weft"}));
   EXPECT_EQ(options.data.paths, (std::vector<std::string>{"a.txt", "b c.txt", "2024"}));
   EXPECT_EQ(options.model.backbone, Backbone::kGpt2);
   EXPECT_EQ(options.model.norm_epsilon, 1e-6);

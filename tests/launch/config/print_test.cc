@@ -49,7 +49,9 @@ void Randomize(const Field& field, std::mt19937_64& random, JobOptions& options)
                   : field.text == TextRule::kFileName ? "n-1.x"
                                                       : hard_text();
         } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
-          value = {hard_text(), hard_text()};
+          value = !field.choices.empty()
+                      ? T{std::string(field.choices[random() % field.choices.size()])}
+                      : T{hard_text(), hard_text()};
         } else if constexpr (std::is_same_v<T, std::vector<int32_t>>) {
           value = {1, 3, static_cast<int32_t>(4 + random() % 60)};
         } else {

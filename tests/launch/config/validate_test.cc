@@ -110,6 +110,14 @@ TEST(ValidateOptionsTest, DegreesAscendAndHeartbeatsFit) {
             "service.heartbeat_seconds = 0.5s");
 }
 
+TEST(ValidateOptionsTest, APolicyIsComparedOnce) {
+  JobOptions options = GoodOptions();
+  options.run.compare = {"sequential", "weft"};
+  EXPECT_EQ(ConflictOf(options), "");
+  options.run.compare = {"weft", "sequential", "weft"};
+  EXPECT_EQ(ConflictOf(options), "run.compare names weft twice");
+}
+
 TEST(ValidateOptionsTest, TheServiceLeavesTheHostOnlyOnDemand) {
   JobOptions options = GoodOptions();
   options.service.address = "10.0.0.0/24";
