@@ -32,3 +32,7 @@ if [ -n "$groups" ] && [ -d "$groups" ]; then
   done
   rmdir "$groups"
 fi
+if [ -d "$cpu_mount" ]; then
+  if mountpoint -q "$cpu_mount"; then umount "$cpu_mount"; fi
+  rmdir "$cpu_mount"
+fi

@@ -23,8 +23,11 @@ need_root() {
 # The namespaces of the ranks that are up, in the order of the ranks.
 rank_namespaces() { ip netns list | awk '{ print $1 }' | grep -E "^${prefix}n[0-9]+r[0-9]+\$" | sort -V || true; }
 
-# Where control groups that limit the processor are made; nothing when the kernel offers none. Version 1 has a file
-# system for the controller, version 2 one for all, which must have it switched on.
+# Where the controller `cpu` is mounted when nobody else has mounted it.
+cpu_mount=/run/${prefix}cgroup
+
+# Where control groups that limit the processor are made; nothing when no such controller is mounted. Version 1 has a file
+# system for the controller, version 2 one for all, which must have it on offer.
 cpu_groups() {
   local root
   root=$(awk '$3 == "cgroup" && $4 ~ /(^|,)cpu(,|$)/ { print $2; exit }' /proc/mounts)

@@ -20,7 +20,7 @@ usage() {
 
 # number NAME VALUE LOWEST HIGHEST
 number() {
-  [[ "$2" =~ ^[0-9]{1,4}$ ]] && [ "$2" -ge "$3" ] && [ "$2" -le "$4" ] ||
+  [[ "$2" =~ ^[1-9][0-9]{0,3}$ ]] && [ "$2" -ge "$3" ] && [ "$2" -le "$4" ] ||
     usage "$1 '$2' must be a whole number from $3 to $4"
 }
 
@@ -112,11 +112,16 @@ for ((node = 0; node < nodes; ++node)); do
     ip -n "$name" link set eth0 gso_max_size $packet up
   done
 done
+
 # Period 10 ms: short beside a step, long beside the kernel's own accounting.
 hold_to_share() {
   local groups group
   groups=$(cpu_groups)
-  [ -n "$groups" ] || die "--share needs a control group with the cpu controller, and this kernel has none mounted"
+  if [ -z "$groups" ]; then
+    mkdir -p "$cpu_mount"
+    mount -t cgroup -o cpu cgroup "$cpu_mount" || die "--share needs control groups for the processor; this kernel has none"
+    groups=$(cpu_groups)
+  fi
   mkdir -p "$groups"
   if [ -e "$groups/cgroup.subtree_control" ]; then
     echo +cpu > "${groups%/*}/cgroup.subtree_control"

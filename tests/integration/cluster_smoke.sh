@@ -1,0 +1,62 @@
+#!/bin/bash
+# An emulated cluster of 2 x 2 ranks comes up, runs a small job over its links, and leaves nothing behind; nor does one
+# that cannot come up. Skipped (exit code 77, one line) where namespaces cannot be made.
+#
+# usage: tests/integration/cluster_smoke.sh WEFT WEFTD
+set -euo pipefail
+cluster=$(realpath "$(dirname "$0")/../../bench/cluster")
+
+skip() {
+  echo "SKIPPED: $*"
+  exit 77
+}
+[ "$(id -u)" = 0 ] || skip "an emulated cluster needs root"
+command -v ip > /dev/null && command -v tc > /dev/null || skip "ip and tc are not installed (iproute2)"
+unshare --net --uts true 2> /dev/null || skip "this host does not allow network namespaces"
+source "$cluster/names.sh"
+[ -z "$(rank_namespaces)" ] || skip "a cluster is up already; bench/cluster/down.sh takes it away"
+probe=${prefix}probe
+{ ip netns add $probe && ip -n $probe link add v0 type veth peer name v1 &&
+  tc -n $probe qdisc add dev v0 root tbf rate 1gbit burst 32kb limit 1mb; } 2> /dev/null ||
+  { ip netns delete $probe 2> /dev/null; skip "this kernel has no veth or no tbf"; }
+ip netns delete $probe
+
+source "$(dirname "$0")/job.sh" "$@"
+trap '"$cluster/down.sh"; end_everything' EXIT
+
+# Everything that up.sh makes.
+traces() {
+  ip netns list | grep "^$prefix" || true
+  ip -o link | grep -E 'eth0@|up[0-9]|down[0-9]|n[0-9]r[0-9]' | grep veth || true
+  ls -d "$(cpu_groups)" 2> /dev/null || true
+}
+nothing_left() { [ -z "$(traces)" ] || fail "left behind $1: $(traces)"; }
+
+links=(--nodes 2 --ranks-per-node 2 --intra 2gbit --inter 1gbit)
+nothing_left "before"
+"$cluster/up.sh" "${links[@]}" --share 2 > "$work/out" 2>&1 && fail "a share of two cores is accepted"
+grep -q "share '2' must be" "$work/out" || fail "up.sh says: $(cat "$work/out")"
+# A bridge cannot be made twice: fails with half of it standing.
+mkdir "$work/bin"
+printf '#!/bin/bash\ncase "$*" in *node1*) exit 1 ;; esac\nexec %s "$@"\n' "$(command -v ip)" > "$work/bin/ip"
+chmod +x "$work/bin/ip"
+PATH=$work/bin:$PATH "$cluster/up.sh" "${links[@]}" > "$work/out" 2>&1 && fail "up.sh does not notice that a command failed"
+nothing_left "by an up.sh that failed"
+
+share=()
+if [ -n "$(cpu_groups)" ]; then share=(--share 0.5); fi
+"$cluster/up.sh" "${links[@]}" "${share[@]}" 2> "$work/err" || fail "up.sh: exit code $?"
+[ "$(rank_namespaces | wc -l)" = 4 ] || fail "not four ranks: $(rank_namespaces)"
+WEFTD=$weftd timeout --kill-after=10 120 "$cluster/mpirun.sh" "$work/job.yaml" run.compare=[] training.steps=3 \
+  tuning.profile_seconds=100ms training.validation_batches=1 > "$work/out" 2> "$work/err" ||
+  fail "exit code $? of a job on the cluster"
+grep -q '4 ranks on 2 nodes' "$work/err" || fail "not two nodes of two ranks"
+losses "$(newest)" "$work/cluster_losses"
+"$cluster/down.sh"
+nothing_left "by down.sh"
+"$cluster/down.sh" || fail "down.sh of nothing: exit code $?"
+
+ranks 4 run.compare=[] training.steps=3 tuning.profile_seconds=100ms training.validation_batches=1 ||
+  fail "exit code $? of the same job on one host"
+losses "$(newest)" "$work/host_losses"
+cmp "$work/host_losses" "$work/cluster_losses" || fail "the cluster learned something else"
