@@ -36,3 +36,5 @@ if [ -d "$cpu_mount" ]; then
   if mountpoint -q "$cpu_mount"; then umount "$cpu_mount"; fi
   rmdir "$cpu_mount"
 fi
+# What Open MPI keeps of every host that it was on.
+rm -rf "${TMPDIR:-/tmp}/ompi.$prefix"*

@@ -28,7 +28,7 @@ trap '"$cluster/down.sh"; end_everything' EXIT
 traces() {
   ip netns list | grep "^$prefix" || true
   ip -o link | grep -E 'eth0@|up[0-9]|down[0-9]|n[0-9]r[0-9]' | grep veth || true
-  ls -d "$(cpu_groups)" 2> /dev/null || true
+  ls -d "$(cpu_groups)" "$cpu_mount" "${TMPDIR:-/tmp}/ompi.$prefix"* 2> /dev/null || true
 }
 nothing_left() { [ -z "$(traces)" ] || fail "left behind $1: $(traces)"; }
 
