@@ -48,7 +48,7 @@ TEST_F(PlanLedgerTest, WhatIsRefusedIsNotPrepared) {
   ASSERT_TRUE(ledger_.Prepare(1, PlanText(1)).ok());
   ASSERT_NE(ledger_.TakeAgreed(1), nullptr);
   StepGraph other = SmallGraph();
-  other.ops[0].size += 1;
+  other.ops[0].key.shape_class += 1;
   Plan foreign = MakeFixedPlan(other, {});
   foreign.epoch = 2;
   Plan incomplete = MakeFixedPlan(SmallGraph(), {});
