@@ -355,10 +355,9 @@ class Issuer {
 
   std::vector<double> Urgency() const {
     std::vector<double> urgency;
-    if (draft_.service != Service::kGradientsYield) {
+    if (draft_.service == Service::kCriticalPath) {
       urgency = SecondsToTheEnd(order_.schedule);
       for (double& seconds : urgency) seconds = -seconds;
-      if (draft_.service == Service::kJustified) urgency = Justified(order_.schedule, urgency);
       return urgency;
     }
     for (size_t i = 0; i < intra_.size(); ++i) {

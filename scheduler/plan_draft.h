@@ -31,7 +31,6 @@ enum class Service : uint8_t {
   kInOrder,         // as issued; the intra-node stream by IntraRule
   kGradientsYield,  // in the order of issue among what is ready, gradients when nothing else is
   kCriticalPath,    // whatever has the longest way to the end of the step first
-  kJustified,       // that order, pushed as late as it goes and then as early (priority_order.h)
 };
 
 struct SlotDraft {

@@ -90,36 +90,6 @@ std::vector<int32_t> OrderByPriority(const Schedule& schedule, const std::vector
   return order;
 }
 
-std::vector<double> Justified(const Schedule& schedule, const std::vector<double>& urgency) {
-  const int32_t n = schedule.size();
-  const std::vector<int32_t> order = OrderByPriority(schedule, urgency);
-  std::vector<double> begin;
-  const double makespan = RunSchedule(Reordered(schedule, order), begin);
-  // The same tasks with time running backwards: task i is n - 1 - i, needs are successors.
-  const Successors successors(schedule);
-  Schedule mirrored;
-  for (int32_t task = n - 1; task >= 0; --task) {
-    mirrored.Add(schedule.stream(task), schedule.seconds(task));
-    const size_t t = static_cast<size_t>(task);
-    for (int32_t i = successors.ends[t]; i < successors.ends[t + 1]; ++i) {
-      mirrored.Need(n - 1 - successors.tasks[static_cast<size_t>(i)]);
-    }
-  }
-  std::vector<double> latest_end_first(urgency.size());
-  for (size_t place = 0; place < order.size(); ++place) {
-    const double end = begin[place] + schedule.seconds(order[place]);
-    latest_end_first[static_cast<size_t>(n - 1 - order[place])] = -end;
-  }
-  const std::vector<int32_t> backwards = OrderByPriority(mirrored, latest_end_first);
-  RunSchedule(Reordered(mirrored, backwards), begin);
-  std::vector<double> start(urgency.size());
-  for (size_t place = 0; place < backwards.size(); ++place) {
-    const int32_t task = n - 1 - backwards[place];
-    start[static_cast<size_t>(task)] = makespan - begin[place] - schedule.seconds(task);
-  }
-  return start;
-}
-
 std::vector<double> SecondsToTheEnd(const Schedule& schedule) {
   std::vector<double> seconds(static_cast<size_t>(schedule.size()), 0);
   for (int32_t task = schedule.size() - 1; task >= 0; --task) {

@@ -15,10 +15,6 @@ namespace weft {
 // never idles while a task of its own is ready. REQUIRES: urgency.size() == schedule.size().
 std::vector<int32_t> OrderByPriority(const Schedule& schedule, const std::vector<double>& urgency);
 
-// Better urgencies from given ones, by justification (Li and Willis 1992): the schedule that `urgency`
-// gives is pushed as late as it goes, latest end first; the new urgency of a task is its start then.
-std::vector<double> Justified(const Schedule& schedule, const std::vector<double>& urgency);
-
 // Seconds from the start of each task to the end of the step along its longest chain of needs,
 // itself included: what critical-path scheduling serves first.
 std::vector<double> SecondsToTheEnd(const Schedule& schedule);

@@ -11,7 +11,7 @@ class ServeByPriority final : public PlanPass {
 
   void Run(const PlanRequest&, const StepModel& model, PlanDraft& draft) const override {
     double best = SecondsOf(model, draft);
-    for (const Service service : {Service::kCriticalPath, Service::kJustified, Service::kGradientsYield}) {
+    for (const Service service : {Service::kCriticalPath, Service::kGradientsYield}) {
       for (const int32_t pieces : {1, model.graph().block_pieces}) {
         PlanDraft candidate = draft;
         candidate.streams = kNumStreams;
