@@ -412,14 +412,14 @@ std::vector<std::vector<DraftSlice>> SlicesOf(const StepModel& model, int64_t by
   constexpr int64_t kBytesPerElement = 4;
   std::vector<std::vector<DraftSlice>> slices;
   for (const GradientChain& chain : model.chains()) {
-    const int64_t most = std::max<int64_t>(bytes / kBytesPerElement, kSliceBoundary);
-    const int64_t pieces = (chain.elements + most - 1) / most;
+    const int64_t limit = std::max(bytes / kBytesPerElement, kSliceBoundary);
+    const int64_t lines = (chain.elements + kSliceBoundary - 1) / kSliceBoundary;
+    const int64_t most = limit / kSliceBoundary;  // lines of a slice
+    const int64_t pieces = chain.elements <= limit ? 1 : (lines + most - 1) / most;
     slices.emplace_back();
     int64_t begin = 0;
     for (int64_t i = 1; i <= pieces; ++i) {
-      int64_t end = chain.elements * i / pieces;
-      if (i < pieces) end = end / kSliceBoundary * kSliceBoundary;
-      if (end <= begin) continue;
+      const int64_t end = std::min(lines * i / pieces * kSliceBoundary, chain.elements);
       slices.back().push_back(DraftSlice{begin, end, OpId{}});
       begin = end;
     }
