@@ -3,81 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <map>
-#include <numeric>
 #include <set>
 
-#include "scheduler/simulate.h"
+#include "tests/scheduler/plan_checks.h"
 #include "tests/scheduler/step_graph_builder.h"
 
 namespace weft {
 namespace {
-
-Plan MustPlan(const PlanRequest& request, const std::vector<std::string>& disabled = {}) {
-  const absl::StatusOr<PlanPasses> passes = MakePasses(request.policy, disabled);
-  EXPECT_TRUE(passes.ok()) << passes.status();
-  const absl::StatusOr<Plan> plan = MakePlan(request, *passes);
-  EXPECT_TRUE(plan.ok()) << plan.status();
-  return *plan;
-}
-
-std::set<std::pair<int64_t, int64_t>> SlicesOf(const Plan& plan, OpId op) {
-  std::set<std::pair<int64_t, int64_t>> slices;
-  for (const PlanTask& task : plan.tasks) {
-    if (task.op == op) slices.emplace(task.begin, task.end);
-  }
-  return slices;
-}
-
-// What must hold of any plan beyond ValidatePlan.
-void CheckPlan(const StepGraph& graph, const CostModel& costs, const Plan& plan) {
-  ASSERT_TRUE(ValidatePlan(graph, plan).ok()) << ValidatePlan(graph, plan);
-  // The planner's own simulation is the one everybody else runs.
-  const SimulatedStep step = Simulate(graph, plan, costs);
-  ASSERT_NEAR(step.seconds, plan.predicted_seconds, 1e-9 * step.seconds);
-  for (size_t i = 0; i < plan.tasks.size(); ++i) {
-    ASSERT_NEAR(step.begin[i], plan.tasks[i].predicted_begin, 1e-9 * step.seconds);
-    ASSERT_NEAR(step.length[i], plan.tasks[i].predicted_seconds, 1e-9 * step.seconds);
-  }
-  // The operations that reduce one gradient share their slices.
-  for (const Op& op : graph.ops) {
-    if (op.cut != Cut::kSlices) continue;
-    for (const OpId need : op.needs) {
-      if (graph.op(need).cut != Cut::kSlices) continue;
-      ASSERT_EQ(SlicesOf(plan, op.id), SlicesOf(plan, need)) << OpName(graph, op.id);
-    }
-  }
-  // Chunks of an operation run in order; so do the micro-batches of a layer's dW, which adds up in
-  // that order.
-  std::map<int32_t, int32_t> next_chunk;
-  std::map<int32_t, int32_t> next_micro_batch;
-  for (const PlanTask& task : plan.tasks) {
-    ASSERT_EQ(task.chunk, next_chunk[task.op.value]) << TaskName(graph, task);
-    if (graph.op(task.op).cut == Cut::kChunks) ++next_chunk[task.op.value];
-    if (graph.op(task.op).key.kind != OpKind::kExpertWgrad) continue;
-    ASSERT_EQ(graph.op(task.op).micro_batch, next_micro_batch[graph.op(task.op).layer]++);
-  }
-}
-
-TEST(PlannerTest, EveryPlanOfEveryPolicyIsValidAndPredictsItself) {
-  const CounterRng random(1, "planner");
-  const auto costs = BalancedCosts();
-  for (int i = 0; i < 100; ++i) {
-    const TestModel model = RandomModel(random, 50 * static_cast<uint64_t>(i));
-    const StepGraph graph = BuildTestGraph(model);
-    ASSERT_TRUE(ValidateStepGraph(graph).ok()) << ValidateStepGraph(graph);
-    PlanRequest request = RequestFor(graph, *costs);
-    request.search_tasks = 20'000;
-    const Plan weft = MustPlan(request);
-    for (const std::string& policy : PolicyNames()) {
-      request.policy = policy;
-      const Plan plan = MustPlan(request);
-      CheckPlan(graph, *costs, plan);
-      if (HasFatalFailure()) FAIL() << "instance " << i << ", policy " << policy;
-      EXPECT_LE(weft.predicted_seconds, plan.predicted_seconds * (1 + 1e-9)) << i << policy;
-    }
-  }
-}
 
 TEST(PlannerTest, SequentialRunsOneTaskAtATimeWithGradientsAtTheEnd) {
   const StepGraph graph = BuildTestGraph(TestModel{});
@@ -106,7 +38,8 @@ TEST(PlannerTest, SameInputsSamePlanBytes) {
     std::set<std::string> texts;
     for (int round = 0; round < 3; ++round) {
       const std::vector<std::unique_ptr<char[]>> noise(static_cast<size_t>(round));
-      const StepGraph graph = BuildTestGraph(RandomModel(random, 100 * static_cast<uint64_t>(i)));
+      const StepGraph graph =
+          BuildTestGraph(RandomBlockModel(random, 100 * static_cast<uint64_t>(i)));
       const auto costs = BalancedCosts();
       PlanRequest request = RequestFor(graph, *costs);
       if (round == 1) request.degrees = {8, 6, 4, 3, 2, 1, 1, 2};  // a set, whatever its order
@@ -135,7 +68,8 @@ TEST(PlannerTest, EveryPassCanBeLeftOutAndNoneLoses) {
   const CounterRng random(3, "planner");
   const auto costs = BalancedCosts();
   for (int i = 0; i < 10; ++i) {
-    const StepGraph graph = BuildTestGraph(RandomModel(random, 100 * static_cast<uint64_t>(i)));
+    const StepGraph graph =
+        BuildTestGraph(RandomBlockModel(random, 100 * static_cast<uint64_t>(i)));
     PlanRequest request = RequestFor(graph, *costs);
     request.search_tasks = 20'000;
     for (int round = 0; round < kSets; ++round) {

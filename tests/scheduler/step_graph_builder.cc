@@ -14,6 +14,7 @@ class Builder {
   explicit Builder(const TestModel& model) : model_(model) {
     graph_.num_layers = model.layers;
     graph_.micro_batches = model.micro_batches;
+    graph_.sequences = model.sequences;
   }
 
   StepGraph Run() {
@@ -81,6 +82,12 @@ class Builder {
     return Add(op, needs);
   }
 
+  Cut BlockCut() const { return model_.cut_blocks ? Cut::kEither : Cut::kWhole; }
+  OpId Block(OpKind kind, Direction direction, int32_t layer, double size,
+             const std::vector<OpId>& needs) {
+    return Compute(kind, direction, layer, size, needs, BlockCut());
+  }
+
   bool alone() const { return model_.nodes * model_.ranks_per_node == 1; }
 
   // dispatch -> gather -> expert -> scatter -> combine, whichever the layout has.
@@ -107,43 +114,44 @@ class Builder {
 
   OpId Forward(int32_t layer, OpId previous) {
     const Direction fwd = Direction::kForward;
-    previous = Compute(OpKind::kAttention, fwd, layer, model_.attention_flops, {previous});
+    previous = Block(OpKind::kAttention, fwd, layer, model_.attention_flops, {previous});
     if (!is_moe(layer)) {
-      return Compute(OpKind::kDenseFfn, fwd, layer, model_.expert_flops, {previous});
+      return Block(OpKind::kDenseFfn, fwd, layer, model_.expert_flops, {previous});
     }
-    previous = Compute(OpKind::kRouter, fwd, layer, 1e6, {previous});
+    previous = Block(OpKind::kRouter, fwd, layer, 1e6, {previous});
     const OpId routed = previous;
     if (!alone()) {
       previous = Communicate(OpKind::kCountsAllToAll, fwd, layer, 64, true, GroupKind::kEp,
-                             Cut::kWhole, {previous});
+                             BlockCut(), {previous});
       if (model_.esp > 1) {
         previous = Communicate(OpKind::kCountsAllGather, fwd, layer, 64, false, GroupKind::kEsp,
-                               Cut::kWhole, {previous});
+                               BlockCut(), {previous});
       }
     }
     OpId expert;
     previous = Pipeline(fwd, layer, previous, model_.expert_flops, expert);
-    return Compute(OpKind::kUnpermute, fwd, layer, 1e5, {routed, previous});
+    return Block(OpKind::kUnpermute, fwd, layer, 1e5, {routed, previous});
   }
 
   OpId Backward(int32_t layer, OpId previous, std::vector<OpId>& ready) {
     const Direction bwd = Direction::kBackward;
     if (!is_moe(layer)) {
-      previous = Compute(OpKind::kDenseFfn, bwd, layer, 2 * model_.expert_flops, {previous});
+      previous = Block(OpKind::kDenseFfn, bwd, layer, 2 * model_.expert_flops, {previous});
     } else {
-      previous = Compute(OpKind::kUnpermute, bwd, layer, 1e5, {previous});
+      previous = Block(OpKind::kUnpermute, bwd, layer, 1e5, {previous});
       OpId expert;
       previous = Pipeline(bwd, layer, previous, model_.expert_flops, expert);
-      const OpId wgrad = Compute(OpKind::kExpertWgrad, bwd, layer, model_.expert_flops, {expert});
+      const OpId wgrad = Compute(OpKind::kExpertWgrad, bwd, layer, model_.expert_flops, {expert},
+                                 model_.cut_wgrads ? Cut::kEither : Cut::kWhole);
       ready.push_back(wgrad);
       if (model_.edp > 1 && last()) {
         ready.push_back(Communicate(OpKind::kExpertGradAllReduce, bwd, layer,
                                     4.0 * static_cast<double>(model_.gradient_elements), true,
                                     GroupKind::kEdp, Cut::kSlices, {wgrad}));
       }
-      previous = Compute(OpKind::kRouter, bwd, layer, 2e6, {previous});
+      previous = Block(OpKind::kRouter, bwd, layer, 2e6, {previous});
     }
-    previous = Compute(OpKind::kAttention, bwd, layer, 2 * model_.attention_flops, {previous});
+    previous = Block(OpKind::kAttention, bwd, layer, 2 * model_.attention_flops, {previous});
     if (last()) Gradient(layer, {previous}, ready);
     return previous;
   }
@@ -191,6 +199,15 @@ TestModel RandomModel(const CounterRng& random, uint64_t draw) {
   model.expert_flops = scaled(model.expert_flops);
   model.attention_flops = scaled(model.attention_flops);
   model.gradient_elements = static_cast<int64_t>(scaled(1e6));
+  return model;
+}
+
+TestModel RandomBlockModel(const CounterRng& random, uint64_t draw) {
+  TestModel model = RandomModel(random, draw + 1);
+  const uint64_t bits = random.Bits(draw);
+  model.sequences = static_cast<int32_t>(bits % 5) + 1;
+  model.cut_blocks = bits / 5 % 4 != 0;
+  model.cut_wgrads = bits / 20 % 2 != 0;
   return model;
 }
 

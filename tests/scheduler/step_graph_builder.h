@@ -25,12 +25,18 @@ struct TestModel {
   double expert_flops = 4e8;
   double attention_flops = 2e8;
   int64_t gradient_elements = 1'000'000;  // dense, per layer
+  int32_t sequences = 1;
+  bool cut_blocks = false;  // everything of a layer but its pipeline may be cut with it: kEither
+  bool cut_wgrads = false;  // the experts' dW may be cut, too
 };
 
 StepGraph BuildTestGraph(const TestModel& model);
 
 // A model with numbers drawn from `random`, starting at `draw`.
 TestModel RandomModel(const CounterRng& random, uint64_t draw);
+
+// The same with blocks and weight gradients that may or may not be cut.
+TestModel RandomBlockModel(const CounterRng& random, uint64_t draw);
 
 // Speeds with which no resource dominates the others by far in the default model.
 std::shared_ptr<const CostModel> BalancedCosts();
