@@ -346,7 +346,9 @@ class Issuer {
   }
 
   void ApplyService() {
-    if (listed()) {
+    if (draft_.service == Service::kCriticalGaps || draft_.service == Service::kChainGaps) {
+      Reorder(OrderInGaps(order_.schedule, Urgency()));
+    } else if (listed()) {
       Reorder(OrderByPriority(order_.schedule, Urgency()));
     } else if (draft_.rule != IntraRule::kIssueOrder && draft_.streams == kNumStreams) {
       Reorder(OrderByReadiness(order_.schedule, intra_, draft_.rule));
@@ -355,8 +357,9 @@ class Issuer {
 
   std::vector<double> Urgency() const {
     std::vector<double> urgency;
-    if (draft_.service == Service::kCriticalPath) {
-      urgency = SecondsToTheEnd(order_.schedule);
+    if (draft_.service != Service::kGradientsYield) {
+      urgency = draft_.service == Service::kChainGaps ? SecondsToTheEnd(order_.schedule)
+                                                      : ServedSecondsToTheEnd(order_.schedule);
       for (double& seconds : urgency) seconds = -seconds;
       return urgency;
     }

@@ -30,7 +30,10 @@ struct DraftSlice {
 enum class Service : uint8_t {
   kInOrder,         // as issued; the intra-node stream by IntraRule
   kGradientsYield,  // in the order of issue among what is ready, gradients when nothing else is
-  kCriticalPath,    // whatever has the longest way to the end of the step first
+  kCriticalPath,    // what has the longest way to the end first (ServedSecondsToTheEnd)
+  kCriticalGaps,    // the same, each task where it first fits: a stream may wait for one that is
+                    // about to be ready (OrderInGaps)
+  kChainGaps,       // the same by the longest chain of needs alone (SecondsToTheEnd)
 };
 
 struct SlotDraft {
@@ -54,6 +57,7 @@ struct PlanDraft {
   bool wgrad_open = false;
   bool slices_open = false;
   bool blocks_open = false;
+  bool service_open = false;
 };
 
 // Degree 1 everywhere, dW right behind the experts, every gradient in one piece at the end.

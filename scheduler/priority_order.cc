@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <numeric>
 #include <queue>
 #include <utility>
 
@@ -38,6 +39,46 @@ struct Successors {
   std::vector<int32_t> ends;  // successors of task: tasks[ends[task]] .. tasks[ends[task + 1] - 1]
   std::vector<int32_t> tasks;
 };
+
+// When a stream is busy; ascending, disjoint.
+class Timeline {
+ public:
+  // The earliest begin, `ready` or later, of a gap of so many seconds; then it is busy.
+  double Take(double ready, double seconds) {
+    auto next = std::upper_bound(busy_.begin(), busy_.end(), ready,
+                                 [](double at, const auto& span) { return at < span.second; });
+    for (; next != busy_.end() && ready + seconds > next->first; ++next) ready = next->second;
+    busy_.insert(next, {ready, ready + seconds});
+    return ready;
+  }
+
+ private:
+  std::vector<std::pair<double, double>> busy_;
+};
+
+// Tasks with their keys ascending, ties to the one listed first.
+template <typename F>
+std::vector<int32_t> SortedBy(int32_t size, F key) {
+  std::vector<int32_t> order(static_cast<size_t>(size));
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int32_t a, int32_t b) { return key(a) < key(b); });
+  return order;
+}
+
+// The same tasks with time running backwards: task i is the last but i, and who was needed needs.
+Schedule Reversed(const Schedule& schedule) {
+  const Successors successors(schedule);
+  Schedule reversed;
+  for (int32_t task = schedule.size() - 1; task >= 0; --task) {
+    reversed.Add(schedule.stream(task), schedule.seconds(task));
+    const size_t t = static_cast<size_t>(task);
+    for (int32_t i = successors.ends[t]; i < successors.ends[t + 1]; ++i) {
+      reversed.Need(schedule.size() - 1 - successors.tasks[static_cast<size_t>(i)]);
+    }
+  }
+  return reversed;
+}
 
 }  // namespace
 
@@ -90,6 +131,27 @@ std::vector<int32_t> OrderByPriority(const Schedule& schedule, const std::vector
   return order;
 }
 
+std::vector<int32_t> OrderInGaps(const Schedule& schedule, const std::vector<double>& urgency) {
+  WEFT_CHECK(urgency.size() == static_cast<size_t>(schedule.size()), "one urgency a task");
+  std::array<Timeline, kNumStreams> streams;
+  std::vector<double> begin(urgency.size());
+  for (const int32_t task :
+       SortedBy(schedule.size(), [&](int32_t i) { return urgency[static_cast<size_t>(i)]; })) {
+    double ready = 0;
+    for (int32_t i = schedule.needs_begin(task); i < schedule.needs_end(task); ++i) {
+      const int32_t need = schedule.needs()[static_cast<size_t>(i)];
+      ready = std::max(ready, begin[static_cast<size_t>(need)] + schedule.seconds(need));
+    }
+    begin[static_cast<size_t>(task)] =
+        streams[static_cast<size_t>(schedule.stream(task))].Take(ready, schedule.seconds(task));
+  }
+  // Tasks of no length before those that begin at the same moment.
+  return SortedBy(schedule.size(), [&](int32_t task) {
+    const double at = begin[static_cast<size_t>(task)];
+    return std::pair(at, at + schedule.seconds(task));
+  });
+}
+
 std::vector<double> SecondsToTheEnd(const Schedule& schedule) {
   std::vector<double> seconds(static_cast<size_t>(schedule.size()), 0);
   for (int32_t task = schedule.size() - 1; task >= 0; --task) {
@@ -98,6 +160,23 @@ std::vector<double> SecondsToTheEnd(const Schedule& schedule) {
       double& before = seconds[static_cast<size_t>(schedule.needs()[static_cast<size_t>(i)])];
       before = std::max(before, here);
     }
+  }
+  return seconds;
+}
+
+std::vector<double> ServedSecondsToTheEnd(const Schedule& schedule) {
+  const Schedule reversed = Reversed(schedule);
+  std::vector<double> urgency = SecondsToTheEnd(reversed);
+  for (size_t i = 0; i < urgency.size(); ++i) {
+    urgency[i] = reversed.seconds(static_cast<int32_t>(i)) - urgency[i];
+  }
+  const std::vector<int32_t> order = OrderByPriority(reversed, urgency);
+  std::vector<double> begin;
+  RunSchedule(Reordered(reversed, order), begin);
+  std::vector<double> seconds(begin.size());
+  for (size_t i = 0; i < begin.size(); ++i) {
+    const int32_t task = schedule.size() - 1 - order[i];
+    seconds[static_cast<size_t>(task)] = begin[i] + schedule.seconds(task);
   }
   return seconds;
 }

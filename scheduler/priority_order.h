@@ -15,8 +15,17 @@ namespace weft {
 // never idles while a task of its own is ready. REQUIRES: urgency.size() == schedule.size().
 std::vector<int32_t> OrderByPriority(const Schedule& schedule, const std::vector<double>& urgency);
 
+// The tasks in the order in which they start when each, the most urgent first, takes the first gap
+// of its stream that it fits into behind what it needs. Other than above a stream may wait for a
+// task that is about to be ready. REQUIRES: no task is more urgent than one that it needs.
+std::vector<int32_t> OrderInGaps(const Schedule& schedule, const std::vector<double>& urgency);
+
 // Seconds from the start of each task to the end of the step along its longest chain of needs,
 // itself included: what critical-path scheduling serves first.
 std::vector<double> SecondsToTheEnd(const Schedule& schedule);
+
+// The same if streams serve one task at a time: the schedule run backwards, from the end of the
+// step, by OrderByPriority, first what can start last. Never less than SecondsToTheEnd.
+std::vector<double> ServedSecondsToTheEnd(const Schedule& schedule);
 
 }  // namespace weft

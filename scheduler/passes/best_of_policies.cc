@@ -26,6 +26,7 @@ class BestOfPolicies final : public PlanPass {
       candidate.wgrad_open = draft.wgrad_open;
       candidate.slices_open = draft.slices_open;
       candidate.blocks_open = draft.blocks_open;
+      candidate.service_open = draft.service_open;
       draft = std::move(candidate);
     }
   }

@@ -49,13 +49,26 @@ std::unique_ptr<const PlanPass> MakeSliceGradients();
 std::unique_ptr<const PlanPass> MakePartitionRest();
 
 // Coordinate descent over what the passes before it have decided, by whole-step simulation, within
-// PlanRequest::search_tasks.
+// PlanRequest::search_tasks; if some are left, from every way to serve by priority, too.
 std::unique_ptr<const PlanPass> MakeRefine();
 
 // The service orders of the intra-node stream that are compared.
 inline constexpr std::array<IntraRule, 4> kIntraRules = {
     IntraRule::kIssueOrder, IntraRule::kWithinPipelines, IntraRule::kReadiness,
     IntraRule::kPipelineFirst};
+
+// A service that finds its order by priorities, with whole blocks or with cut ones.
+struct PriorityService {
+  Service service = Service::kCriticalGaps;
+  bool cut_blocks = false;
+};
+
+// All of them; cut blocks only where a graph has blocks that can be cut.
+std::vector<PriorityService> PriorityServicesOf(const StepModel& model);
+
+// Serves the draft so: the fastest uniform degree with gradients as they are, then the fastest
+// gradient chunks, then the degree once more. Returns the time, shorter than before or not.
+double ServeBy(const PriorityService& service, const StepModel& model, PlanDraft& draft);
 
 // Degree `degree` in every layer and direction. Blocks are cut with it when `max_pieces` > 1; a layer
 // whose block would get more pieces than that gets the largest candidate that does not.

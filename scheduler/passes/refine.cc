@@ -11,12 +11,13 @@ namespace {
 // then single layers.
 class Search {
  public:
-  Search(const PlanRequest& request, const StepModel& model, PlanDraft& draft)
-      : model_(model), best_(draft), tasks_left_(request.search_tasks) {
+  Search(const StepModel& model, PlanDraft& draft, int64_t& tasks_left)
+      : model_(model), best_(draft), tasks_left_(tasks_left) {
     best_seconds_ = Simulate(best_);
   }
 
-  void Run() {
+  // Returns the seconds of the step.
+  double Run() {
     bool improved = true;
     while (improved && tasks_left_ > 0) {
       improved = false;
@@ -25,6 +26,7 @@ class Search {
       for (size_t slot = 0; slot < best_.slots.size(); ++slot) improved |= TrySlot(slot);
       if (best_.slices_open) improved |= TrySlices();
     }
+    return best_seconds_;
   }
 
  private:
@@ -152,7 +154,7 @@ class Search {
   const StepModel& model_;
   PlanDraft& best_;
   double best_seconds_ = 0;
-  int64_t tasks_left_;
+  int64_t& tasks_left_;
 };
 
 class Refine final : public PlanPass {
@@ -160,7 +162,19 @@ class Refine final : public PlanPass {
   std::string_view name() const override { return "refine"; }
 
   void Run(const PlanRequest& request, const StepModel& model, PlanDraft& draft) const override {
-    Search(request, model, draft).Run();
+    int64_t tasks_left = request.search_tasks;
+    double best = Search(model, draft, tasks_left).Run();
+    if (!draft.service_open) return;
+    const PlanDraft refined = draft;
+    for (const PriorityService& service : PriorityServicesOf(model)) {
+      if (tasks_left <= 0) return;
+      PlanDraft candidate = refined;
+      ServeBy(service, model, candidate);
+      const double seconds = Search(model, candidate, tasks_left).Run();
+      if (!Faster(seconds, best)) continue;
+      best = seconds;
+      draft = std::move(candidate);
+    }
   }
 };
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "scheduler/passes/passes.h"
@@ -5,51 +6,61 @@
 namespace weft {
 namespace {
 
+// The fastest uniform degree. Returns its time.
+double ChooseDegree(const StepModel& model, int32_t max_pieces, PlanDraft& draft) {
+  const PlanDraft before = draft;
+  double best = 0;
+  for (const int32_t degree : model.degrees()) {
+    PlanDraft candidate = before;
+    SetUniformDegree(model, degree, max_pieces, candidate);
+    const double seconds = SecondsOf(model, candidate);
+    if (best > 0 && !Faster(seconds, best)) continue;
+    best = seconds;
+    draft = std::move(candidate);
+  }
+  return best;
+}
+
 class ServeByPriority final : public PlanPass {
  public:
   std::string_view name() const override { return "serve_by_priority"; }
 
   void Run(const PlanRequest&, const StepModel& model, PlanDraft& draft) const override {
     double best = SecondsOf(model, draft);
-    for (const Service service : {Service::kCriticalPath, Service::kGradientsYield}) {
-      for (const int32_t pieces : {1, model.graph().block_pieces}) {
-        PlanDraft candidate = draft;
-        candidate.streams = kNumStreams;
-        candidate.service = service;
-        const double seconds = Choose(model, pieces, candidate);
-        if (!Faster(seconds, best)) continue;
-        best = seconds;
-        draft = std::move(candidate);
-      }
-    }
-    draft.blocks_open = true;
-  }
-
- private:
-  // The fastest uniform degree with gradients as they are, then the fastest gradient chunks, then
-  // the degree once more.
-  static double Choose(const StepModel& model, int32_t pieces, PlanDraft& draft) {
-    ChooseDegree(model, pieces, draft);
-    ChooseChunks(model, draft);
-    return ChooseDegree(model, pieces, draft);
-  }
-
-  static double ChooseDegree(const StepModel& model, int32_t pieces, PlanDraft& draft) {
-    const PlanDraft before = draft;
-    double best = 0;
-    for (const int32_t degree : model.degrees()) {
-      PlanDraft candidate = before;
-      SetUniformDegree(model, degree, pieces, candidate);
-      const double seconds = SecondsOf(model, candidate);
-      if (best > 0 && !Faster(seconds, best)) continue;
+    for (const PriorityService& service : PriorityServicesOf(model)) {
+      PlanDraft candidate = draft;
+      const double seconds = ServeBy(service, model, candidate);
+      if (!Faster(seconds, best)) continue;
       best = seconds;
       draft = std::move(candidate);
     }
-    return best;
+    draft.blocks_open = true;
+    draft.service_open = true;
   }
 };
 
 }  // namespace
+
+std::vector<PriorityService> PriorityServicesOf(const StepModel& model) {
+  const bool can_cut = std::any_of(model.slots().begin(), model.slots().end(),
+                                   [](const DegreeSlot& slot) { return slot.has_block; });
+  std::vector<PriorityService> services;
+  for (const Service service : {Service::kCriticalGaps, Service::kChainGaps, Service::kCriticalPath,
+                                Service::kGradientsYield}) {
+    services.push_back({service, false});
+    if (can_cut) services.push_back({service, true});
+  }
+  return services;
+}
+
+double ServeBy(const PriorityService& service, const StepModel& model, PlanDraft& draft) {
+  draft.streams = kNumStreams;
+  draft.service = service.service;
+  const int32_t max_pieces = service.cut_blocks ? model.graph().block_pieces : 1;
+  ChooseDegree(model, max_pieces, draft);
+  ChooseChunks(model, draft);
+  return ChooseDegree(model, max_pieces, draft);
+}
 
 std::unique_ptr<const PlanPass> MakeServeByPriority() {
   return std::make_unique<ServeByPriority>();

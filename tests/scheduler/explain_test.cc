@@ -37,7 +37,7 @@ TEST_F(ExplainTest, SaysWhatWasComparedAndWhatHides) {
   const std::string text = Text(request_);
   for (const char* part :
        {"policy weft", "busy: compute", "bound: no order", "exposed", "r=1 ", "r=8 ", " *", "case ",
-        "bound by ", "gradients, inter-node stream", "before combine.bwd.l", "at the end: "}) {
+        "bound by ", "gradients, inter-node stream", "at the end: "}) {
     EXPECT_TRUE(Says(text, part)) << part << "\n" << text;
   }
   // Every layer and direction has its degree in the text, exactly once.
@@ -48,6 +48,13 @@ TEST_F(ExplainTest, SaysWhatWasComparedAndWhatHides) {
   }
   EXPECT_GE(degrees, 2u);
   EXPECT_LE(degrees, plan_.degrees.size());
+}
+
+TEST_F(ExplainTest, NamesTheWindowsOfTheGradients) {
+  PlanRequest request = request_;
+  request.policy = "fsmoe";
+  const std::string text = Text(request);
+  EXPECT_TRUE(Says(text, "before combine.bwd.l")) << text;
 }
 
 TEST_F(ExplainTest, SameInputsSameText) { EXPECT_EQ(Text(request_), Text(request_)); }

@@ -172,5 +172,89 @@ TEST(PriorityOrderTest, SecondsToTheEndFollowTheLongestChainOfNeeds) {
   EXPECT_TRUE(SecondsToTheEnd(Schedule()).empty());
 }
 
+// By definition: each task, the most urgent first, at the first moment at which it overlaps with
+// none placed before it on its stream; such a moment is when its needs have ended or another task
+// ends.
+TEST(PriorityOrderTest, GapsAreFilledWhereTasksFirstFit) {
+  const CounterRng random(4, "priority_order");
+  uint64_t draw = 0;
+  for (int i = 0; i < 1'000; ++i) {
+    const Schedule schedule = RandomSchedule(random, draw);
+    std::vector<double> urgency = SecondsToTheEnd(schedule);
+    for (double& seconds : urgency) seconds = -seconds;
+    std::vector<int32_t> by_urgency(urgency.size());
+    std::iota(by_urgency.begin(), by_urgency.end(), 0);
+    std::stable_sort(by_urgency.begin(), by_urgency.end(), [&](int32_t a, int32_t b) {
+      return urgency[static_cast<size_t>(a)] < urgency[static_cast<size_t>(b)];
+    });
+    std::vector<double> placed(urgency.size(), kNever);
+    const auto end_of = [&](int32_t task) {
+      return placed[static_cast<size_t>(task)] + schedule.seconds(task);
+    };
+    for (const int32_t task : by_urgency) {
+      double ready = 0;
+      ForEachNeed(schedule, task, [&](int32_t need) { ready = std::max(ready, end_of(need)); });
+      const auto fits = [&](double at) {
+        for (int32_t other = 0; other < schedule.size(); ++other) {
+          const double begin = placed[static_cast<size_t>(other)];
+          if (begin == kNever || schedule.stream(other) != schedule.stream(task)) continue;
+          if (at < end_of(other) && begin < at + schedule.seconds(task)) return false;
+        }
+        return at >= ready;
+      };
+      double first = fits(ready) ? ready : kNever;
+      for (int32_t other = 0; other < schedule.size(); ++other) {
+        const double at = end_of(other);
+        if (at < first && fits(at)) first = at;
+      }
+      placed[static_cast<size_t>(task)] = first;
+    }
+    const std::vector<int32_t> order = OrderInGaps(schedule, urgency);
+    std::vector<double> begin;
+    RunSchedule(Reordered(schedule, order), begin);
+    for (size_t k = 0; k < order.size(); ++k) {
+      ASSERT_EQ(begin[k], placed[static_cast<size_t>(order[k])]) << i;
+    }
+  }
+}
+
+TEST(PriorityOrderTest, GapsMayWaitForWhatIsUrgent) {
+  // As in UrgencyNeverHoldsBackWhatCouldRun, but task 1 fits only behind task 2.
+  Schedule schedule;
+  schedule.Add(StreamKind::kCompute, 5);
+  schedule.Add(StreamKind::kInter, 7);
+  schedule.Add(StreamKind::kInter, 1);
+  schedule.Need(0);
+  EXPECT_EQ(OrderInGaps(schedule, {0, 9, 0}), (std::vector<int32_t>{0, 2, 1}));
+}
+
+// A schedule that ends with the step: streams serve one task at a time, needs end before.
+TEST(PriorityOrderTest, ServedSecondsToTheEndAreAScheduleFromTheEnd) {
+  const CounterRng random(5, "priority_order");
+  uint64_t draw = 0;
+  int longer = 0;
+  for (int i = 0; i < 1'000; ++i) {
+    const Schedule schedule = RandomSchedule(random, draw);
+    const std::vector<double> chain = SecondsToTheEnd(schedule);
+    const std::vector<double> served = ServedSecondsToTheEnd(schedule);
+    const auto left_after = [&](int32_t task) {
+      return served[static_cast<size_t>(task)] - schedule.seconds(task);
+    };
+    for (int32_t task = 0; task < schedule.size(); ++task) {
+      const size_t t = static_cast<size_t>(task);
+      ASSERT_GE(served[t], chain[t]) << i;
+      longer += served[t] > chain[t];
+      ForEachNeed(schedule, task, [&](int32_t need) { ASSERT_GE(left_after(need), served[t]); });
+      for (int32_t other = 0; other < task; ++other) {
+        if (schedule.stream(other) != schedule.stream(task)) continue;
+        ASSERT_TRUE(left_after(other) >= served[t] ||
+                    left_after(task) >= served[static_cast<size_t>(other)])
+            << i << ": " << other << ", " << task;
+      }
+    }
+  }
+  EXPECT_GT(longer, 1'000);
+}
+
 }  // namespace
 }  // namespace weft
