@@ -15,6 +15,7 @@ class Builder {
     graph_.num_layers = model.layers;
     graph_.micro_batches = model.micro_batches;
     graph_.sequences = model.sequences;
+    graph_.block_pieces = model.sequences;
   }
 
   StepGraph Run() {
