@@ -45,6 +45,17 @@ std::vector<CostSample> MadeMonotone(const std::vector<CostSample>& samples) {
   return points;
 }
 
+// Many small messages are never faster than one large one, whatever the small ones measured alone:
+// they fit into what a shaped link or a processor quota lets through at once, which is spent when
+// more of them follow. So seconds per byte do not grow with the size.
+void MakeSubadditive(std::vector<CostSample>& points) {
+  for (size_t i = points.size(); i-- > 1;) {
+    CostSample& small = points[i - 1];
+    const CostSample& large = points[i];
+    small.seconds = std::max(small.seconds, large.seconds * (small.size / large.size));
+  }
+}
+
 }  // namespace
 
 MeasuredCostModel::MeasuredCostModel(const ProfileTable& table,
@@ -53,11 +64,11 @@ MeasuredCostModel::MeasuredCostModel(const ProfileTable& table,
   WEFT_CHECK(fallback_ != nullptr, "a fallback answers what was not measured");
   for (const auto& [key, entry] : table.entries) {
     if (entry.samples.empty() || entry.samples.size() < min_samples) continue;
-    curves_.emplace(CalibrationKey(key), MakeCurve(entry));
+    curves_.emplace(CalibrationKey(key), MakeCurve(key, entry));
   }
 }
 
-MeasuredCostModel::Curve MeasuredCostModel::MakeCurve(const CostEntry& entry) {
+MeasuredCostModel::Curve MeasuredCostModel::MakeCurve(const CostKey& key, const CostEntry& entry) {
   Curve curve;
   curve.line = entry.fit.accepted && entry.fit.alpha >= 0 && entry.fit.beta >= 0;
   curve.spread = entry.fit.median_relative_residual;
@@ -78,6 +89,7 @@ MeasuredCostModel::Curve MeasuredCostModel::MakeCurve(const CostEntry& entry) {
   }
   std::nth_element(residuals.begin(), residuals.begin() + residuals.size() / 2, residuals.end());
   curve.spread = residuals[residuals.size() / 2];
+  if (key.group != GroupKind::kNone) MakeSubadditive(curve.points);
   const size_t n = curve.points.size();
   if (n > 1) {
     // A flat last step must not promise that more bytes are free: at least the slope over all

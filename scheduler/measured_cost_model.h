@@ -12,8 +12,8 @@ namespace weft {
 
 // Decorates a cost model with measurements: a key that the table holds with enough samples is
 // answered from its accepted line, or, where one line does not fit, from the samples made monotone
-// (pool adjacent violators) and joined by straight lines; every other key is answered by the
-// fallback.
+// (pool adjacent violators) and, for collectives, subadditive, joined by straight lines; every
+// other key is answered by the fallback.
 class MeasuredCostModel final : public CostModel {
  public:
   // REQUIRES: fallback not null. The table is copied: later measurements make another model.
@@ -31,7 +31,7 @@ class MeasuredCostModel final : public CostModel {
     std::vector<CostSample> points;  // sizes ascending and distinct, seconds non-decreasing
     double slope_beyond = 0;         // seconds per unit of size above the last point
   };
-  static Curve MakeCurve(const CostEntry& entry);
+  static Curve MakeCurve(const CostKey& key, const CostEntry& entry);
   static double Interpolate(const Curve& curve, double size);
 
   std::map<CostKey, Curve> curves_;

@@ -59,18 +59,36 @@ TEST(MeasuredCostModelTest, AnAcceptedLineAnswersForAllItsOperations) {
 }
 
 TEST(MeasuredCostModelTest, OtherwiseInterpolatesBetweenMonotoneSamples) {
-  const MeasuredCostModel model =
-      Measured({{{10, 1}, {20, 4}, {30, 2}, {40, 7}}, LinearCost{0, 0, 0, 0.4, false}});
-  EXPECT_DOUBLE_EQ(Seconds(model, 0), 1);  // never less than the smallest sample
-  EXPECT_DOUBLE_EQ(Seconds(model, 10), 1);
-  EXPECT_DOUBLE_EQ(Seconds(model, 15), 2);  // 4 and 2 pool to 3
-  EXPECT_DOUBLE_EQ(Seconds(model, 25), 3);
-  EXPECT_DOUBLE_EQ(Seconds(model, 35), 5);
-  EXPECT_DOUBLE_EQ(Seconds(model, 50), 7 + 10 * 0.4);  // the last step's slope
+  CostKey expert;
+  expert.kind = OpKind::kExpert;
+  ProfileTable table;
+  table.entries[expert] = {{{10, 1}, {20, 4}, {30, 2}, {40, 7}}, LinearCost{0, 0, 0, 0.4, false}};
+  const MeasuredCostModel model(table, Analytic());
+  const auto seconds = [&](double size) { return model.Estimate(expert, size).seconds; };
+  EXPECT_DOUBLE_EQ(seconds(0), 1);  // never less than the smallest sample
+  EXPECT_DOUBLE_EQ(seconds(10), 1);
+  EXPECT_DOUBLE_EQ(seconds(15), 2);  // 4 and 2 pool to 3
+  EXPECT_DOUBLE_EQ(seconds(25), 3);
+  EXPECT_DOUBLE_EQ(seconds(35), 5);
+  EXPECT_DOUBLE_EQ(seconds(50), 7 + 10 * 0.4);  // the last step's slope
   double previous = 0;
   for (double size = 0; size < 100; size += 0.5) {
-    EXPECT_GE(Seconds(model, size), previous) << size;
-    previous = Seconds(model, size);
+    EXPECT_GE(seconds(size), previous) << size;
+    previous = seconds(size);
+  }
+}
+
+// 10 bytes alone took 1 s, 40 took 8 s: four times 10 bytes will not take 4 s.
+TEST(MeasuredCostModelTest, ManySmallMessagesAreNotFasterThanOneLarge) {
+  const MeasuredCostModel model =
+      Measured({{{10, 1}, {20, 3}, {40, 8}}, LinearCost{0, 0, 0, 0.4, false}});
+  EXPECT_DOUBLE_EQ(Seconds(model, 40), 8);
+  EXPECT_DOUBLE_EQ(Seconds(model, 20), 4);
+  EXPECT_DOUBLE_EQ(Seconds(model, 10), 2);
+  for (const double size : {11.0, 17.0, 25.0, 39.0, 50.0, 80.0}) {
+    for (const double pieces : {2.0, 3.0, 8.0}) {
+      EXPECT_GE(pieces * Seconds(model, size / pieces), Seconds(model, size) * (1 - 1e-12));
+    }
   }
 }
 
