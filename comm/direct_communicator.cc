@@ -117,7 +117,7 @@ absl::Status DirectCommunicator::Run(std::string_view operation) {
 }
 
 absl::Status DirectCommunicator::Health() const {
-  const absl::Status health = exchange_->Health();
+  absl::Status health = exchange_->Health();
   if (health.ok()) return health;
   return WithContext(health, absl::StrCat("group \"", group_.name, "\""));
 }

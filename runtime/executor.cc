@@ -107,7 +107,7 @@ absl::Status Executor::RunTask(size_t index, bool record_spans) {
   double size = 0;
   const absl::Status status = program_.Run(op, task, &size);
   if (!status.ok()) {
-    const absl::Status explained =
+    absl::Status explained =
         WithContext(status, absl::StrCat("step ", step_, ", epoch ", plan_->epoch, ", ",
                                          TaskName(*graph_, task), ", rank ", rank_.value));
     if (!failed_.exchange(true)) on_failure_(explained);

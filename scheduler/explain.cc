@@ -129,7 +129,7 @@ std::string DescribePipelines(const StepGraph& graph, const Plan& plan, const Si
       if (known != texts.end()) {
         known->second.push_back(model.slots()[i].layer);
       } else {
-        texts.push_back({std::move(text), {model.slots()[i].layer}});
+        texts.emplace_back(std::move(text), std::vector<int32_t>{model.slots()[i].layer});
       }
     }
   }

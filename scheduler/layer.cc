@@ -56,6 +56,7 @@ LayerSimulation SimulateLayer(std::span<const Stage> stages, double gamma, int32
     const std::vector<int32_t> served = OrderByReadiness(schedule, intra, IntraRule::kReadiness);
     schedule = Reordered(schedule, served);
     std::vector<LayerTask> tasks;
+    tasks.reserve(served.size());
     for (const int32_t task : served) tasks.push_back(result.tasks[static_cast<size_t>(task)]);
     result.tasks = std::move(tasks);
   }

@@ -128,7 +128,7 @@ class Builder {
   }
 
   OpId Gate(Direction direction, int32_t layer, OpId last) {
-    const double macs = static_cast<double>(tokens_ / local_ * m_.width) * nodes_;
+    const double macs = static_cast<double>(tokens_ * m_.width) / local_ * nodes_;
     return Compute(OpKind::kRouter, direction, layer,
                    macs * (direction == Direction::kBackward ? 2 : 1), Cut::kEither, last);
   }

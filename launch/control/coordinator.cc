@@ -69,7 +69,7 @@ absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Listen(const ControlOp
 const std::string& Coordinator::address() const { return server_->address(); }
 
 absl::Status Coordinator::Shutdown() {
-  const absl::Status ended = board_->AwaitEnd(options_.deadline);
+  absl::Status ended = board_->AwaitEnd(options_.deadline);
   server_->Shutdown(options_.call_timeout());
   if (!options_.run_directory.empty()) RemoveServiceFile(options_.run_directory);
   return ended;

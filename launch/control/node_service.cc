@@ -23,7 +23,7 @@ class Service final : public v1::Node::Service {
 
   grpc::Status RankHeartbeat(grpc::ServerContext*, const v1::RankHeartbeatRequest* request,
                              v1::RankHeartbeatResponse* response) override {
-    const grpc::Status status = AnswerWith(board_.Hear(*request), response);
+    grpc::Status status = AnswerWith(board_.Hear(*request), response);
     if (request->has_failure()) beat_.Wake();  // bad news travels at once
     return status;
   }

@@ -16,6 +16,7 @@ namespace weft {
 
 std::vector<RankId> AllRanks(const Backend& backend) {
   std::vector<RankId> ranks;
+  ranks.reserve(static_cast<size_t>(backend.world_size()));
   for (int r = 0; r < backend.world_size(); ++r) ranks.push_back(RankId{r});
   return ranks;
 }

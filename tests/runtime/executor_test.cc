@@ -39,7 +39,7 @@ class ScriptedProgram final : public StepProgram {
 
   absl::Status Run(const Op& op, const PlanTask& task, double* size) override {
     Ran ran{task, op.stream, Tick(), 0};
-    const absl::Status status = body(op, task);
+    absl::Status status = body(op, task);
     *size = op.size / task.num_chunks;
     ran.ended = Tick();
     absl::MutexLock lock(&mutex_);

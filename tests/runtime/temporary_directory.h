@@ -27,7 +27,7 @@ class TemporaryDirectory {
 
   // Writes a file below the directory, with the folders it needs, and returns its path.
   std::string Write(std::string_view name, std::string_view content) const {
-    const std::string file = File(name);
+    std::string file = File(name);
     std::filesystem::create_directories(std::filesystem::path(file).parent_path());
     std::ofstream out(file, std::ios::binary);
     out << content;

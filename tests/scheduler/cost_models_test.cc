@@ -21,7 +21,7 @@ std::shared_ptr<const CostModel> Analytic() {
   return std::make_shared<AnalyticCostModel>(speeds);
 }
 
-MeasuredCostModel Measured(CostEntry entry) {
+MeasuredCostModel Measured(const CostEntry& entry) {
   ProfileTable table;
   table.entries[CalibrationKey(AllToAll(OpKind::kDispatch, Direction::kForward))] = entry;
   return MeasuredCostModel(table, Analytic());
@@ -72,9 +72,9 @@ TEST(MeasuredCostModelTest, OtherwiseInterpolatesBetweenMonotoneSamples) {
   EXPECT_DOUBLE_EQ(seconds(35), 5);
   EXPECT_DOUBLE_EQ(seconds(50), 7 + 10 * 0.4);  // the last step's slope
   double previous = 0;
-  for (double size = 0; size < 100; size += 0.5) {
-    EXPECT_GE(seconds(size), previous) << size;
-    previous = seconds(size);
+  for (int i = 0; i < 200; ++i) {
+    EXPECT_GE(seconds(i / 2.0), previous) << i;
+    previous = seconds(i / 2.0);
   }
 }
 

@@ -32,6 +32,7 @@ Schedule RandomSchedule(const CounterRng& random, uint64_t& draw) {
 
 std::vector<double> RandomUrgency(const CounterRng& random, uint64_t& draw, int32_t size) {
   std::vector<double> urgency;
+  urgency.reserve(static_cast<size_t>(size));
   for (int32_t i = 0; i < size; ++i) {
     urgency.push_back(static_cast<double>(random.Bits(draw++) % 8));
   }

@@ -7,6 +7,7 @@ namespace {
 
 std::vector<RankId> Ranks(const std::vector<int>& values) {
   std::vector<RankId> ranks;
+  ranks.reserve(values.size());
   for (int value : values) ranks.push_back(RankId{value});
   return ranks;
 }

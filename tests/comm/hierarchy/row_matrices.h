@@ -16,7 +16,8 @@ struct RowMatrix {
   std::vector<int64_t> rows;  // [source][destination]
 
   int64_t at(int source, int destination) const {
-    return rows[static_cast<size_t>(source * members + destination)];
+    return rows[static_cast<size_t>(source) * static_cast<size_t>(members) +
+                static_cast<size_t>(destination)];
   }
 };
 
@@ -42,7 +43,8 @@ inline std::vector<RowMatrix> RowMatrices(int members) {
     const CounterRng rng(seed, "rows");
     add(absl::StrCat("random ", seed), [&](int source, int destination) {
       // A third of the pairs has nothing.
-      const double u = rng.Uniform(static_cast<uint64_t>(source * members + destination));
+      const double u = rng.Uniform(static_cast<uint64_t>(source) * static_cast<uint64_t>(members) +
+                                   static_cast<uint64_t>(destination));
       return static_cast<int64_t>(u < 1.0 / 3.0 ? 0 : u * 20);
     });
   }
