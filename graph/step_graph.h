@@ -53,8 +53,8 @@ struct StepGraph {
 // "dispatch.fwd.l3" (".m1" when there are several micro-batches): unique in the graph.
 std::string OpName(const StepGraph& graph, OpId id);
 
-// Digest of everything in the graph but sizes, which follow the load: a plan made for another model,
-// layout or batch is refused.
+// Digest of everything in the graph but sizes, which follow the load: a plan made for another
+// model, layout or batch is refused.
 uint64_t FingerprintOf(const StepGraph& graph);
 
 // ids in place, needs ascending and earlier than the op, layers and micro-batches in range,

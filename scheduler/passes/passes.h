@@ -70,8 +70,8 @@ std::vector<PriorityService> PriorityServicesOf(const StepModel& model);
 // gradient chunks, then the degree once more. Returns the time, shorter than before or not.
 double ServeBy(const PriorityService& service, const StepModel& model, PlanDraft& draft);
 
-// Degree `degree` in every layer and direction. Blocks are cut with it when `max_pieces` > 1; a layer
-// whose block would get more pieces than that gets the largest candidate that does not.
+// Degree `degree` in every layer and direction. Blocks are cut with it when `max_pieces` > 1; a
+// layer whose block would get more pieces than that gets the largest candidate that does not.
 void SetUniformDegree(const StepModel& model, int32_t degree, int32_t max_pieces, PlanDraft& draft);
 
 // A change must gain more than rounding.
