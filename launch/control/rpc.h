@@ -29,9 +29,9 @@ absl::Status FromGrpc(const grpc::Status& status);
 // What a service method returns for a board's answer. Instantiated where grpcpp is included.
 template <typename Response, typename GrpcStatus = grpc::Status>
 GrpcStatus AnswerWith(absl::StatusOr<Response> result, Response* response) {
-  if (!result.ok()) return ToGrpc(result.status());
-  *response = *std::move(result);
-  return ToGrpc(absl::OkStatus());
+  const auto status = result.status();
+  if (result.ok()) *response = *std::move(result);
+  return ToGrpc(status);
 }
 
 // A plaintext channel of its own connection; connecting is retried in the background at intervals
