@@ -48,9 +48,9 @@ absl::Status WriteWhole(const std::string& path, const std::string& text, IfPres
     return SystemError(absl::StrCat("cannot write ", path));
   }
   const bool linked = link(draft.c_str(), path.c_str()) == 0;
-  const absl::Status status = linked || errno == EEXIST
-                                  ? absl::OkStatus()
-                                  : SystemError(absl::StrCat("cannot write ", path));
+  absl::Status status = linked || errno == EEXIST
+                            ? absl::OkStatus()
+                            : SystemError(absl::StrCat("cannot write ", path));
   unlink(draft.c_str());
   return status;
 }
