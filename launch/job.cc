@@ -215,7 +215,8 @@ void Rank::Fail(const absl::Status& status) {
       cause = failure->cause;
   }
   const int code = ExitCodeOf(cause);
-  if (first()) std::cerr << "weftd: " << cause.message() << std::endl;
+  // One write: mpirun has words of its own about a rank that fails, and puts them in between.
+  if (first()) std::cerr << absl::StrCat("weftd: ", cause.message(), "\n");
   if (control_ != nullptr) control_->Leave().IgnoreError();  // the job has failed already
   Leaving().Notify();
   std::cout.flush();
