@@ -55,7 +55,7 @@ void Replanner::Record(const Plan& plan, const MergedStep& step) {
 }
 
 std::array<double, kNumStreams> Replanner::BusySeconds(const Plan& plan) const {
-  return StreamUseOf(*graph_, plan, TraceOf(*graph_, plan, Simulate(*graph_, plan, *costs_))).busy;
+  return StreamUseOf(loaded_, plan, TraceOf(loaded_, plan, Simulate(loaded_, plan, *costs_))).busy;
 }
 
 void Replanner::Refresh() {
