@@ -1,5 +1,6 @@
 #include "bench/settings.h"
 
+#include <cstdio>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -7,6 +8,7 @@
 #include "absl/strings/str_split.h"
 
 namespace weft {
+namespace {
 
 absl::Status ParseSettings(int argc, char** argv, Settings& settings) {
   std::string names;
@@ -26,6 +28,22 @@ absl::Status ParseSettings(int argc, char** argv, Settings& settings) {
     settings[parts[0]] = value;
   }
   return absl::OkStatus();
+}
+
+}  // namespace
+
+int RunBenchmark(int argc, char** argv, Settings settings, Measurement measure) {
+  if (const absl::Status status = ParseSettings(argc, argv, settings); !status.ok()) {
+    std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
+    return 2;
+  }
+  const absl::StatusOr<nlohmann::ordered_json> result = measure(settings);
+  if (!result.ok()) {
+    std::fprintf(stderr, "%s\n", result.status().ToString().c_str());
+    return 1;
+  }
+  std::printf("%s\n", result->dump().c_str());
+  return 0;
 }
 
 }  // namespace weft

@@ -7,7 +7,6 @@
 
 #include <time.h>
 
-#include <cstdio>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -160,16 +159,5 @@ absl::StatusOr<Json> Measure(const Settings& settings) {
 }  // namespace weft
 
 int main(int argc, char** argv) {
-  weft::Settings settings = weft::DefaultSettings();
-  if (const absl::Status status = weft::ParseSettings(argc, argv, settings); !status.ok()) {
-    std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
-    return 2;
-  }
-  const auto result = weft::Measure(settings);
-  if (!result.ok()) {
-    std::fprintf(stderr, "%s\n", result.status().ToString().c_str());
-    return 1;
-  }
-  std::printf("%s\n", result->dump().c_str());
-  return 0;
+  return weft::RunBenchmark(argc, argv, weft::DefaultSettings(), weft::Measure);
 }
