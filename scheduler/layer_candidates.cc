@@ -1,5 +1,7 @@
 #include "scheduler/layer_candidates.h"
 
+#include "scheduler/schedule.h"
+
 namespace weft {
 namespace {
 
@@ -27,7 +29,7 @@ std::vector<LayerCandidate> CandidatesOf(const StepModel& model, size_t slot, La
 const LayerCandidate& FastestOf(const std::vector<LayerCandidate>& candidates) {
   const LayerCandidate* best = &candidates.front();
   for (const LayerCandidate& candidate : candidates) {
-    if (candidate.seconds < best->seconds * (1 - 1e-9)) best = &candidate;
+    if (Faster(candidate.seconds, best->seconds)) best = &candidate;
   }
   return *best;
 }

@@ -44,6 +44,16 @@ struct SlotDraft {
   bool cut_block = false;    // attention, gate and the like are cut, too; REQUIRES: a list service
 };
 
+// What passes that ran have opened for those that refine.
+struct OpenDecisions {
+  bool degrees = false;
+  bool order = false;
+  bool wgrad = false;
+  bool slices = false;
+  bool blocks = false;
+  bool service = false;
+};
+
 struct PlanDraft {
   int32_t streams = kNumStreams;  // Plan::streams
   Service service = Service::kInOrder;
@@ -51,13 +61,7 @@ struct PlanDraft {
   bool early_scatter = false;               // intra-node steps of a gradient start when it is there
   std::vector<SlotDraft> slots;             // by StepModel::slots()
   std::vector<std::vector<DraftSlice>> slices;  // by StepModel::chains(), ascending
-  // What passes that ran have opened for those that refine.
-  bool degrees_open = false;
-  bool order_open = false;
-  bool wgrad_open = false;
-  bool slices_open = false;
-  bool blocks_open = false;
-  bool service_open = false;
+  OpenDecisions open;
 };
 
 // Degree 1 everywhere, dW right behind the experts, every gradient in one piece at the end.

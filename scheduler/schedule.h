@@ -47,6 +47,9 @@ class Schedule {
 // ended. Fills begin[task] and returns the makespan. One pass over tasks and needs.
 double RunSchedule(const Schedule& schedule, std::vector<double>& begin);
 
+// A change must gain more than rounding.
+inline bool Faster(double candidate, double best) { return candidate < best * (1 - 1e-9); }
+
 // The same tasks issued in another order: `order` lists the old indices. REQUIRES: a permutation
 // with needs first.
 Schedule Reordered(const Schedule& schedule, const std::vector<int32_t>& order);

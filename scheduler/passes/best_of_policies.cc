@@ -21,12 +21,7 @@ class BestOfPolicies final : public PlanPass {
       const double seconds = SecondsOf(model, candidate);
       if (!Faster(seconds, best)) continue;
       best = seconds;
-      candidate.degrees_open = draft.degrees_open;
-      candidate.order_open = draft.order_open;
-      candidate.wgrad_open = draft.wgrad_open;
-      candidate.slices_open = draft.slices_open;
-      candidate.blocks_open = draft.blocks_open;
-      candidate.service_open = draft.service_open;
+      candidate.open = draft.open;
       draft = std::move(candidate);
     }
   }

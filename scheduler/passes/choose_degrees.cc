@@ -10,7 +10,7 @@ class ChooseDegrees final : public PlanPass {
 
   void Run(const PlanRequest&, const StepModel& model, PlanDraft& draft) const override {
     PlanDraft chosen = draft;
-    chosen.degrees_open = true;
+    chosen.open.degrees = true;
     std::vector<int32_t> degree_of_class(static_cast<size_t>(model.num_cost_classes()), 0);
     for (size_t i = 0; i < model.slots().size(); ++i) {
       int32_t& degree = degree_of_class[static_cast<size_t>(model.slots()[i].cost_class)];
@@ -23,7 +23,7 @@ class ChooseDegrees final : public PlanPass {
     if (SecondsOf(model, chosen) <= SecondsOf(model, draft)) {
       draft = chosen;
     }
-    draft.degrees_open = true;
+    draft.open.degrees = true;
   }
 };
 

@@ -8,7 +8,7 @@ class DelayWgrad final : public PlanPass {
   std::string_view name() const override { return "delay_wgrad"; }
 
   void Run(const PlanRequest&, const StepModel& model, PlanDraft& draft) const override {
-    draft.wgrad_open = true;
+    draft.open.wgrad = true;
     double best = SecondsOf(model, draft);
     for (int32_t cost_class = 0; cost_class < model.num_cost_classes(); ++cost_class) {
       PlanDraft candidate = draft;

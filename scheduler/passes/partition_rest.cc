@@ -70,7 +70,7 @@ class PartitionRest final : public PlanPass {
       if (elements == 0) continue;
       Place(hosts[i], elements, rests, candidate);
       const double gamma = hosts[i].carried + end_seconds[static_cast<size_t>(partition.quanta[i])];
-      if (draft.degrees_open) {
+      if (draft.open.degrees) {
         candidate.slots[hosts[i].slot].degree = Fastest(model, draft, hosts[i].slot, gamma).degree;
       }
     }
@@ -89,7 +89,7 @@ class PartitionRest final : public PlanPass {
                                  ? LayerOrder::kReadyFirst
                                  : OrderUnder(draft.streams);
     std::vector<LayerCandidate> candidates = CandidatesOf(model, slot, order, gamma);
-    if (draft.degrees_open) return FastestOf(candidates);
+    if (draft.open.degrees) return FastestOf(candidates);
     for (const LayerCandidate& candidate : candidates) {
       if (candidate.degree == draft.slots[slot].degree) return candidate;
     }

@@ -74,9 +74,6 @@ double ServeBy(const PriorityService& service, const StepModel& model, PlanDraft
 // layer whose block would get more pieces than that gets the largest candidate that does not.
 void SetUniformDegree(const StepModel& model, int32_t degree, int32_t max_pieces, PlanDraft& draft);
 
-// A change must gain more than rounding.
-inline bool Faster(double candidate, double best) { return candidate < best * (1 - 1e-9); }
-
 // The fastest of eight sizes of gradient chunks (chunk_gradients), or the draft's own. Returns its
 // time.
 double ChooseChunks(const StepModel& model, PlanDraft& draft);

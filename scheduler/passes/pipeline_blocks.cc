@@ -21,7 +21,7 @@ class PipelineBlocks final : public PlanPass {
       best = seconds;
       draft = std::move(candidate);
     }
-    draft.blocks_open = true;
+    draft.open.blocks = true;
   }
 };
 

@@ -9,7 +9,7 @@ class ReadyFirst final : public PlanPass {
   std::string_view name() const override { return "ready_first"; }
 
   void Run(const PlanRequest&, const StepModel& model, PlanDraft& draft) const override {
-    draft.order_open = true;
+    draft.open.order = true;
     const PlanDraft reordered = WithReadyPipelines(model, draft);
     PlanDraft best = draft;
     double best_seconds = SecondsOf(model, draft);
@@ -39,7 +39,7 @@ class ReadyFirst final : public PlanPass {
         if (candidate.degree == slot.degree) best = candidate.seconds;
       }
       for (const LayerCandidate& candidate : CandidatesOf(model, i, LayerOrder::kReadyFirst)) {
-        if (!draft.degrees_open && candidate.degree != slot.degree) continue;
+        if (!draft.open.degrees && candidate.degree != slot.degree) continue;
         if (!Faster(candidate.seconds, best)) continue;
         best = candidate.seconds;
         slot.ready_first = true;

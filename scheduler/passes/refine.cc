@@ -21,10 +21,10 @@ class Search {
     bool improved = true;
     while (improved && tasks_left_ > 0) {
       improved = false;
-      if (best_.order_open && !listed()) improved |= TryRules();
+      if (best_.open.order && !listed()) improved |= TryRules();
       for (int32_t c = 0; c < model_.num_cost_classes(); ++c) improved |= TryClass(c);
       for (size_t slot = 0; slot < best_.slots.size(); ++slot) improved |= TrySlot(slot);
-      if (best_.slices_open) improved |= TrySlices();
+      if (best_.open.slices) improved |= TrySlices();
     }
     return best_seconds_;
   }
@@ -73,7 +73,7 @@ class Search {
     const auto change = [&](auto apply) {
       PlanDraft candidate = best_;
       for (const size_t i : members) apply(candidate.slots[i]);
-      if (best_.slices_open &&
+      if (best_.open.slices &&
           !listed()) {  // other windows: what fills them is a part of the change
         PlanDraft refilled = candidate;
         refilled.slices = FillWindows(model_, refilled);
@@ -83,14 +83,14 @@ class Search {
     };
     for (const int32_t degree : Degrees()) {
       change([&](SlotDraft& slot) { slot.degree = degree; });
-      if (best_.order_open && !listed()) {
+      if (best_.open.order && !listed()) {
         change([&](SlotDraft& slot) {
           slot.degree = degree;
           slot.ready_first = !slot.ready_first;
         });
       }
     }
-    if (best_.order_open && !best_.degrees_open && !listed()) {
+    if (best_.open.order && !best_.open.degrees && !listed()) {
       change([](SlotDraft& slot) { slot.ready_first = !slot.ready_first; });
     }
     if (CanDelayWgrad(members.front())) {
@@ -121,7 +121,7 @@ class Search {
     if (here != degrees.begin()) neighbours.push_back(*(here - 1));
     if (here != degrees.end() && here + 1 != degrees.end()) neighbours.push_back(*(here + 1));
     for (const int32_t degree : neighbours) change([&](SlotDraft& slot) { slot.degree = degree; });
-    if (best_.order_open && !listed()) {
+    if (best_.open.order && !listed()) {
       change([](SlotDraft& slot) { slot.ready_first = !slot.ready_first; });
     }
     if (CanDelayWgrad(index)) {
@@ -141,14 +141,14 @@ class Search {
   }
 
   std::vector<int32_t> Degrees() const {
-    return best_.degrees_open ? model_.degrees() : std::vector<int32_t>{};
+    return best_.open.degrees ? model_.degrees() : std::vector<int32_t>{};
   }
   bool listed() const { return best_.service != Service::kInOrder; }
   bool CanDelayWgrad(size_t slot) const {
-    return best_.wgrad_open && !listed() && model_.slots()[slot].has_wgrad;
+    return best_.open.wgrad && !listed() && model_.slots()[slot].has_wgrad;
   }
   bool CanCutBlock(size_t slot) const {
-    return best_.blocks_open && listed() && model_.slots()[slot].has_block;
+    return best_.open.blocks && listed() && model_.slots()[slot].has_block;
   }
 
   const StepModel& model_;
@@ -164,7 +164,7 @@ class Refine final : public PlanPass {
   void Run(const PlanRequest& request, const StepModel& model, PlanDraft& draft) const override {
     int64_t tasks_left = request.search_tasks;
     double best = Search(model, draft, tasks_left).Run();
-    if (!draft.service_open) return;
+    if (!draft.open.service) return;
     const PlanDraft refined = draft;
     for (const PriorityService& service : PriorityServicesOf(model)) {
       if (tasks_left <= 0) return;

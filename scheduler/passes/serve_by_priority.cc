@@ -48,8 +48,8 @@ class ServeByPriority final : public PlanPass {
       best = seconds;
       draft = std::move(candidate);
     }
-    draft.blocks_open = true;
-    draft.service_open = true;
+    draft.open.blocks = true;
+    draft.open.service = true;
   }
 };
 

@@ -9,7 +9,7 @@ class SliceGradients final : public PlanPass {
   std::string_view name() const override { return "slice_gradients"; }
 
   void Run(const PlanRequest&, const StepModel& model, PlanDraft& draft) const override {
-    draft.slices_open = true;
+    draft.open.slices = true;
     ChooseSlices(model, draft);
   }
 };
@@ -27,7 +27,7 @@ double ChooseSlices(const StepModel& model, PlanDraft& draft) {
   const PlanDraft before = draft;
   const std::vector<std::vector<DraftSlice>> whole = MakeDraft(model).slices;
   for (const IntraRule rule : kIntraRules) {
-    if (rule != before.rule && !before.order_open) continue;
+    if (rule != before.rule && !before.open.order) continue;
     PlanDraft candidate = before;
     candidate.rule = rule;
     const std::vector<std::vector<DraftSlice>> filled = FillWindows(model, candidate);
