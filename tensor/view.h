@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/dtype.h"
+#include "tensor/row_range.h"
 #include "tensor/shape.h"
 
 // Views: a pointer, an element type and a shape; contiguous row-major, never owning. The memory is
@@ -69,6 +70,12 @@ inline TensorView Rows(const TensorView& v, int64_t begin, int64_t count) {
              "row range");
   return {
       static_cast<char*>(v.data) + begin * v.dim(1) * SizeOf(v.dtype), v.dtype, {count, v.dim(1)}};
+}
+inline ConstTensorView Rows(const ConstTensorView& v, RowRange rows) {
+  return Rows(v, rows.begin, rows.count());
+}
+inline TensorView Rows(const TensorView& v, RowRange rows) {
+  return Rows(v, rows.begin, rows.count());
 }
 
 }  // namespace weft

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "graph/topology.h"
+#include "tensor/row_range.h"
 
 // Who sends how many rows to whom, for any pipeline degree, from row counts alone (exact sizes,
 // nothing padded).
@@ -19,15 +20,6 @@
 //   saved order   [local expert][source rank ascending][row]
 
 namespace weft {
-
-struct RowRange {
-  int64_t begin = 0;
-  int64_t end = 0;
-  int64_t count() const { return end - begin; }
-};
-
-// Chunk i of r of a block of n rows.
-inline RowRange ChunkOf(int64_t n, int32_t i, int32_t r) { return {n * i / r, n * (i + 1) / r}; }
 
 // The source's side for one degree.
 class SendOrder {

@@ -63,18 +63,21 @@ void CheckNormForward(const NormForwardArgs& args, bool centered) {
 void CheckNormBackward(const NormBackwardArgs& args, bool centered) {
   WEFT_CHECK(args.x.shape.rank() == 2, "norm: x is [rows, width]");
   const int64_t rows = args.x.dim(0), width = args.x.dim(1);
-  WEFT_CHECK(width > 0, "norm: width is positive");
   CheckMatrix(args.dy, rows, width, "norm: dy is [rows, width]");
-  CheckMatrix(args.dx, rows, width, "norm: dx is [rows, width]");
   CheckVector(args.gamma, width, "norm: gamma is [width]");
-  CheckVector(args.d_gamma, width, "norm: d_gamma is [width]");
   CheckVector(args.rstd, rows, "norm: rstd is [rows]");
-  if (!centered) return;
-  CheckVector(args.d_beta, width, "norm: d_beta is [width]");
-  CheckVector(args.mean, rows, "norm: mean is [rows]");
+  if (centered) CheckVector(args.mean, rows, "norm: mean is [rows]");
+  if (args.dx.data != nullptr) CheckMatrix(args.dx, rows, width, "norm: dx is [rows, width]");
+  if (args.d_gamma.data == nullptr) return;
+  CheckVector(args.d_gamma, width, "norm: d_gamma is [width]");
+  if (centered) CheckVector(args.d_beta, width, "norm: d_beta is [width]");
 }
 
-void CheckAttentionForward(const AttentionForwardArgs& args) {
+namespace {
+
+// What the forward and the backward of attention are given alike.
+template <typename Args>
+RowRange CheckAttention(const Args& args) {
   WEFT_CHECK(args.heads > 0 && args.kv_heads > 0 && args.head_dim > 0,
              "attention: heads, kv_heads and head_dim are positive");
   WEFT_CHECK(args.heads % args.kv_heads == 0, "attention: kv_heads divides heads");
@@ -85,26 +88,31 @@ void CheckAttentionForward(const AttentionForwardArgs& args) {
               "attention: out is [rows, heads head_dim]");
   WEFT_CHECK(args.lse.elements() == args.sequences * args.heads * args.length,
              "attention: lse is [sequences, heads, length]");
+  const RowRange range = {args.begin, args.end == kAllTokens ? rows : args.end};
+  WEFT_CHECK(0 <= range.begin && range.begin <= range.end && range.end <= rows,
+             "attention: [begin, end) are some of the tokens");
+  const auto at_tile = [&args](int64_t token) {
+    return args.length == 0 || token % args.length % kAttentionTile == 0;
+  };
+  WEFT_CHECK(at_tile(range.begin) && at_tile(range.end),
+             "attention: a piece begins and ends with a tile of its sequence");
+  return range;
 }
 
-void CheckAttentionBackward(const AttentionBackwardArgs& args) {
-  WEFT_CHECK(args.heads > 0 && args.kv_heads > 0 && args.head_dim > 0,
-             "attention: heads, kv_heads and head_dim are positive");
-  WEFT_CHECK(args.heads % args.kv_heads == 0, "attention: kv_heads divides heads");
-  const int64_t rows = args.sequences * args.length;
-  const int64_t width = (args.heads + 2 * args.kv_heads) * args.head_dim;
-  CheckMatrix(args.qkv, rows, width, "attention: qkv is [rows, (heads + 2 kv_heads) head_dim]");
-  CheckMatrix(args.d_qkv, rows, width, "attention: d_qkv is shaped like qkv");
-  CheckMatrix(args.out, rows, args.heads * args.head_dim,
-              "attention: out is [rows, heads head_dim]");
-  CheckMatrix(args.d_out, rows, args.heads * args.head_dim, "attention: d_out is shaped like out");
-  WEFT_CHECK(args.lse.elements() == args.sequences * args.heads * args.length,
-             "attention: lse is [sequences, heads, length]");
+}  // namespace
+
+RowRange CheckAttentionForward(const AttentionForwardArgs& args) { return CheckAttention(args); }
+
+RowRange CheckAttentionBackward(const AttentionBackwardArgs& args) {
+  CheckMatrix(args.d_qkv, args.qkv.dim(0), args.qkv.dim(1), "attention: d_qkv is shaped like qkv");
+  CheckMatrix(args.d_out, args.out.dim(0), args.out.dim(1), "attention: d_out is shaped like out");
+  return CheckAttention(args);
 }
 
 void CheckRope(const RopeArgs& args) {
-  WEFT_CHECK(args.x.shape.rank() == 2 && args.x.dim(0) == args.sequences * args.length,
-             "rope: x has sequences * length rows");
+  WEFT_CHECK(args.x.shape.rank() == 2 && args.begin >= 0 &&
+                 args.begin + args.x.dim(0) <= args.sequences * args.length,
+             "rope: x has rows of the sequences * length tokens");
   WEFT_CHECK(args.head_dim > 0 && args.head_dim % 2 == 0, "rope: head_dim is even");
   WEFT_CHECK(args.rotated_heads * args.head_dim <= args.x.dim(1), "rope: the heads fit the row");
 }

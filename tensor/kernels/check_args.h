@@ -1,6 +1,7 @@
 #pragma once
 
 #include "tensor/kernels/kernels.h"
+#include "tensor/row_range.h"
 
 // The shapes every implementation asks for, checked once for all of them. A shape that does not
 // match is a programmer error: these functions abort. Called first in every method of every
@@ -18,8 +19,9 @@ void CheckBias(const ConstTensorView& bias, const ConstTensorView& x);
 void CheckSameElements(const ConstTensorView& a, const ConstTensorView& b);
 void CheckNormForward(const NormForwardArgs& args, bool centered);  // centered: LayerNorm
 void CheckNormBackward(const NormBackwardArgs& args, bool centered);
-void CheckAttentionForward(const AttentionForwardArgs& args);
-void CheckAttentionBackward(const AttentionBackwardArgs& args);
+// The queries that are wanted.
+RowRange CheckAttentionForward(const AttentionForwardArgs& args);
+RowRange CheckAttentionBackward(const AttentionBackwardArgs& args);
 void CheckRope(const RopeArgs& args);
 void CheckSwiglu(const ConstTensorView& gate_up, const ConstTensorView& y);
 void CheckEmbeddingForward(const ConstTensorView& tokens, const ConstTensorView& table,

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "absl/status/status.h"
+#include "tensor/kernels/attention_tile.h"
 #include "tensor/view.h"
 
 // Every numerical operation of the models, one method each. Two implementations: `reference` (plain
@@ -43,6 +44,8 @@ struct NormForwardArgs {
   TensorView rstd;  // [rows]
 };
 
+// Without dx, or without d_gamma and d_beta (views without data), only the other is computed: the
+// gradients of rows may come in pieces, those of the parameters are one sum over all rows.
 struct NormBackwardArgs {
   ConstTensorView dy;     // [rows, width]
   ConstTensorView x;      // [rows, width]
@@ -57,12 +60,22 @@ struct NormBackwardArgs {
 // Causal self-attention with grouped queries. Head h of the queries uses key/value head h / (heads
 // / kv_heads). q, k, v of token t of sequence s stand in one row of qkv: [heads * head_dim |
 // kv_heads * head_dim | kv_heads * head_dim].
+//
+// Queries [begin, end) of the sequences * length tokens, so that attention can run in pieces with
+// the bits of the whole: a boundary inside a sequence is a multiple of kAttentionTile tokens from
+// its start. Buffers are those of all tokens. The forward reads keys and values of the piece and of
+// earlier tokens, and writes rows [begin, end) of out and lse. Pieces of a backward come from the
+// last to the first: each completes rows [begin, end) of d_qkv and leaves in the rows before them,
+// for the next piece, what its queries add to keys and values.
+inline constexpr int64_t kAllTokens = -1;
+
 struct AttentionForwardArgs {
   ConstTensorView qkv;  // [sequences * length, (heads + 2 * kv_heads) * head_dim]
   int64_t sequences = 0, length = 0, heads = 0, kv_heads = 0, head_dim = 0;
   TensorView out;  // [sequences * length, heads * head_dim]
   TensorView lse;  // [sequences, heads, length]: log of the softmax denominator (natural log,
                    // scaled scores)
+  int64_t begin = 0, end = kAllTokens;
 };
 
 struct AttentionBackwardArgs {
@@ -70,16 +83,18 @@ struct AttentionBackwardArgs {
   ConstTensorView d_out;          // [sequences * length, heads * head_dim]
   int64_t sequences = 0, length = 0, heads = 0, kv_heads = 0, head_dim = 0;
   TensorView d_qkv;  // like qkv, overwritten
+  int64_t begin = 0, end = kAllTokens;
 };
 
 // Rotary embedding in half-split ("rotate_half") order, in place on the first `rotated_heads` heads
 // of each row: pairs (x[i], x[i + head_dim / 2]) turn by position * theta^(-2 i / head_dim).
 // `inverse` turns back (the backward).
 struct RopeArgs {
-  TensorView x;  // [sequences * length, row width]; heads stand at the start of the row
+  TensorView x;  // [rows, row width]; heads stand at the start of the row
   int64_t sequences = 0, length = 0, rotated_heads = 0, head_dim = 0;
   float theta = 10000.0f;
   bool inverse = false;
+  int64_t begin = 0;  // rows [begin, begin + rows) of the sequences * length tokens
 };
 
 // Softmax over experts, then the top k of each token; ties go to the lower expert.

@@ -16,15 +16,22 @@ struct AttentionResult {
   Floats out, lse, d_qkv;
 };
 
+// In pieces that end at `cuts` and at the last token.
 AttentionResult RunAttention(Kernels& kernels, const AttentionCase& c, const Floats& qkv,
-                             const Floats& d_out) {
-  AttentionResult result{Floats({c.sequences * c.length, c.heads * c.head_dim}),
+                             const Floats& d_out, std::vector<int64_t> cuts = {}) {
+  AttentionResult result{Floats({c.sequences * c.length, c.heads * c.head_dim}, 99),
                          Floats({c.sequences, c.heads, c.length}), Floats(qkv.shape(), 99)};
-  kernels.AttentionForward({qkv.view(), c.sequences, c.length, c.heads, c.kv_heads, c.head_dim,
-                            result.out.view(), result.lse.view()});
-  kernels.AttentionBackward({qkv.view(), result.out.view(), result.lse.view(), d_out.view(),
-                             c.sequences, c.length, c.heads, c.kv_heads, c.head_dim,
-                             result.d_qkv.view()});
+  cuts.insert(cuts.begin(), 0);
+  cuts.push_back(c.sequences * c.length);
+  for (size_t i = 0; i + 1 < cuts.size(); ++i) {
+    kernels.AttentionForward({qkv.view(), c.sequences, c.length, c.heads, c.kv_heads, c.head_dim,
+                              result.out.view(), result.lse.view(), cuts[i], cuts[i + 1]});
+  }
+  for (size_t i = cuts.size() - 1; i > 0; --i) {
+    kernels.AttentionBackward({qkv.view(), result.out.view(), result.lse.view(), d_out.view(),
+                               c.sequences, c.length, c.heads, c.kv_heads, c.head_dim,
+                               result.d_qkv.view(), cuts[i - 1], cuts[i]});
+  }
   return result;
 }
 
@@ -53,6 +60,31 @@ TEST_P(KernelsAttentionTest, EqualsTheReference) {
       EXPECT_TRUE(Near(actual.lse, expected.lse, 1e-5));
       EXPECT_TRUE(Near(actual.d_qkv, expected.d_qkv, 3e-5 * scale * scale));
     }
+  }
+}
+
+// Pieces inside sequences, across them, and empty ones.
+TEST_P(KernelsAttentionTest, PiecesGiveTheBitsOfTheWhole) {
+  struct Pieces {
+    AttentionCase c;
+    std::vector<int64_t> cuts;
+  };
+  for (const auto& [c, cuts] : std::vector<Pieces>{{{1, 256, 2, 2, 32}, {64, 128, 192}},
+                                                   {{2, 192, 4, 2, 16}, {64, 256}},
+                                                   {{3, 128, 4, 1, 32}, {64, 64, 320}},
+                                                   {{2, 130, 4, 2, 8}, {64, 128, 130, 258}},
+                                                   {{4, 12, 2, 1, 16}, {12, 36}}}) {
+    SCOPED_TRACE(absl::StrCat(c.sequences, " x ", c.length));
+    const Floats qkv = RandomQkv(c, 1), d_out = RandomOut(c);
+    const AttentionResult whole = RunAttention(*cpu_, c, qkv, d_out);
+    const AttentionResult pieces = RunAttention(*cpu_, c, qkv, d_out, cuts);
+    EXPECT_TRUE(SameBits(pieces.out, whole.out));
+    EXPECT_TRUE(SameBits(pieces.lse, whole.lse));
+    EXPECT_TRUE(SameBits(pieces.d_qkv, whole.d_qkv));
+    const AttentionResult expected = RunAttention(*reference_, c, qkv, d_out);
+    const AttentionResult actual = RunAttention(*reference_, c, qkv, d_out, cuts);
+    EXPECT_TRUE(SameBits(actual.out, expected.out));
+    EXPECT_TRUE(Near(actual.d_qkv, expected.d_qkv, 1e-6));
   }
 }
 

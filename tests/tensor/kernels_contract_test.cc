@@ -49,7 +49,8 @@ struct NormResult {
   Floats y, mean, rstd, dx, d_gamma, d_beta;
 };
 
-NormResult RunNorm(Kernels& kernels, bool centered, int64_t rows, int64_t width) {
+NormResult RunNorm(Kernels& kernels, bool centered, int64_t rows, int64_t width,
+                   bool apart = false) {
   const Floats x = Floats::Normal({rows, width}, 5, 3), dy = Floats::Normal({rows, width}, 6);
   const Floats gamma = Floats::Normal({width}, 7), beta = Floats::Normal({width}, 8);
   NormResult out{Floats({rows, width}), Floats({rows}), Floats({rows}),
@@ -64,11 +65,19 @@ NormResult RunNorm(Kernels& kernels, bool centered, int64_t rows, int64_t width)
   const NormBackwardArgs backward{dy.view(),          x.view(),         gamma.view(),
                                   out.mean.view(),    out.rstd.view(),  out.dx.view(),
                                   out.d_gamma.view(), out.d_beta.view()};
-  if (centered) {
-    kernels.LayerNormBackward(backward);
-  } else {
-    kernels.RmsNormBackward(backward);
+  const auto run = [&kernels, centered](const NormBackwardArgs& args) {
+    centered ? kernels.LayerNormBackward(args) : kernels.RmsNormBackward(args);
+  };
+  if (!apart) {
+    run(backward);
+    return out;
   }
+  NormBackwardArgs half = backward;
+  half.d_gamma = half.d_beta = {};
+  run(half);
+  half = backward;
+  half.dx = {};
+  run(half);
   return out;
 }
 
@@ -88,6 +97,18 @@ TEST_P(KernelsContractTest, Norms) {
       if (!centered) continue;
       EXPECT_TRUE(Near(actual.mean, expected.mean, 1e-6));
       EXPECT_TRUE(Near(actual.d_beta, expected.d_beta, 1e-5));
+    }
+  }
+}
+
+TEST_P(KernelsContractTest, NormsGiveRowsAndParametersTogetherOrApart) {
+  for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+    for (const bool centered : {true, false}) {
+      const NormResult together = RunNorm(*kernels, centered, 130, 40);
+      const NormResult apart = RunNorm(*kernels, centered, 130, 40, true);
+      EXPECT_TRUE(SameBits(apart.dx, together.dx));
+      EXPECT_TRUE(SameBits(apart.d_gamma, together.d_gamma));
+      EXPECT_TRUE(SameBits(apart.d_beta, together.d_beta));
     }
   }
 }
@@ -124,6 +145,18 @@ TEST_P(KernelsContractTest, Rope) {
       cpu_->Rope({actual.view(), sequences, length, heads, head_dim, 10000.0f, inverse});
       EXPECT_TRUE(Near(actual, expected, 1e-6));
     }
+  }
+}
+
+TEST_P(KernelsContractTest, RopeTurnsAPieceLikeTheWhole) {
+  const Floats x = Floats::Normal({40, 64}, 13);
+  for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+    Floats whole = x, pieces = x;
+    kernels->Rope({whole.view(), 2, 20, 2, 32, 500.0f, false});
+    for (const auto& [begin, end] : {std::pair(0, 7), std::pair(7, 33), std::pair(33, 40)}) {
+      kernels->Rope({Rows(pieces.view(), begin, end - begin), 2, 20, 2, 32, 500.0f, false, begin});
+    }
+    EXPECT_TRUE(SameBits(pieces, whole));
   }
 }
 

@@ -4,6 +4,7 @@
 #include "tensor/kernels/cpu/loops/loops.h"
 #include "tensor/kernels/cpu/products.h"
 #include "tensor/kernels/kernels.h"
+#include "tensor/row_range.h"
 
 // Causal attention by tiles of 64 queries and 64 keys: every matrix product has one of six fixed
 // shapes, tiles above the diagonal are never touched, and a sequence whose length is no multiple of
@@ -18,8 +19,11 @@ class Attention {
   // REQUIRES: both outlive *this.
   Attention(Products& products, const Loops& loops) : products_(products), loops_(loops) {}
 
-  void Forward(const AttentionForwardArgs& args);
-  void Backward(const AttentionBackwardArgs& args);
+  // Queries `tokens` of all sequences (kernels.h). The sums of the keys' and values' gradients take
+  // tiles of queries from the last to the first, and of one tile the heads in order: a piece goes on
+  // where the one behind it stopped, with the bits of one pass.
+  void Forward(const AttentionForwardArgs& args, RowRange tokens);
+  void Backward(const AttentionBackwardArgs& args, RowRange tokens);
 
  private:
   // [tokens, head_dim] of one head inside rows of `stride` floats -> dense, padded to whole tiles,

@@ -81,19 +81,17 @@ void CpuKernels::RmsNormBackward(const NormBackwardArgs& args) {
 void CpuKernels::Rope(const RopeArgs& args) {
   CheckRope(args);
   const RopeTable::Entry& table = rope_table_.Get(args.length, args.head_dim, args.theta);
-  loops_.rope(args.x.dim(0), args.length, args.x.dim(1), args.rotated_heads, args.head_dim,
-              args.inverse ? -1.0f : 1.0f, table.cosine.data(), table.sine.data(),
+  loops_.rope(args.begin, args.x.dim(0), args.length, args.x.dim(1), args.rotated_heads,
+              args.head_dim, args.inverse ? -1.0f : 1.0f, table.cosine.data(), table.sine.data(),
               args.x.as<float>());
 }
 
 void CpuKernels::AttentionForward(const AttentionForwardArgs& args) {
-  CheckAttentionForward(args);
-  attention_.Forward(args);
+  attention_.Forward(args, CheckAttentionForward(args));
 }
 
 void CpuKernels::AttentionBackward(const AttentionBackwardArgs& args) {
-  CheckAttentionBackward(args);
-  attention_.Backward(args);
+  attention_.Backward(args, CheckAttentionBackward(args));
 }
 
 void CpuKernels::GeluForward(ConstTensorView x, TensorView y) {

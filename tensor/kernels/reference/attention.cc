@@ -21,6 +21,8 @@ struct RowLayout {
   int64_t value(int64_t head) const { return key(head) + kv_heads * head_dim; }
 };
 
+bool Within(RowRange rows, int64_t row) { return rows.begin <= row && row < rows.end; }
+
 template <typename A, typename B>
 double Dot(const A* a, const B* b, int64_t n) {
   double sum = 0;
@@ -31,7 +33,7 @@ double Dot(const A* a, const B* b, int64_t n) {
 }  // namespace
 
 void ReferenceKernels::AttentionForward(const AttentionForwardArgs& args) {
-  CheckAttentionForward(args);
+  const RowRange tokens = CheckAttentionForward(args);
   const RowLayout at{args.heads, args.kv_heads, args.head_dim};
   const int64_t length = args.length, dim = args.head_dim;
   const double scale = 1.0 / std::sqrt(static_cast<double>(dim));
@@ -42,6 +44,7 @@ void ReferenceKernels::AttentionForward(const AttentionForwardArgs& args) {
     float* lse = args.lse.as<float>() + sequence * args.heads * length;
     for (int64_t head = 0; head < args.heads; ++head) {
       for (int64_t t = 0; t < length; ++t) {
+        if (!Within(tokens, sequence * length + t)) continue;
         const float* q = qkv + t * at.width() + at.query(head);
         double largest = -INFINITY;
         for (int64_t u = 0; u <= t; ++u) {
@@ -69,7 +72,7 @@ void ReferenceKernels::AttentionForward(const AttentionForwardArgs& args) {
 // With dp_tu = do_t . v_u and delta_t = do_t . o_t: ds_tu = p_tu (dp_tu - delta_t),
 // dq_t = scale sum ds_tu k_u, dk_u = scale sum ds_tu q_t, dv_u = sum p_tu do_t.
 void ReferenceKernels::AttentionBackward(const AttentionBackwardArgs& args) {
-  CheckAttentionBackward(args);
+  const RowRange tokens = CheckAttentionBackward(args);
   const RowLayout at{args.heads, args.kv_heads, args.head_dim};
   const int64_t length = args.length, dim = args.head_dim;
   const double scale = 1.0 / std::sqrt(static_cast<double>(dim));
@@ -81,6 +84,7 @@ void ReferenceKernels::AttentionBackward(const AttentionBackwardArgs& args) {
     std::vector<double> d_qkv(static_cast<size_t>(length * at.width()));
     for (int64_t head = 0; head < args.heads; ++head) {
       for (int64_t t = 0; t < length; ++t) {
+        if (!Within(tokens, sequence * length + t)) continue;
         const float* q = qkv + t * at.width() + at.query(head);
         const float* d_o = d_out + (t * args.heads + head) * dim;
         const double delta = Dot(d_o, out + (t * args.heads + head) * dim, dim);
@@ -100,8 +104,21 @@ void ReferenceKernels::AttentionBackward(const AttentionBackwardArgs& args) {
         }
       }
     }
+    // Behind the piece every row is complete; in it queries are overwritten, and keys and values
+    // join what later pieces of the sequence have added.
     float* result = args.d_qkv.as<float>() + sequence * length * at.width();
-    for (size_t i = 0; i < d_qkv.size(); ++i) result[i] = static_cast<float>(d_qkv[i]);
+    const bool last = tokens.end >= (sequence + 1) * length;
+    for (int64_t t = 0; t < length; ++t) {
+      const int64_t token = sequence * length + t;
+      if (tokens.begin >= (sequence + 1) * length || token >= tokens.end) continue;
+      for (int64_t i = 0; i < at.width(); ++i) {
+        const bool query = i < at.key(0);
+        if (query && token < tokens.begin) continue;
+        float& r = result[t * at.width() + i];
+        const double before = query || last ? 0.0 : r;
+        r = static_cast<float>(before + d_qkv[static_cast<size_t>(t * at.width() + i)]);
+      }
+    }
   }
 }
 

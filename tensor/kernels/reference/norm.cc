@@ -44,7 +44,6 @@ void Backward(const NormBackwardArgs& args, bool centered) {
   for (int64_t row = 0; row < rows; ++row) {
     const float* x = args.x.as<float>() + row * width;
     const float* dy = args.dy.as<float>() + row * width;
-    float* dx = args.dx.as<float>() + row * width;
     const double mean = centered ? args.mean.as<float>()[row] : 0.0;
     const double rstd = args.rstd.as<float>()[row];
     double sum_g = 0, sum_gn = 0;
@@ -56,12 +55,15 @@ void Backward(const NormBackwardArgs& args, bool centered) {
       d_gamma[static_cast<size_t>(i)] += dy[i] * normal;
       d_beta[static_cast<size_t>(i)] += dy[i];
     }
+    if (args.dx.data == nullptr) continue;
+    float* dx = args.dx.as<float>() + row * width;
     for (int64_t i = 0; i < width; ++i) {
       const double normal = (x[i] - mean) * rstd;
       const double g = static_cast<double>(gamma[i]) * dy[i];
       dx[i] = static_cast<float>(rstd * (g - sum_g / count - normal * sum_gn / count));
     }
   }
+  if (args.d_gamma.data == nullptr) return;
   for (int64_t i = 0; i < width; ++i) {
     float& gamma_out = args.d_gamma.as<float>()[i];
     gamma_out = static_cast<float>(gamma_out + d_gamma[static_cast<size_t>(i)]);

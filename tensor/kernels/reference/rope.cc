@@ -10,8 +10,8 @@ namespace weft {
 void ReferenceKernels::Rope(const RopeArgs& args) {
   CheckRope(args);
   const int64_t width = args.x.dim(1), half = args.head_dim / 2;
-  for (int64_t row = 0; row < args.sequences * args.length; ++row) {
-    const double position = static_cast<double>(row % args.length);
+  for (int64_t row = 0; row < args.x.dim(0); ++row) {
+    const double position = static_cast<double>((args.begin + row) % args.length);
     for (int64_t head = 0; head < args.rotated_heads; ++head) {
       float* x = args.x.as<float>() + row * width + head * args.head_dim;
       for (int64_t i = 0; i < half; ++i) {

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "tensor/kernels/attention_tile.h"
+
 // Every vectorised loop of the CPU kernels as a table of functions over plain pointers; one table
 // per instruction set, chosen once per process. Rows are dense; what each loop computes is said in
 // kernels.h. This header is included by files compiled for several instruction sets: it declares
@@ -27,9 +29,9 @@ struct NormBackwardLoopArgs {
   const float* gamma;
   const float* mean;  // null: RmsNorm
   const float* rstd;
-  float* dx;
-  float* d_gamma;
-  float* d_beta;   // null with mean
+  float* dx;       // null: not wanted
+  float* d_gamma;  // null: not wanted
+  float* d_beta;   // null with d_gamma or mean
   float* scratch;  // 2 * width floats
 };
 
@@ -64,9 +66,6 @@ struct AdamWLoopArgs {
   float gradient_scale, inverse_m_correction, inverse_v_correction;
 };
 
-// A square tile of attention scores; see attention.h.
-constexpr int64_t kAttentionTile = 64;
-
 struct Loops {
   const char* name;  // the instruction set, for messages and benchmarks
 
@@ -79,8 +78,9 @@ struct Loops {
   void (*norm_forward)(const NormLoopArgs& args);
   void (*norm_backward)(const NormBackwardLoopArgs& args);
 
-  // cosine, sine: [length, head_dim / 2]; `direction` is 1, or -1 to turn back.
-  void (*rope)(int64_t rows, int64_t length, int64_t width, int64_t heads, int64_t head_dim,
+  // cosine, sine: [length, head_dim / 2]; `direction` is 1, or -1 to turn back; row i is token
+  // `begin` + i.
+  void (*rope)(int64_t begin, int64_t rows, int64_t length, int64_t width, int64_t heads, int64_t head_dim,
                float direction, const float* cosine, const float* sine, float* x);
 
   void (*gelu_forward)(int64_t n, const float* x, float* y);

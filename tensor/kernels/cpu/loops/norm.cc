@@ -52,9 +52,8 @@ void NormForward(const NormLoopArgs& args) {
   }
 }
 
-// dx of one row, and its share of the parameter gradients.
 template <bool kCentered>
-void BackwardRow(const NormBackwardLoopArgs& args, int64_t row, float* d_gamma, float* d_beta) {
+void BackwardRow(const NormBackwardLoopArgs& args, int64_t row) {
   const int64_t width = args.width;
   const float* x = args.x + row * width;
   const float* dy = args.dy + row * width;
@@ -75,31 +74,46 @@ void BackwardRow(const NormBackwardLoopArgs& args, int64_t row, float* d_gamma, 
   const Vec mean_g = Set(sum_g * inverse_width), mean_gn = Set(sum_gn * inverse_width);
   ForEach(width, [&](int64_t i, auto lanes) {
     const Vec normal = (lanes.Read(x + i) - mean) * Set(rstd);
-    const Vec gradient = lanes.Read(dy + i);
-    const Vec g = lanes.Read(args.gamma + i) * gradient;
+    const Vec g = lanes.Read(args.gamma + i) * lanes.Read(dy + i);
     lanes.Write(dx + i, Set(rstd) * (g - mean_g - normal * mean_gn));
+  });
+}
+
+// The share of one row in the parameter gradients.
+template <bool kCentered>
+void ParameterRow(const NormBackwardLoopArgs& args, int64_t row, float* d_gamma, float* d_beta) {
+  const float* x = args.x + row * args.width;
+  const float* dy = args.dy + row * args.width;
+  const Vec rstd = Set(args.rstd[row]), mean = Set(kCentered ? args.mean[row] : 0.0f);
+  ForEach(args.width, [&](int64_t i, auto lanes) {
+    const Vec normal = (lanes.Read(x + i) - mean) * rstd, gradient = lanes.Read(dy + i);
     lanes.Write(d_gamma + i, Fma(gradient, normal, lanes.Read(d_gamma + i)));
     if constexpr (kCentered) lanes.Write(d_beta + i, lanes.Read(d_beta + i) + gradient);
   });
 }
 
+template <bool kCentered>
 void NormBackward(const NormBackwardLoopArgs& args) {
   float* d_gamma = args.scratch;
   float* d_beta = args.scratch + args.width;
   for (int64_t first = 0; first < args.rows; first += kSumRows) {
     const int64_t last = first + kSumRows < args.rows ? first + kSumRows : args.rows;
+    if (args.dx != nullptr) {
+      for (int64_t row = first; row < last; ++row) BackwardRow<kCentered>(args, row);
+    }
+    if (args.d_gamma == nullptr) continue;
     for (int64_t i = 0; i < 2 * args.width; ++i) args.scratch[i] = 0;
     for (int64_t row = first; row < last; ++row) {
-      if (args.mean != nullptr) {
-        BackwardRow<true>(args, row, d_gamma, d_beta);
-      } else {
-        BackwardRow<false>(args, row, d_gamma, d_beta);
-      }
+      ParameterRow<kCentered>(args, row, d_gamma, d_beta);
     }
     for (int64_t i = 0; i < args.width; ++i) args.d_gamma[i] += d_gamma[i];
-    if (args.mean == nullptr) continue;
+    if constexpr (!kCentered) continue;
     for (int64_t i = 0; i < args.width; ++i) args.d_beta[i] += d_beta[i];
   }
+}
+
+void NormBackward(const NormBackwardLoopArgs& args) {
+  args.mean != nullptr ? NormBackward<true>(args) : NormBackward<false>(args);
 }
 
 }  // namespace
