@@ -28,7 +28,7 @@ enum class OpKind : uint8_t {
   kUnpermute,            // weighted sum of expert outputs per token, residual
   kHead,                 // final norm, logits, loss
   kExpertWgrad,          // dW of a layer's experts
-  kAttentionWgrad,       // dW of a layer's attention
+  kAttentionWgrad,       // dW of what stands beside a layer's pipeline: attention, norms, gate
   kGradReduceScatter,    // dense gradients inside the node
   kGradAllReduce,        // ... between nodes
   kGradAllGather,        // ... inside the node

@@ -17,14 +17,19 @@ Plan MakeFixedPlan(const StepGraph& graph, const FixedPlanOptions& options) {
   for (const Op& op : graph.ops) {
     PlanTask task;
     task.op = op.id;
+    const int32_t degree = degree_of(op.direction());
+    const bool cut_block = options.cut_blocks && degree <= graph.block_pieces;
     switch (op.cut) {
       case Cut::kWhole:
-      case Cut::kEither:
         plan.tasks.push_back(task);
+        break;
+      case Cut::kEither:
+        task.num_chunks = cut_block && !IsWeightGradient(op.key.kind) ? degree : 1;
+        for (task.chunk = 0; task.chunk < task.num_chunks; ++task.chunk) plan.tasks.push_back(task);
         break;
       case Cut::kChunks:
         pipelines.insert({op.layer, op.direction()});
-        task.num_chunks = degree_of(op.direction());
+        task.num_chunks = degree;
         for (task.chunk = 0; task.chunk < task.num_chunks; ++task.chunk) plan.tasks.push_back(task);
         break;
       case Cut::kSlices:

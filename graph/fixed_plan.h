@@ -9,6 +9,7 @@ struct FixedPlanOptions {
   int32_t backward = 1;
   int32_t slices = 1;  // of every gradient
   int32_t streams = kNumStreams;
+  bool cut_blocks = false;  // what stands beside a pipeline is cut with it, where the batch allows
 };
 
 // A plan that nobody chose: the operations in the graph's order, all cut alike. Valid for every

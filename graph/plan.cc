@@ -124,13 +124,13 @@ absl::Status CheckDegrees(const StepGraph& graph, const Plan& plan) {
 // would hand samples to rows.
 absl::Status CheckBlocks(const StepGraph& graph, const Plan& plan,
                          const std::vector<std::vector<int32_t>>& tasks_of) {
-  std::map<std::tuple<int32_t, Direction, int32_t>, int32_t> chunks_of;
+  std::map<std::tuple<int32_t, Direction>, int32_t> chunks_of;
   for (const Op& op : graph.ops) {
     if (op.cut != Cut::kEither || IsWeightGradient(op.key.kind)) continue;
     const PlanTask& task =
         plan.tasks[static_cast<size_t>(tasks_of[static_cast<size_t>(op.id.value)].front())];
     const auto [known, added] =
-        chunks_of.emplace(std::tuple(op.layer, op.direction(), op.micro_batch), task.num_chunks);
+        chunks_of.emplace(std::tuple(op.layer, op.direction()), task.num_chunks);
     if (task.num_chunks > graph.block_pieces) {
       return Invalid(graph, task,
                      absl::StrCat("must be cut into at most ", graph.block_pieces, " pieces, not ",
@@ -176,6 +176,11 @@ std::vector<std::vector<int32_t>> TaskNeeds(const StepGraph& graph, const Plan& 
       } else {
         needs[i].insert(needs[i].end(), tasks.begin(), tasks.end());
       }
+    }
+    const Op& op = graph.op(task.op);
+    if (op.cut == Cut::kEither && !IsWeightGradient(op.key.kind) && task.chunk > 0) {
+      needs[i].push_back(
+          tasks_of[static_cast<size_t>(op.id.value)][static_cast<size_t>(task.chunk) - 1]);
     }
     std::sort(needs[i].begin(), needs[i].end());
   }

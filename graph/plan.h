@@ -60,8 +60,8 @@ int32_t DegreeOf(const Plan& plan, int32_t layer, Direction direction);
 // needs[i]: indices of the tasks of plan.tasks that task i waits for, ascending. Chunk c of an
 // operation cut into r needs chunk c of its predecessors cut into the same r, and all tasks of
 // every other predecessor; a slice needs the slice of its predecessor with equal [begin, end), all
-// of them when there is none. REQUIRES: the plan covers the graph (ValidatePlan). The order of the
-// streams is not included.
+// of them when there is none; a piece of a block needs the piece before it. REQUIRES: the plan
+// covers the graph (ValidatePlan). The order of the streams is not included.
 std::vector<std::vector<int32_t>> TaskNeeds(const StepGraph& graph, const Plan& plan);
 
 // kInvalidArgument when the plan is not for this graph (fingerprint), a task names no operation, an

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/fingerprint.h"
+#include "models/layer_cut.h"
 #include "models/op_sizes.h"
 #include "models/parameters.h"
 
@@ -25,7 +26,7 @@ class Builder {
         catalog_(MakeParameterCatalog(spec, layout, RankId{0})) {
     graph_.num_layers = spec.num_layers;
     graph_.sequences = static_cast<int32_t>(batch.sequences);
-    graph_.block_pieces = graph_.sequences;
+    graph_.block_pieces = BlockPieces(batch);
     graph_.micro_batches = kind == StepKind::kTraining ? batch.micro_batches : 1;
     rows_ = batch.tokens() * spec.moe.top_k;
     hidden_units_ = (spec.ffn_hidden_size + layout.esp - 1) / layout.esp;
@@ -95,16 +96,26 @@ class Builder {
         Add({.kind = OpKind::kEmbedding, .direction = Direction::kForward, .size = Elements()},
             std::move(start));
     for (int32_t layer = 0; layer < spec_.num_layers; ++layer) {
-      last = Add({.kind = OpKind::kAttention,
-                  .direction = Direction::kForward,
-                  .layer = layer,
-                  .size = AttentionFlops(spec_, batch_, false)},
-                 {last});
+      last = Attention(layer, Direction::kForward, last);
       last = spec_.is_moe_layer(layer) ? MoeForward(layer, last) : DenseForward(layer, last);
     }
     return Add({.kind = OpKind::kHead,
                 .direction = Direction::kForward,
                 .size = HeadFlops(spec_, batch_, false)},
+               {last});
+  }
+
+  // In a layer with a pipeline, what stands beside it can enter it.
+  Cut BlockCut(int32_t layer) const {
+    return spec_.is_moe_layer(layer) ? Cut::kEither : Cut::kWhole;
+  }
+
+  OpId Attention(int32_t layer, Direction direction, OpId last) {
+    return Add({.kind = OpKind::kAttention,
+                .direction = direction,
+                .layer = layer,
+                .size = AttentionFlops(spec_, batch_, {0, batch_.tokens()}, direction),
+                .cut = BlockCut(layer)},
                {last});
   }
 
@@ -120,17 +131,18 @@ class Builder {
     last = Add({.kind = OpKind::kRouter,
                 .direction = Direction::kForward,
                 .layer = layer,
-                .size = Elements()},
+                .size = Elements(),
+                .cut = Cut::kEither},
                {last});
     if (layout_.ep > 1) {
-      last =
-          Add({.kind = OpKind::kCountsAllToAll,
-               .direction = Direction::kForward,
-               .stream = ExpertStream(),
-               .group = GroupKind::kEp,
-               .layer = layer,
-               .size = AllToAllBytes(spec_.moe.num_experts - spec_.moe.num_experts / layout_.ep)},
-              {last});
+      last = Add({.kind = OpKind::kCountsAllToAll,
+                  .direction = Direction::kForward,
+                  .stream = ExpertStream(),
+                  .group = GroupKind::kEp,
+                  .layer = layer,
+                  .size = AllToAllBytes(spec_.moe.num_experts - spec_.moe.num_experts / layout_.ep),
+                  .cut = Cut::kEither},
+                 {last});
     }
     if (layout_.esp > 1) {
       const int64_t counts =
@@ -140,14 +152,16 @@ class Builder {
                   .stream = StreamKind::kIntra,
                   .group = GroupKind::kEsp,
                   .layer = layer,
-                  .size = AllGatherBytes(counts, layout_.esp)},
+                  .size = AllGatherBytes(counts, layout_.esp),
+                  .cut = Cut::kEither},
                  {last});
     }
     last = Pipeline(layer, Direction::kForward, last);
     return Add({.kind = OpKind::kUnpermute,
                 .direction = Direction::kForward,
                 .layer = layer,
-                .size = Elements()},
+                .size = Elements(),
+                .cut = Cut::kEither},
                {last});
   }
 
@@ -193,12 +207,14 @@ class Builder {
                     .size = DenseFfnFlops(spec_, batch_, true)},
                    {last});
       }
-      last = Add({.kind = OpKind::kAttention,
-                  .direction = Direction::kBackward,
-                  .layer = layer,
-                  .size = AttentionFlops(spec_, batch_, true)},
-                 {last});
-      if (LastMicroBatch()) ReduceGradient(layer, DenseElements(layer), last);
+      last = Attention(layer, Direction::kBackward, last);
+      const OpId wgrad = Add({.kind = OpKind::kAttentionWgrad,
+                              .direction = Direction::kBackward,
+                              .layer = layer,
+                              .size = AttentionWgradFlops(spec_, batch_)},
+                             {last});
+      finished_.push_back(wgrad);
+      if (LastMicroBatch()) ReduceGradient(layer, DenseElements(layer), wgrad);
     }
     last = Add({.kind = OpKind::kEmbedding, .direction = Direction::kBackward, .size = Elements()},
                {last});
@@ -210,7 +226,8 @@ class Builder {
     last = Add({.kind = OpKind::kUnpermute,
                 .direction = Direction::kBackward,
                 .layer = layer,
-                .size = Elements()},
+                .size = Elements(),
+                .cut = Cut::kEither},
                {last});
     last = Pipeline(layer, Direction::kBackward, last);
     const OpId wgrad = Add({.kind = OpKind::kExpertWgrad,
@@ -235,7 +252,8 @@ class Builder {
     return Add({.kind = OpKind::kRouter,
                 .direction = Direction::kBackward,
                 .layer = layer,
-                .size = Elements()},
+                .size = Elements(),
+                .cut = Cut::kEither},
                {last});
   }
 

@@ -1,5 +1,7 @@
 #include "models/op_sizes.h"
 
+#include <algorithm>
+
 namespace weft {
 namespace {
 
@@ -9,6 +11,12 @@ constexpr double kBytes = 4.0;  // fp32
 double WithBackward(double forward, bool backward) { return backward ? 2.0 * forward : forward; }
 
 double Matrices(const ModelSpec& spec) { return spec.backbone == Backbone::kMixtral ? 3.0 : 2.0; }
+
+double ProjectionFlops(const ModelSpec& spec, int64_t tokens) {
+  const double width = spec.hidden_size;
+  const double qkv = (spec.num_heads + 2.0 * spec.num_kv_heads) * spec.head_dim();
+  return 2.0 * static_cast<double>(tokens) * width * (qkv + width);
+}
 
 }  // namespace
 
@@ -31,14 +39,24 @@ double ExpertFlops(const ModelSpec& spec, int64_t hidden_units, int64_t rows) {
          static_cast<double>(hidden_units);
 }
 
-double AttentionFlops(const ModelSpec& spec, const BatchShape& batch, bool backward) {
-  const double tokens = static_cast<double>(batch.tokens());
+double AttentionFlops(const ModelSpec& spec, const BatchShape& batch, RowRange tokens,
+                      Direction direction) {
   const double width = spec.hidden_size;
-  const double qkv = (spec.num_heads + 2.0 * spec.num_kv_heads) * spec.head_dim();
-  const double products = 2.0 * tokens * width * (qkv + width);
-  const double scores =
-      2.0 * tokens * static_cast<double>(batch.length) * width;  // causal: half of QK^T and PV
-  return WithBackward(products + scores, backward);
+  // Causal: position p meets p + 1 keys; counted as p + 1/2, which makes half of all pairs.
+  double pairs = 0;
+  for (int64_t t = tokens.begin; t < tokens.end;) {
+    const int64_t first = t % batch.length;
+    const int64_t last = std::min(batch.length, first + tokens.end - t);
+    pairs += 0.5 * static_cast<double>(last - first) * static_cast<double>(last + first);
+    t += last - first;
+  }
+  const double products = ProjectionFlops(spec, tokens.count());
+  const double scores = 4.0 * pairs * width;
+  return direction == Direction::kForward ? products + scores : products + 2.0 * scores;
+}
+
+double AttentionWgradFlops(const ModelSpec& spec, const BatchShape& batch) {
+  return ProjectionFlops(spec, batch.tokens());
 }
 
 double DenseFfnFlops(const ModelSpec& spec, const BatchShape& batch, bool backward) {
@@ -56,7 +74,7 @@ double StepFlops(const ModelSpec& spec, const BatchShape& batch) {
   whole.sequences = batch.global_sequences;
   double total = 3.0 * HeadFlops(spec, whole, false);
   for (int32_t layer = 0; layer < spec.num_layers; ++layer) {
-    total += 3.0 * AttentionFlops(spec, whole, false);
+    total += 3.0 * AttentionFlops(spec, whole, {0, whole.tokens()}, Direction::kForward);
     total += 3.0 * (spec.is_moe_layer(layer)
                         ? ExpertFlops(spec, spec.ffn_hidden_size, whole.tokens() * spec.moe.top_k)
                         : DenseFfnFlops(spec, whole, false));

@@ -2,9 +2,11 @@
 
 #include <cstdint>
 
+#include "graph/cost_key.h"
 #include "graph/topology.h"
 #include "models/batch_shape.h"
 #include "models/model_spec.h"
+#include "tensor/row_range.h"
 
 // The regressors of operations (graph/cost_key.h): bytes this rank sends for a collective, FLOPs
 // for products. The graph builder uses them with the expected load, the running program with the
@@ -21,7 +23,11 @@ double AllToAllBytes(int64_t to_others);
 
 // FLOPs of an expert shard's products over `rows` rows: forward, or dX, or dW (all equal).
 double ExpertFlops(const ModelSpec& spec, int64_t hidden_units, int64_t rows);
-double AttentionFlops(const ModelSpec& spec, const BatchShape& batch, bool backward);
+// Attention of some of a rank's tokens: projections and scores, forward; their dX, backward.
+double AttentionFlops(const ModelSpec& spec, const BatchShape& batch, RowRange tokens,
+                      Direction direction);
+// dW of the projections, over all tokens.
+double AttentionWgradFlops(const ModelSpec& spec, const BatchShape& batch);
 double DenseFfnFlops(const ModelSpec& spec, const BatchShape& batch, bool backward);
 double HeadFlops(const ModelSpec& spec, const BatchShape& batch, bool backward);
 

@@ -33,17 +33,23 @@ TrainProgram::TrainProgram(const Args& args)
 }
 
 absl::Status TrainProgram::Prepare(const StepGraph& graph, const Plan& plan) {
-  degrees_.clear();
+  cuts_.clear();
   for (int32_t layer = 0; layer < graph.num_layers; ++layer) {
-    degrees_.push_back(
-        {DegreeOf(plan, layer, Direction::kForward), DegreeOf(plan, layer, Direction::kBackward)});
+    cuts_.push_back({{DegreeOf(plan, layer, Direction::kForward)},
+                     {DegreeOf(plan, layer, Direction::kBackward)}});
+  }
+  for (const PlanTask& task : plan.tasks) {
+    const Op& op = graph.op(task.op);
+    if (op.cut != Cut::kEither || task.num_chunks == 1) continue;
+    LayerCuts& cuts = cuts_[static_cast<size_t>(op.layer)];
+    (op.direction() == Direction::kForward ? cuts.forward : cuts.backward).block = true;
   }
   return absl::OkStatus();
 }
 
 void TrainProgram::Begin(std::span<const int32_t> tokens, std::span<const int32_t> labels,
                          int64_t update, double learning_rate, const StepAgreement& agreement) {
-  args_.model->Begin(args_.kind, degrees_, tokens, labels);
+  args_.model->Begin(args_.kind, cuts_, tokens, labels);
   update_ = update;
   learning_rate_ = learning_rate;
   agreement_ = agreement;
@@ -144,8 +150,9 @@ void TrainProgram::LocalNorm() {
 }
 
 absl::Status TrainProgram::ReduceStep() {
-  own_[kCrossEntropy] = args_.model->sums().cross_entropy;
-  own_[kBalance] = args_.model->sums().balance;
+  const LossSums sums = args_.model->sums();
+  own_[kCrossEntropy] = sums.cross_entropy;
+  own_[kBalance] = sums.balance;
   own_[kPreparedEpoch] = static_cast<double>(agreement_.prepared_epoch);
   own_[kStop] = agreement_.stop ? 1 : 0;
   own_[kCheckpoint] = agreement_.checkpoint ? 1 : 0;

@@ -4,41 +4,12 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "models/layer_cut.h"
 #include "models/model_context.h"
+#include "models/moe/exchange_buffers.h"
 #include "models/moe/routing.h"
-#include "tensor/device/buffer.h"
 
 namespace weft {
-
-// Buffers of token rows on their way, shared by all MoE layers of a rank and by both directions: an
-// operation that fills one runs, by the step graph, after everything that read its last contents.
-//
-//   source:      send (send order) ..................................... returned (send order)
-//   destination: received -> [ESP gather] gathered -> experts -> partial -> [ESP reduce-scatter]
-//   reduced
-// A group of one skips its stage: the two neighbouring names are then the same memory.
-class ExchangeBuffers {
- public:
-  explicit ExchangeBuffers(const ModelContext& context);
-
-  // Makes room for `received` rows before and `arrived` rows after the ESP all-gather.
-  void Reserve(int64_t received, int64_t arrived);
-
-  TensorView send() const;
-  TensorView received() const;
-  TensorView gathered() const;
-  TensorView partial(TensorView returned) const;
-  TensorView reduced(TensorView returned) const;
-  int64_t source_rows() const { return source_rows_; }
-
- private:
-  TensorView All(const Buffer& buffer) const;
-
-  const ModelContext& context_;
-  int64_t width_;
-  int64_t source_rows_;  // tokens * top_k: the most a rank can send
-  Buffer send_, received_, gathered_, partial_, reduced_;
-};
 
 // The communication of one MoE layer, in both directions: counts, then chunk by chunk dispatch, ESP
 // all-gather, ESP reduce-scatter, combine. `size` of each is the bytes this rank sends
@@ -47,36 +18,57 @@ class TokenExchange {
  public:
   TokenExchange(const ModelContext& context, ExchangeBuffers& buffers);
 
-  // Row counts of this rank's tokens per expert -> counts of every source for this rank's experts.
-  absl::Status CountsAllToAll(std::span<const int32_t> counts, double* size);
-  absl::Status CountsAllGather(std::span<const int32_t> own_counts, double* size);
-  // Called when the last counts operation has ended (or, without any, with this rank's own counts):
-  // every size of every chunk is known from here on.
-  void CountsKnown(std::span<const int32_t> own_counts, int32_t forward_degree,
-                   int32_t backward_degree);
+  // Before a step. `cut` outlives it.
+  void Prepare(const LayerCut& cut);
+
+  // The counts of a piece of the forward: [segments][experts], this rank's rows -> those of every
+  // source for this rank's experts.
+  absl::Status CountsAllToAll(int32_t piece, std::span<const int32_t> counts, double* size);
+  absl::Status CountsAllGather(int32_t piece, std::span<const int32_t> counts, double* size);
+  // Called when the last counts operation of a piece has ended (or, without any, with this rank's
+  // own counts): the sizes of the forward's chunks that the piece feeds are known from here on;
+  // with the last piece, those of the whole backward.
+  void CountsKnown(int32_t piece, std::span<const int32_t> counts);
+  // Makes room for the rows of a chunk of the backward. Called by who fills its send buffer.
+  void ReserveBackward(int32_t chunk);
 
   absl::Status Dispatch(const SendOrder& order, Direction direction, int32_t chunk, double* size);
   absl::Status EspAllGather(Direction direction, int32_t chunk, double* size);
-  absl::Status EspReduceScatter(Direction direction, int32_t chunk, TensorView returned,
-                                double* size);
+  absl::Status EspReduceScatter(const SendOrder& order, Direction direction, int32_t chunk,
+                                TensorView returned, double* size);
   absl::Status Combine(const SendOrder& order, Direction direction, int32_t chunk,
                        TensorView returned, double* size);
 
   const ArrivalOrder& arrival(Direction direction) const {
     return direction == Direction::kForward ? forward_ : backward_;
   }
-  // What the experts of a chunk read and write, in arrival order of the whole layer.
-  ConstTensorView expert_input() const { return buffers_.gathered(); }
-  TensorView expert_output(TensorView returned) const { return buffers_.partial(returned); }
+  const SavedOrder& saved() const { return saved_; }
+  // What the experts of a chunk read and write, in arrival order.
+  ConstTensorView ExpertInput(Direction direction, int32_t chunk) const;
+  TensorView ExpertOutput(const SendOrder& order, Direction direction, int32_t chunk,
+                          TensorView returned) const;
 
  private:
+  // Counts of one piece on their way: [ep][segments of the piece][local experts], then with [esp]
+  // before it.
+  struct Counts {
+    std::vector<int32_t> sent;
+    std::vector<int64_t> send_rows, recv_rows;
+    std::vector<int32_t> from_ep, from_all;
+  };
+  void AppendChunk(Direction direction, int32_t chunk);
+  size_t sources() const;  // blocks of this rank's experts: esp * ep * local experts
+
   const ModelContext& context_;
   ExchangeBuffers& buffers_;
+  const LayerCut* cut_ = nullptr;
   int32_t local_experts_;
-  std::vector<int64_t> experts_of_peer_, my_experts_;  // rows of the counts exchange
-  std::vector<int32_t> counts_from_ep_;                // [ep][local experts]
-  std::vector<int32_t> counts_from_all_;               // [esp][ep][local experts]
+  std::vector<Counts> counts_;   // by piece of the forward
+  std::vector<int32_t> all_;     // [segments][esp][ep][local experts]
+  std::vector<RowRange> taken_;  // [esp][ep][local experts]: by the chunk that is appended
+  std::vector<int64_t> total_;   // the same, over all segments
   ArrivalOrder forward_, backward_;
+  SavedOrder saved_;
 };
 
 }  // namespace weft

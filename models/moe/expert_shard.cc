@@ -9,40 +9,32 @@
 namespace weft {
 namespace {
 
-int64_t CountRows(std::span<const RowRun> runs) {
-  int64_t rows = 0;
-  for (const RowRun& run : runs) rows += run.count;
-  return rows;
+void CopyRows(const float* from, float* to, int64_t rows, int64_t width) {
+  if (rows > 0) std::memcpy(to, from, static_cast<size_t>(rows * width) * sizeof(float));
 }
 
-enum class Place { kArrival, kSaved };
-int64_t BeginOf(const RowRun& run, Place place) {
-  return place == Place::kArrival ? run.arrival : run.saved;
-}
-
-void CopyRows(const float* from, int64_t from_row, float* to, int64_t to_row, int64_t rows,
-              int64_t width) {
-  if (rows == 0) return;
-  std::memcpy(to + to_row * width, from + from_row * width,
-              static_cast<size_t>(rows * width) * sizeof(float));
-}
-
-// Rows of the runs -> contiguous rows.
-void Collect(std::span<const RowRun> runs, ConstTensorView from, Place place, TensorView to) {
-  int64_t row = 0;
+// Rows of the runs in arrival order -> contiguous rows.
+void Collect(std::span<const RowRun> runs, ConstTensorView arrived, TensorView to) {
+  const int64_t width = to.dim(1);
+  float* row = to.as<float>();
   for (const RowRun& run : runs) {
-    CopyRows(from.as<float>(), BeginOf(run, place), to.as<float>(), row, run.count, from.dim(1));
-    row += run.count;
+    CopyRows(arrived.as<float>() + run.arrival * width, row, run.rows.count(), width);
+    row += run.rows.count() * width;
   }
 }
 
-// Contiguous rows -> rows of the runs.
-void Spread(std::span<const RowRun> runs, ConstTensorView from, TensorView to, Place place) {
-  int64_t row = 0;
+// Contiguous rows -> the runs' places in arrival order.
+void Spread(std::span<const RowRun> runs, ConstTensorView from, TensorView arrived) {
+  const int64_t width = from.dim(1);
+  const float* row = from.as<float>();
   for (const RowRun& run : runs) {
-    CopyRows(from.as<float>(), row, to.as<float>(), BeginOf(run, place), run.count, from.dim(1));
-    row += run.count;
+    CopyRows(row, arrived.as<float>() + run.arrival * width, run.rows.count(), width);
+    row += run.rows.count() * width;
   }
+}
+
+TensorView RowsOf(const Buffer& buffer, RowRange rows, int64_t width) {
+  return View(buffer.as<float>() + rows.begin * width, {rows.count(), width});
 }
 
 }  // namespace
@@ -52,97 +44,129 @@ ExpertShard::ExpertShard(const ModelContext& context, Bucket& bucket, int32_t la
   const Layout& layout = context.layout;
   const ExpertRange held =
       ExpertsOf(context.spec.moe.num_experts, layout.ep, layout.ep_index(context.rank));
-  const int64_t units =
+  units_ =
       HiddenShardOf(context.spec.ffn_hidden_size, layout.esp, layout.esp_index(context.rank)).count;
-  const int64_t width = context.spec.hidden_size;
-  const int64_t pre_width = context.spec.backbone == Backbone::kMixtral ? 2 * units : units;
-  x_.columns = dy_.columns = width;
-  pre_.columns = d_pre_.columns = pre_width;
-  act_.columns = units;
+  width_ = context.spec.hidden_size;
+  pre_width_ = context.spec.backbone == Backbone::kMixtral ? 2 * units_ : units_;
   for (int32_t e = held.first; e < held.first + held.count; ++e) {
     experts_.emplace_back(context.spec, bucket, absl::StrCat("layers.", layer, ".experts.", e),
-                          units);
+                          units_);
   }
 }
 
 double ExpertShard::Flops(int64_t rows) const {
-  return experts_.empty() ? 0.0 : ExpertFlops(context_.spec, experts_[0].hidden_units(), rows);
+  return experts_.empty() ? 0.0 : ExpertFlops(context_.spec, units_, rows);
 }
 
-void ExpertShard::Reserve(const ArrivalOrder& arrival) {
-  for (Saved* saved : {&x_, &pre_, &act_, &dy_, &d_pre_}) {
-    saved->buffer.Ensure<float>({arrival.total_rows(), saved->columns});
-  }
-  int64_t most = 0;
-  for (size_t e = 0; e < experts_.size(); ++e) {
-    most = std::max(most, arrival.saved_rows(static_cast<int32_t>(e)).count());
-  }
-  chunk_x_.Ensure<float>({most, x_.columns});
-  chunk_y_.Ensure<float>({most, x_.columns});
-  chunk_pre_.Ensure<float>({most, pre_.columns});
-  chunk_d_pre_.Ensure<float>({most, pre_.columns});
-  chunk_act_.Ensure<float>({most, act_.columns});
-  chunk_d_act_.Ensure<float>({most, act_.columns});
+void ExpertShard::Prepare(int32_t forward_degree) {
+  if (kept_.size() < static_cast<size_t>(forward_degree))
+    kept_.resize(static_cast<size_t>(forward_degree));
+}
+
+void ExpertShard::ReserveForward(int32_t chunk, int64_t rows) {
+  Kept& kept = kept_[static_cast<size_t>(chunk)];
+  kept.x.Ensure<float>({rows, width_});
+  kept.pre.Ensure<float>({rows, pre_width_});
+  kept.act.Ensure<float>({rows, units_});
+}
+
+void ExpertShard::ReserveBackward(int64_t rows) {
+  dy_.Ensure<float>({rows, width_});
+  d_pre_.Ensure<float>({rows, pre_width_});
 }
 
 double ExpertShard::Forward(const ArrivalOrder& arrival, int32_t chunk, ConstTensorView input,
                             TensorView output) {
-  const int64_t saved_rows = arrival.total_rows();
-  int64_t done = 0;
-  for (size_t e = 0; e < experts_.size(); ++e) {
-    const auto runs = arrival.runs(chunk, static_cast<int32_t>(e));
-    const int64_t rows = CountRows(runs);
-    if (rows == 0) continue;
-    const TensorView x = chunk_x_.view<float>({rows, x_.columns});
-    const TensorView pre = chunk_pre_.view<float>({rows, pre_.columns});
-    const TensorView act = chunk_act_.view<float>({rows, act_.columns});
-    const TensorView y = chunk_y_.view<float>({rows, x_.columns});
-    Collect(runs, input, Place::kArrival, x);
-    experts_[e].Forward(*context_.kernels, x, pre, act, y);
-    Spread(runs, y, output, Place::kArrival);
-    Spread(runs, x, x_.All(saved_rows), Place::kSaved);
-    Spread(runs, pre, pre_.All(saved_rows), Place::kSaved);
-    Spread(runs, act, act_.All(saved_rows), Place::kSaved);
-    done += rows;
+  const Kept& kept = kept_[static_cast<size_t>(chunk)];
+  for (size_t i = 0; i < experts_.size(); ++i) {
+    const auto e = static_cast<int32_t>(i);
+    const RowRange rows = arrival.kept_rows(chunk, e);
+    if (rows.count() == 0) continue;
+    const TensorView x = RowsOf(kept.x, rows, width_);
+    const TensorView y = chunk_y_.Ensure<float>({rows.count(), width_});
+    Collect(arrival.runs(chunk, e), input, x);
+    experts_[i].Forward(*context_.kernels, x, RowsOf(kept.pre, rows, pre_width_),
+                        RowsOf(kept.act, rows, units_), y);
+    Spread(arrival.runs(chunk, e), y, output);
   }
-  return Flops(done);
+  return Flops(arrival.arrival_rows(chunk));
 }
 
-double ExpertShard::Backward(const ArrivalOrder& arrival, int32_t chunk, ConstTensorView d_output,
+void ExpertShard::CollectKept(const ArrivalOrder& forward, Buffer Kept::*of, int32_t expert,
+                              size_t source, RowRange rows, int64_t width, float* to) const {
+  for (int32_t chunk = 0; chunk < forward.degree(); ++chunk) {
+    const RowRun& run = forward.runs(chunk, expert)[source];
+    const int64_t begin = std::max(rows.begin, run.rows.begin);
+    const int64_t end = std::min(rows.end, run.rows.end);
+    if (begin >= end) continue;
+    const float* kept = (kept_[static_cast<size_t>(chunk)].*of).as<float>();
+    CopyRows(kept + (run.kept + begin - run.rows.begin) * width, to + (begin - rows.begin) * width,
+             end - begin, width);
+  }
+}
+
+double ExpertShard::Backward(const ExpertOrders& orders, int32_t chunk, ConstTensorView d_output,
                              TensorView d_input) {
-  const int64_t saved_rows = arrival.total_rows();
-  int64_t done = 0;
-  for (size_t e = 0; e < experts_.size(); ++e) {
-    const auto runs = arrival.runs(chunk, static_cast<int32_t>(e));
-    const int64_t rows = CountRows(runs);
+  const ArrivalOrder& arrival = orders.backward;
+  for (size_t i = 0; i < experts_.size(); ++i) {
+    const auto e = static_cast<int32_t>(i);
+    const int64_t rows = arrival.kept_rows(chunk, e).count();
     if (rows == 0) continue;
-    const TensorView dy = chunk_y_.view<float>({rows, x_.columns});
-    const TensorView dx = chunk_x_.view<float>({rows, x_.columns});
-    const TensorView pre = chunk_pre_.view<float>({rows, pre_.columns});
-    const TensorView d_pre = chunk_d_pre_.view<float>({rows, pre_.columns});
-    const TensorView d_act = chunk_d_act_.view<float>({rows, act_.columns});
-    Collect(runs, d_output, Place::kArrival, dy);
-    Collect(runs, pre_.All(saved_rows), Place::kSaved, pre);
-    experts_[e].BackwardData(*context_.kernels, dy, pre, d_act, d_pre, dx);
-    Spread(runs, dx, d_input, Place::kArrival);
-    Spread(runs, dy, dy_.All(saved_rows), Place::kSaved);
-    Spread(runs, d_pre, d_pre_.All(saved_rows), Place::kSaved);
-    done += rows;
+    const auto runs = arrival.runs(chunk, e);
+    const TensorView dy = chunk_dy_.Ensure<float>({rows, width_});
+    const TensorView dx = chunk_dx_.Ensure<float>({rows, width_});
+    const TensorView pre = chunk_pre_.Ensure<float>({rows, pre_width_});
+    const TensorView d_pre = chunk_d_pre_.Ensure<float>({rows, pre_width_});
+    const TensorView d_act = chunk_d_act_.Ensure<float>({rows, units_});
+    Collect(runs, d_output, dy);
+    int64_t row = 0;
+    for (size_t source = 0; source < runs.size(); ++source) {
+      CollectKept(orders.forward, &Kept::pre, e, source, runs[source].rows, pre_width_,
+                  pre.as<float>() + row * pre_width_);
+      row += runs[source].rows.count();
+    }
+    experts_[i].BackwardData(*context_.kernels, dy, pre, d_act, d_pre, dx);
+    Spread(runs, dx, d_input);
+    row = 0;
+    for (size_t source = 0; source < runs.size(); ++source) {
+      const RowRange taken = runs[source].rows;
+      const int64_t saved = orders.saved.begin(e, source) + taken.begin;
+      CopyRows(dy.as<float>() + row * width_, dy_.as<float>() + saved * width_, taken.count(),
+               width_);
+      CopyRows(d_pre.as<float>() + row * pre_width_, d_pre_.as<float>() + saved * pre_width_,
+               taken.count(), pre_width_);
+      row += taken.count();
+    }
   }
-  return Flops(done);
+  return Flops(arrival.arrival_rows(chunk));
 }
 
-double ExpertShard::BackwardWeights(const ArrivalOrder& arrival) {
-  const int64_t saved_rows = arrival.total_rows();
-  for (size_t e = 0; e < experts_.size(); ++e) {
-    const RowRange range = arrival.saved_rows(static_cast<int32_t>(e));
-    if (range.count() == 0) continue;
-    const auto of = [&](const Saved& saved) {
-      return Rows(saved.All(saved_rows), range.begin, range.count());
-    };
-    experts_[e].BackwardWeight(*context_.kernels, of(dy_), of(act_), of(d_pre_), of(x_));
+TensorView ExpertShard::AllKept(const ExpertOrders& orders, Buffer Kept::*of, int32_t expert,
+                                int64_t width, Buffer& scratch) const {
+  const RowRange rows = orders.saved.rows(expert);
+  if (orders.forward.degree() == 1) return RowsOf(kept_.front().*of, rows, width);
+  const TensorView all = scratch.Ensure<float>({rows.count(), width});
+  const size_t sources = orders.forward.runs(0, expert).size();
+  for (size_t source = 0; source < sources; ++source) {
+    const int64_t first = orders.saved.begin(expert, source);
+    const int64_t count = orders.saved.begin(expert, source + 1) - first;
+    CollectKept(orders.forward, of, expert, source, {0, count}, width,
+                all.as<float>() + (first - rows.begin) * width);
   }
-  return Flops(saved_rows);
+  return all;
+}
+
+double ExpertShard::BackwardWeights(const ExpertOrders& orders) {
+  for (size_t i = 0; i < experts_.size(); ++i) {
+    const auto e = static_cast<int32_t>(i);
+    const RowRange rows = orders.saved.rows(e);
+    if (rows.count() == 0) continue;
+    experts_[i].BackwardWeight(*context_.kernels, RowsOf(dy_, rows, width_),
+                               AllKept(orders, &Kept::act, e, units_, chunk_d_act_),
+                               RowsOf(d_pre_, rows, pre_width_),
+                               AllKept(orders, &Kept::x, e, width_, chunk_dx_));
+  }
+  return Flops(orders.saved.total_rows());
 }
 
 }  // namespace weft

@@ -10,41 +10,59 @@
 
 namespace weft {
 
-// This rank's shards of its experts of one layer. Rows come chunk by chunk in arrival order; what
-// the backward needs is kept in saved order (models/moe/routing.h), which no pipeline degree
-// changes, so that any r_bwd meets any r_fwd and dW is one product per expert over all its rows in
-// [source, token] order.
+// What expert rows meet on one direction's way through this rank.
+struct ExpertOrders {
+  const ArrivalOrder& forward;
+  const ArrivalOrder& backward;
+  const SavedOrder& saved;
+};
+
+// This rank's shards of its experts of one layer. Rows come chunk by chunk in arrival order. The
+// forward keeps inputs, pre-activations and activations by chunk, in kept order; the backward saves
+// its gradients in saved order, which no cut changes, and finds the forward's rows by block. So any
+// cut of the backward meets any cut of the forward, and dW is one product per expert over all its
+// rows in [source, token] order.
 class ExpertShard {
  public:
   ExpertShard(const ModelContext& context, Bucket& bucket, int32_t layer);
 
-  // Before the first chunk of a forward: room for the rows that the counts announced.
-  void Reserve(const ArrivalOrder& arrival);
+  // Between steps: the forward comes in so many chunks.
+  void Prepare(int32_t forward_degree);
+  // Room for the rows that the counts announced: of a chunk of the forward, before it runs; of the
+  // backward, before its first chunk.
+  void ReserveForward(int32_t chunk, int64_t rows);
+  void ReserveBackward(int64_t rows);
 
-  // Experts' partial outputs for one chunk. input, output: arrival order of the whole layer, [rows,
-  // hidden]. Returns the FLOPs done (the regressor).
+  // Experts' partial outputs for one chunk. input, output: the chunk's rows in arrival order,
+  // [rows, hidden]. Returns the FLOPs done (the regressor).
   double Forward(const ArrivalOrder& arrival, int32_t chunk, ConstTensorView input,
                  TensorView output);
   // Gradients of the chunk's inputs from the gradients of its outputs.
-  double Backward(const ArrivalOrder& arrival, int32_t chunk, ConstTensorView d_output,
+  double Backward(const ExpertOrders& orders, int32_t chunk, ConstTensorView d_output,
                   TensorView d_input);
   // dW of all experts, over all rows of the layer. REQUIRES: every chunk's Backward has ended.
-  double BackwardWeights(const ArrivalOrder& arrival);
+  double BackwardWeights(const ExpertOrders& orders);
 
  private:
-  // One kept tensor, [saved rows, columns].
-  struct Saved {
-    Buffer buffer;
-    int64_t columns = 0;
-    TensorView All(int64_t rows) const { return buffer.view<float>({rows, columns}); }
+  // What a chunk of the forward keeps, [rows, width of each].
+  struct Kept {
+    Buffer x, pre, act;
   };
   double Flops(int64_t rows) const;
+  // Rows `rows` of the block of (local expert, source), from what the forward kept.
+  void CollectKept(const ArrivalOrder& forward, Buffer Kept::*of, int32_t expert, size_t source,
+                   RowRange rows, int64_t width, float* to) const;
+  // All rows of an expert in saved order: where they were kept, or collected into `scratch`.
+  TensorView AllKept(const ExpertOrders& orders, Buffer Kept::*of, int32_t expert, int64_t width,
+                     Buffer& scratch) const;
 
   const ModelContext& context_;
   std::vector<Ffn> experts_;
-  Saved x_, pre_, act_, dy_, d_pre_;
-  // Contiguous rows of one expert in one chunk.
-  Buffer chunk_x_, chunk_pre_, chunk_act_, chunk_y_, chunk_d_act_, chunk_d_pre_;
+  int64_t width_, pre_width_, units_;
+  std::vector<Kept> kept_;  // by chunk of the forward
+  Buffer dy_, d_pre_;       // saved order
+  // Rows of one expert in one chunk; used by the compute stream only.
+  Buffer chunk_y_, chunk_dy_, chunk_dx_, chunk_pre_, chunk_d_act_, chunk_d_pre_;
 };
 
 }  // namespace weft

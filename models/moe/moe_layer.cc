@@ -1,5 +1,7 @@
 #include "models/moe/moe_layer.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 
@@ -19,62 +21,83 @@ MoeLayer::MoeLayer(const ModelContext& context, Bucket& dense, Bucket& experts,
   d_returned_ = View(data + rows * width, {rows, width});
 }
 
-void MoeLayer::SetDegrees(int32_t forward, int32_t backward) {
-  forward_degree_ = forward;
-  backward_degree_ = backward;
+void MoeLayer::Prepare(const LayerCut& cut) {
+  cut_ = &cut;
+  const int32_t forward = cut.of(Direction::kForward).degree;
+  buffers_.Prepare(std::max(forward, cut.of(Direction::kBackward).degree));
+  router_.Prepare(cut);
+  exchange_.Prepare(cut);
+  experts_.Prepare(forward);
 }
 
-void MoeLayer::CountsKnown() {
-  exchange_.CountsKnown(router_.counts(), forward_degree_, backward_degree_);
-  experts_.Reserve(exchange_.arrival(Direction::kForward));
+void MoeLayer::CountsKnown(int32_t piece) {
+  exchange_.CountsKnown(piece, router_.counts());
+  const ArrivalOrder& arrival = exchange_.arrival(Direction::kForward);
+  const RowRange chunks = cut_->chunks_of(Direction::kForward, piece);
+  for (auto chunk = static_cast<int32_t>(chunks.begin); chunk < chunks.end; ++chunk) {
+    experts_.ReserveForward(chunk, arrival.arrival_rows(chunk));
+  }
+  if (chunks.end == arrival.degree()) experts_.ReserveBackward(exchange_.saved().total_rows());
+}
+
+double MoeLayer::RunExperts(Direction direction, int32_t chunk) {
+  const ConstTensorView input = exchange_.ExpertInput(direction, chunk);
+  const TensorView output =
+      exchange_.ExpertOutput(router_.order(direction), direction, chunk, returned(direction));
+  return direction == Direction::kForward
+             ? experts_.Forward(exchange_.arrival(direction), chunk, input, output)
+             : experts_.Backward(orders(), chunk, input, output);
+}
+
+void MoeLayer::StartBackward(int32_t piece, const Activations& a) {
+  router_.CombineBackward(piece, a.dy, returned_, buffers_);
+  const RowRange chunks = cut_->chunks_of(Direction::kBackward, piece);
+  for (auto chunk = static_cast<int32_t>(chunks.begin); chunk < chunks.end; ++chunk) {
+    exchange_.ReserveBackward(chunk);
+  }
 }
 
 absl::Status MoeLayer::Run(const Op& op, int32_t chunk, const Activations& a, double* size) {
   const Layout& layout = context_.layout;
   const Direction direction = op.direction();
   const bool forward = direction == Direction::kForward;
+  const SendOrder& order = router_.order(direction);
   *size = op.size;
   switch (op.key.kind) {
     case OpKind::kRouter:
+      *size = op.size / cut_->of(direction).pieces();
       if (!forward) {
-        router_.Backward(d_returned_, a.dy, a.x, a.dx);
+        router_.Backward(chunk, d_returned_, a.dy, a.x, a.dx);
         return absl::OkStatus();
       }
-      router_.Forward(a.x, forward_degree_, buffers_.send(), a.balance_loss);
-      if (layout.ep == 1 && layout.esp == 1) CountsKnown();
+      router_.Forward(chunk, a.x, buffers_, a.balance_loss);
+      if (layout.ep == 1 && layout.esp == 1) CountsKnown(chunk);
       return absl::OkStatus();
     case OpKind::kCountsAllToAll:
-      WEFT_RETURN_IF_ERROR(exchange_.CountsAllToAll(router_.counts(), size));
-      if (layout.esp == 1) CountsKnown();
+      WEFT_RETURN_IF_ERROR(exchange_.CountsAllToAll(chunk, router_.counts(), size));
+      if (layout.esp == 1) CountsKnown(chunk);
       return absl::OkStatus();
     case OpKind::kCountsAllGather:
-      WEFT_RETURN_IF_ERROR(exchange_.CountsAllGather(router_.counts(), size));
-      CountsKnown();
+      WEFT_RETURN_IF_ERROR(exchange_.CountsAllGather(chunk, router_.counts(), size));
+      CountsKnown(chunk);
       return absl::OkStatus();
     case OpKind::kDispatch:
-      return exchange_.Dispatch(order(direction), direction, chunk, size);
+      return exchange_.Dispatch(order, direction, chunk, size);
     case OpKind::kEspAllGather:
       return exchange_.EspAllGather(direction, chunk, size);
-    case OpKind::kExpert: {
-      const ArrivalOrder& arrival = exchange_.arrival(direction);
-      const TensorView output = exchange_.expert_output(returned(direction));
-      *size = forward ? experts_.Forward(arrival, chunk, exchange_.expert_input(), output)
-                      : experts_.Backward(arrival, chunk, exchange_.expert_input(), output);
+    case OpKind::kExpert:
+      *size = RunExperts(direction, chunk);
       return absl::OkStatus();
-    }
     case OpKind::kEspReduceScatter:
-      return exchange_.EspReduceScatter(direction, chunk, returned(direction), size);
+      return exchange_.EspReduceScatter(order, direction, chunk, returned(direction), size);
     case OpKind::kCombine:
-      return exchange_.Combine(order(direction), direction, chunk, returned(direction), size);
+      return exchange_.Combine(order, direction, chunk, returned(direction), size);
     case OpKind::kUnpermute:
-      if (forward) {
-        router_.Combine(a.x, returned_, a.y);
-      } else {
-        router_.CombineBackward(a.dy, returned_, backward_degree_, buffers_.send());
-      }
+      *size = op.size / cut_->of(direction).pieces();
+      forward ? router_.Combine(chunk, a.x, returned_, a.y) : StartBackward(chunk, a);
       return absl::OkStatus();
     case OpKind::kExpertWgrad:
-      *size = experts_.BackwardWeights(exchange_.arrival(Direction::kBackward));
+      *size = experts_.BackwardWeights(orders());
       return absl::OkStatus();
     default:
       return absl::InternalError(

@@ -15,37 +15,41 @@ class MoeLayer {
   MoeLayer(const ModelContext& context, Bucket& dense, Bucket& experts, ExchangeBuffers& buffers,
            int32_t layer);
 
-  // Before a step: the degrees its plan cuts this layer into.
-  void SetDegrees(int32_t forward, int32_t backward);
+  // Before a step: how its plan cuts this layer. `cut` outlives the step.
+  void Prepare(const LayerCut& cut);
 
-  // Runs one task of an operation of this layer. x, y: the layer's input and output; dy, dx: their
-  // gradients.
+  // Runs one task of an operation of this layer: `chunk` of a pipeline, or a piece of the
+  // operations beside it. x, y: the layer's input and output; dy, dx: their gradients.
   struct Activations {
     TensorView x, y, dy, dx;
     double* balance_loss = nullptr;
   };
   absl::Status Run(const Op& op, int32_t chunk, const Activations& a, double* size);
+  // Gradients of router and norm. x: the layer's input.
+  void BackwardDenseWeights(ConstTensorView x) { router_.BackwardWeights(x); }
 
   const Router& router() const { return router_; }
 
  private:
-  const SendOrder& order(Direction d) const {
-    return d == Direction::kForward ? router_.forward_order() : router_.backward_order();
-  }
   // Outputs of the experts (forward; kept for the weights' gradients), or gradients of their inputs
   // (backward).
   TensorView returned(Direction d) const {
     return d == Direction::kForward ? returned_ : d_returned_;
   }
-  void CountsKnown();
+  ExpertOrders orders() const {
+    return {exchange_.arrival(Direction::kForward), exchange_.arrival(Direction::kBackward),
+            exchange_.saved()};
+  }
+  void CountsKnown(int32_t piece);
+  double RunExperts(Direction direction, int32_t chunk);
+  void StartBackward(int32_t piece, const Activations& a);
 
   const ModelContext& context_;
   ExchangeBuffers& buffers_;
   Router router_;
   TokenExchange exchange_;
   ExpertShard experts_;
-  int32_t forward_degree_ = 1;
-  int32_t backward_degree_ = 1;
+  const LayerCut* cut_ = nullptr;
   Buffer storage_;
   TensorView returned_, d_returned_;
 };

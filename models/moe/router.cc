@@ -48,44 +48,68 @@ Router::Router(const ModelContext& context, Bucket& bucket, int32_t layer)
     *view = View(ints, {tokens, k});
     ints += tokens * k;
   }
-  counts_.resize(static_cast<size_t>(experts));
-  sequence_counts_.resize(static_cast<size_t>(experts));
+  for (std::vector<int32_t>* per_expert :
+       {&counts_, &capacity_counts_, &sequence_counts_, &chunk_of_}) {
+    per_expert->resize(static_cast<size_t>(experts));
+  }
   mean_prob_.resize(static_cast<size_t>(experts));
+  taken_.resize(static_cast<size_t>(experts));
 }
 
-void Router::Forward(ConstTensorView x, int32_t degree, TensorView send, double* balance_loss) {
+void Router::Prepare(const LayerCut& cut) {
+  cut_ = &cut;
+  const int32_t experts = context_.spec.moe.num_experts;
+  forward_order_.Prepare(context_.layout, experts, cut.of(Direction::kForward).degree);
+  backward_order_.Prepare(context_.layout, experts, cut.of(Direction::kBackward).degree);
+  segment_counts_.resize(static_cast<size_t>(cut.segments() * experts));
+}
+
+void Router::Forward(int32_t piece, ConstTensorView x, ExchangeBuffers& send,
+                     double* balance_loss) {
   Kernels& kernels = *context_.kernels;
-  const TensorView normed = norm_.Forward(x);
-  gate_.Forward(kernels, normed, logits_);
-  kernels.GateForward({.logits = logits_,
+  const RowRange tokens = cut_->tokens(Direction::kForward, piece);
+  const TensorView normed = norm_.Forward(x, tokens);
+  gate_.Forward(kernels, normed, Rows(logits_, tokens));
+  kernels.GateForward({.logits = Rows(logits_, tokens),
                        .top_k = context_.spec.moe.top_k,
                        .renormalize = context_.spec.moe.renormalize,
-                       .probs = probs_,
-                       .experts = experts_,
-                       .weights = weights_});
-  AssignRows();
-  BalanceLoss(balance_loss);
-  forward_order_.Build(counts_, context_.layout, degree);
-  FillSlots(forward_order_, forward_slots_);
-  kernels.GatherRows(normed, SentRows(row_token_), Rows(send, 0, sent_));
+                       .probs = Rows(probs_, tokens),
+                       .experts = Rows(experts_, tokens),
+                       .weights = Rows(weights_, tokens)});
+  AssignRows(tokens);
+  const int64_t length = context_.batch.length;
+  for (int64_t s = tokens.begin / length; s < tokens.end / length; ++s) {
+    BalanceLoss(s, balance_loss);
+  }
+  const auto fill = [&](int32_t chunk, ConstTensorView token, ConstTensorView) {
+    send.ReserveSend(chunk, token.elements());
+    kernels.GatherRows(norm_.output(), token, send.send(chunk, token.elements()));
+  };
+  FillSlots(Direction::kForward, piece, forward_slots_, fill);
 }
 
-void Router::AssignRows() {
+void Router::AssignRows(RowRange tokens) {
   const int64_t k = context_.spec.moe.top_k;
   const int64_t length = context_.batch.length;
   const int64_t capacity = CapacityOf(context_.spec, length);
-  const int32_t* experts = experts_.as<int32_t>();
+  const auto experts = static_cast<size_t>(context_.spec.moe.num_experts);
+  const int32_t* chosen = experts_.as<int32_t>();
   int32_t* row = row_in_block_.as<int32_t>();
-  std::fill(counts_.begin(), counts_.end(), 0);
-  sent_ = 0;
-  dropped_ = 0;
-  for (int64_t s = 0; s < context_.batch.sequences; ++s) {
-    std::fill(sequence_counts_.begin(), sequence_counts_.end(), 0);
-    for (int64_t i = s * length * k; i < (s + 1) * length * k; ++i) {
-      const auto e = static_cast<size_t>(experts[i]);
-      if (sequence_counts_[e]++ < capacity) {
+  if (tokens.begin == 0) {
+    std::fill(counts_.begin(), counts_.end(), 0);
+    std::fill(segment_counts_.begin(), segment_counts_.end(), 0);
+    dropped_ = 0;
+  }
+  int32_t segment = 0;
+  for (int64_t t = tokens.begin; t < tokens.end; ++t) {
+    if (t % length == 0) std::fill(capacity_counts_.begin(), capacity_counts_.end(), 0);
+    while (cut_->segment_end(segment) <= t) ++segment;
+    int32_t* of_segment = segment_counts_.data() + static_cast<size_t>(segment) * experts;
+    for (int64_t i = t * k; i < (t + 1) * k; ++i) {
+      const auto e = static_cast<size_t>(chosen[i]);
+      if (capacity_counts_[e]++ < capacity) {
         row[i] = counts_[e]++;
-        ++sent_;
+        ++of_segment[e];
       } else {
         row[i] = -1;
         ++dropped_;
@@ -94,88 +118,116 @@ void Router::AssignRows() {
   }
 }
 
-void Router::BalanceLoss(double* balance_loss) {
+void Router::BalanceLoss(int64_t sequence, double* balance_loss) {
   const int64_t experts = context_.spec.moe.num_experts;
   const int64_t k = context_.spec.moe.top_k;
   const int64_t length = context_.batch.length;
+  const int64_t first = sequence * length, last = first + length;
   const double coefficient = context_.spec.moe.balance_loss * static_cast<double>(experts) /
                              static_cast<double>(context_.batch.global_sequences);
   const float* probs = probs_.as<float>();
   const int32_t* chosen = experts_.as<int32_t>();
   float* d_probs = d_probs_.as<float>();
-  for (int64_t s = 0; s < context_.batch.sequences; ++s) {
-    std::fill(sequence_counts_.begin(), sequence_counts_.end(), 0);
-    for (int64_t i = s * length * k; i < (s + 1) * length * k; ++i)
-      ++sequence_counts_[static_cast<size_t>(chosen[i])];
-    std::fill(mean_prob_.begin(), mean_prob_.end(), 0.0);
-    for (int64_t t = s * length; t < (s + 1) * length; ++t) {
-      for (int64_t e = 0; e < experts; ++e)
-        mean_prob_[static_cast<size_t>(e)] += probs[t * experts + e];
-    }
-    for (int64_t e = 0; e < experts; ++e) {
-      const double fraction = static_cast<double>(sequence_counts_[static_cast<size_t>(e)]) /
-                              static_cast<double>(k * length);
-      *balance_loss +=
-          coefficient * fraction * mean_prob_[static_cast<size_t>(e)] / static_cast<double>(length);
-      const auto gradient =
-          static_cast<float>(coefficient * fraction / static_cast<double>(length));
-      for (int64_t t = s * length; t < (s + 1) * length; ++t) d_probs[t * experts + e] = gradient;
-    }
+  std::fill(sequence_counts_.begin(), sequence_counts_.end(), 0);
+  for (int64_t i = first * k; i < last * k; ++i) ++sequence_counts_[static_cast<size_t>(chosen[i])];
+  std::fill(mean_prob_.begin(), mean_prob_.end(), 0.0);
+  for (int64_t t = first; t < last; ++t) {
+    for (int64_t e = 0; e < experts; ++e)
+      mean_prob_[static_cast<size_t>(e)] += probs[t * experts + e];
+  }
+  for (int64_t e = 0; e < experts; ++e) {
+    const double fraction = static_cast<double>(sequence_counts_[static_cast<size_t>(e)]) /
+                            static_cast<double>(k * length);
+    *balance_loss +=
+        coefficient * fraction * mean_prob_[static_cast<size_t>(e)] / static_cast<double>(length);
+    const auto gradient = static_cast<float>(coefficient * fraction / static_cast<double>(length));
+    for (int64_t t = first; t < last; ++t) d_probs[t * experts + e] = gradient;
   }
 }
 
-void Router::FillSlots(const SendOrder& order, TensorView slots) {
-  const int64_t choices = experts_.elements();
+template <typename Fill>
+void Router::FillSlots(Direction direction, int32_t piece, TensorView slots, Fill fill) {
+  SendOrder& order = direction == Direction::kForward ? forward_order_ : backward_order_;
+  const auto experts = static_cast<size_t>(context_.spec.moe.num_experts);
+  const RowRange chunks = cut_->chunks_of(direction, piece);
+  for (auto chunk = static_cast<int32_t>(chunks.begin); chunk < chunks.end; ++chunk) {
+    for (size_t e = 0; e < experts; ++e) {
+      taken_[e] = cut_->rows(direction, chunk, std::span(segment_counts_).subspan(e), experts);
+    }
+    order.Append(chunk, taken_);
+  }
   const int64_t k = context_.spec.moe.top_k;
-  const int32_t* experts = experts_.as<int32_t>();
+  const RowRange tokens = cut_->tokens(direction, piece);
+  const int32_t* chosen = experts_.as<int32_t>();
   const int32_t* row = row_in_block_.as<int32_t>();
   const float* weights = weights_.as<float>();
   int32_t* slot = slots.as<int32_t>();
-  int32_t* token = row_token_.as<int32_t>();
+  int32_t* row_token = row_token_.as<int32_t>();
   float* row_weight = row_weight_.as<float>();
-  for (int64_t i = 0; i < choices; ++i) {
+  // The rows of an expert come in order, so its chunks do.
+  std::fill(chunk_of_.begin(), chunk_of_.end(), static_cast<int32_t>(chunks.begin));
+  for (int64_t i = tokens.begin * k; i < tokens.end * k; ++i) {
     if (row[i] < 0) {
       slot[i] = -1;
       continue;
     }
-    const int64_t position = order.Position(experts[i], row[i]);
+    int32_t& chunk = chunk_of_[static_cast<size_t>(chosen[i])];
+    while (order.block_rows(chunk, chosen[i]).end <= row[i]) ++chunk;
+    const int64_t position =
+        order.block_begin(chunk, chosen[i]) + row[i] - order.block_rows(chunk, chosen[i]).begin;
     slot[i] = static_cast<int32_t>(position);
-    token[position] = static_cast<int32_t>(i / k);
+    row_token[position] = static_cast<int32_t>(i / k);
     row_weight[position] = weights[i];
+  }
+  for (auto chunk = static_cast<int32_t>(chunks.begin); chunk < chunks.end; ++chunk) {
+    const int64_t first = order.chunk_begin(chunk), rows = order.chunk_rows(chunk);
+    fill(chunk, View(row_token + first, {rows}), View(row_weight + first, {rows}));
   }
 }
 
-void Router::Combine(ConstTensorView x, ConstTensorView returned, TensorView y) {
+void Router::Combine(int32_t piece, ConstTensorView x, ConstTensorView returned, TensorView y) {
   Kernels& kernels = *context_.kernels;
-  kernels.GatherSum(Rows(returned, 0, sent_), forward_slots_, weights_, false, y);
-  kernels.Add(x, y, y);
+  const RowRange tokens = cut_->tokens(Direction::kForward, piece);
+  const TensorView out = Rows(y, tokens);
+  kernels.GatherSum(returned, Rows(forward_slots_, tokens), Rows(weights_, tokens), false, out);
+  kernels.Add(Rows(x, tokens), out, out);
 }
 
-void Router::CombineBackward(ConstTensorView dy, ConstTensorView returned, int32_t degree,
-                             TensorView send) {
+void Router::CombineBackward(int32_t piece, ConstTensorView dy, ConstTensorView returned,
+                             ExchangeBuffers& send) {
   Kernels& kernels = *context_.kernels;
-  kernels.GatherDot(dy, Rows(returned, 0, sent_), forward_slots_, d_weights_);
-  backward_order_.Build(counts_, context_.layout, degree);
-  FillSlots(backward_order_, backward_slots_);
-  kernels.GatherScaledRows(dy, SentRows(row_token_), View(row_weight_.as<float>(), {sent_}),
-                           Rows(send, 0, sent_));
+  const RowRange tokens = cut_->tokens(Direction::kBackward, piece);
+  kernels.GatherDot(Rows(dy, tokens), returned, Rows(forward_slots_, tokens),
+                    Rows(d_weights_, tokens));
+  const auto fill = [&](int32_t chunk, ConstTensorView token, ConstTensorView weight) {
+    send.ReserveSend(chunk, token.elements());
+    kernels.GatherScaledRows(dy, token, weight, send.send(chunk, token.elements()));
+  };
+  FillSlots(Direction::kBackward, piece, backward_slots_, fill);
 }
 
-void Router::Backward(ConstTensorView d_returned, ConstTensorView dy, ConstTensorView x,
-                      TensorView dx) {
+void Router::Backward(int32_t piece, ConstTensorView d_returned, ConstTensorView dy,
+                      ConstTensorView x, TensorView dx) {
   Kernels& kernels = *context_.kernels;
-  kernels.GatherSum(Rows(d_returned, 0, sent_), backward_slots_, {}, false, d_rows_);
-  kernels.GateBackward({.probs = probs_,
-                        .experts = experts_,
-                        .weights = weights_,
-                        .d_weights = d_weights_,
-                        .d_probs = d_probs_,
+  const RowRange tokens = cut_->tokens(Direction::kBackward, piece);
+  const TensorView d_normed = Rows(d_rows_, tokens);
+  const TensorView d_logits = Rows(d_logits_, tokens);
+  kernels.GatherSum(d_returned, Rows(backward_slots_, tokens), {}, false, d_normed);
+  kernels.GateBackward({.probs = Rows(probs_, tokens),
+                        .experts = Rows(experts_, tokens),
+                        .weights = Rows(weights_, tokens),
+                        .d_weights = Rows(d_weights_, tokens),
+                        .d_probs = Rows(d_probs_, tokens),
                         .renormalize = context_.spec.moe.renormalize,
-                        .d_logits = d_logits_});
-  gate_.BackwardWeight(kernels, d_logits_, norm_.output());
-  gate_.BackwardData(kernels, d_logits_, d_rows_, /*accumulate=*/true);
-  norm_.Backward(d_rows_, x, dx);
-  kernels.Add(dx, dy, dx);
+                        .d_logits = d_logits});
+  gate_.BackwardData(kernels, d_logits, d_normed, /*accumulate=*/true);
+  norm_.BackwardData(d_normed, x, dx, tokens);
+  kernels.Add(Rows(dx, tokens), Rows(dy, tokens), Rows(dx, tokens));
+}
+
+void Router::BackwardWeights(ConstTensorView x) {
+  gate_.BackwardWeight(*context_.kernels, d_logits_, norm_.output());
+  norm_.BackwardWeight(d_rows_, x);
 }
 
 }  // namespace weft

@@ -3,7 +3,9 @@
 #include <span>
 #include <vector>
 
+#include "models/layer_cut.h"
 #include "models/model_context.h"
+#include "models/moe/exchange_buffers.h"
 #include "models/moe/routing.h"
 #include "models/parameters.h"
 #include "models/transformer/linear.h"
@@ -22,44 +24,61 @@ class Router {
  public:
   Router(const ModelContext& context, Bucket& bucket, int32_t layer);
 
-  // x [tokens, hidden] -> decisions. send [>= tokens * top_k, hidden] gets the rows in send order
-  // of `degree`. Adds the balance loss, already weighted by this rank's share of the global batch,
-  // to *balance_loss.
-  void Forward(ConstTensorView x, int32_t degree, TensorView send, double* balance_loss);
+  // Before a step. `cut` outlives it.
+  void Prepare(const LayerCut& cut);
+
+  // Piece `piece` of the tokens, in order. x [tokens, hidden] -> decisions; the rows of the chunks
+  // that are now known go into send(chunk), in send order. Adds the balance loss of the sequences
+  // that end here, already weighted by this rank's share of the global batch, to *balance_loss.
+  void Forward(int32_t piece, ConstTensorView x, ExchangeBuffers& send, double* balance_loss);
 
   // y = x + sum of weights times returned rows. returned: the experts' outputs in send order.
-  void Combine(ConstTensorView x, ConstTensorView returned, TensorView y);
+  void Combine(int32_t piece, ConstTensorView x, ConstTensorView returned, TensorView y);
 
-  // Gradient of Combine: weights' gradients are kept; send gets weight * dy per row in send order
-  // of `degree`.
-  void CombineBackward(ConstTensorView dy, ConstTensorView returned, int32_t degree,
-                       TensorView send);
+  // Gradient of Combine: weights' gradients are kept; send(chunk) gets weight * dy per row in send
+  // order of the backward.
+  void CombineBackward(int32_t piece, ConstTensorView dy, ConstTensorView returned,
+                       ExchangeBuffers& send);
 
-  // dx = gradient through the norm from the expert inputs' gradients (send order of the backward
-  // degree) and the gate, plus dy of the residual. Parameter gradients accumulate.
-  void Backward(ConstTensorView d_returned, ConstTensorView dy, ConstTensorView x, TensorView dx);
+  // dx = gradient through the norm from the expert inputs' gradients (send order of the backward)
+  // and the gate, plus dy of the residual.
+  void Backward(int32_t piece, ConstTensorView d_returned, ConstTensorView dy, ConstTensorView x,
+                TensorView dx);
 
-  const SendOrder& forward_order() const { return forward_order_; }
-  const SendOrder& backward_order() const { return backward_order_; }
-  std::span<const int32_t> counts() const { return counts_; }  // [experts]: kept rows
-  int64_t dropped() const { return dropped_; }  // choices without a row in the last Forward
+  // Gradients of gate and norm, one sum over all tokens. REQUIRES: every piece's Backward has
+  // ended.
+  void BackwardWeights(ConstTensorView x);
+
+  const SendOrder& order(Direction direction) const {
+    return direction == Direction::kForward ? forward_order_ : backward_order_;
+  }
+  // [segments][experts]: kept rows; of the segments of the pieces that ran.
+  std::span<const int32_t> counts() const { return segment_counts_; }
+  int64_t dropped() const { return dropped_; }  // choices without a row in the last forward
 
  private:
-  void AssignRows();
-  void BalanceLoss(double* balance_loss);
-  // slot[t, j], and per row of the order its token and weight.
-  void FillSlots(const SendOrder& order, TensorView slots);
-  TensorView SentRows(TensorView v) const { return View(v.as<int32_t>(), {sent_}); }
+  void AssignRows(RowRange tokens);
+  void BalanceLoss(int64_t sequence, double* balance_loss);
+  // Appends the chunks that piece `piece` makes known and fills the slots of its tokens: where in
+  // send order the row of (token, choice) stands. Calls fill(chunk, index, weight) for each chunk
+  // with its rows' tokens and weights.
+  template <typename Fill>
+  void FillSlots(Direction direction, int32_t piece, TensorView slots, Fill fill);
 
   const ModelContext& context_;
+  const LayerCut* cut_ = nullptr;
   Norm norm_;
   Linear gate_;
   Buffer floats_, ints_;
   TensorView logits_, probs_, d_probs_, d_logits_, weights_, d_weights_, row_weight_, d_rows_;
   TensorView experts_, row_in_block_, forward_slots_, backward_slots_, row_token_;
-  std::vector<int32_t> counts_, sequence_counts_;
+  std::vector<int32_t> counts_;           // [experts]: rows so far
+  std::vector<int32_t> segment_counts_;   // [segments][experts]
+  std::vector<int32_t> capacity_counts_;  // [experts]: choices so far of the current sequence
+  std::vector<int32_t> sequence_counts_;
   std::vector<double> mean_prob_;
-  int64_t sent_ = 0;
+  std::vector<RowRange> taken_;    // [experts]: by the chunk that is appended
+  std::vector<int32_t> chunk_of_;  // [experts]: of the next row
   int64_t dropped_ = 0;
   SendOrder forward_order_, backward_order_;
 };

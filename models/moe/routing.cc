@@ -1,96 +1,76 @@
 #include "models/moe/routing.h"
 
+#include <algorithm>
+
 namespace weft {
 
-void SendOrder::Build(std::span<const int32_t> counts, const Layout& layout, int32_t degree) {
+void SendOrder::Prepare(const Layout& layout, int32_t experts, int32_t degree) {
   degree_ = degree;
   ep_ = static_cast<size_t>(layout.ep);
-  experts_ = counts.size();
-  counts_.assign(counts.begin(), counts.end());
-  chunk_begin_.assign(static_cast<size_t>(degree) + 1, 0);
-  rows_to_.assign(static_cast<size_t>(degree) * ep_, 0);
-  block_begin_.assign(static_cast<size_t>(degree) * experts_, 0);
-  int64_t position = 0;
-  for (int32_t i = 0; i < degree; ++i) {
-    const auto chunk = static_cast<size_t>(i);
-    chunk_begin_[chunk] = position;
-    for (size_t e = 0; e < experts_; ++e) {
-      block_begin_[chunk * experts_ + e] = position;
-      const int64_t rows = ChunkOf(counts[e], i, degree).count();
-      rows_to_[chunk * ep_ + e * ep_ / experts_] += rows;
-      position += rows;
-    }
+  experts_ = static_cast<size_t>(experts);
+  const auto chunks = static_cast<size_t>(degree);
+  chunk_begin_.assign(chunks + 1, 0);
+  rows_to_.assign(chunks * ep_, 0);
+  blocks_.assign(chunks * experts_, Block{});
+}
+
+void SendOrder::Append(int32_t chunk, std::span<const RowRange> rows) {
+  const auto c = static_cast<size_t>(chunk);
+  int64_t position = chunk_begin_[c];
+  std::fill_n(rows_to_.begin() + static_cast<ptrdiff_t>(c * ep_), ep_, 0);
+  for (size_t e = 0; e < experts_; ++e) {
+    blocks_[c * experts_ + e] = {rows[e], position};
+    rows_to_[c * ep_ + e * ep_ / experts_] += rows[e].count();
+    position += rows[e].count();
   }
-  chunk_begin_.back() = position;
+  chunk_begin_[c + 1] = position;
 }
 
-int64_t SendOrder::Position(int32_t expert, int64_t row) const {
-  const int64_t n = counts_[static_cast<size_t>(expert)];
-  // The chunk with i * n / r <= row < (i + 1) * n / r, from an estimate that is at most one off.
-  auto chunk = static_cast<int32_t>((row + 1) * degree_ / n);
-  while (chunk >= degree_ || ChunkOf(n, chunk, degree_).begin > row) --chunk;
-  while (ChunkOf(n, chunk, degree_).end <= row) ++chunk;
-  return block_begin_[static_cast<size_t>(chunk) * experts_ + static_cast<size_t>(expert)] + row -
-         ChunkOf(n, chunk, degree_).begin;
-}
-
-void ArrivalOrder::Build(std::span<const int32_t> counts, const Layout& layout,
-                         int32_t local_experts, int32_t esp_index, int32_t degree) {
+void ArrivalOrder::Prepare(const Layout& layout, int32_t local_experts, int32_t esp_index,
+                           int32_t degree) {
+  degree_ = degree;
   ep_ = static_cast<size_t>(layout.ep);
   esp_ = static_cast<size_t>(layout.esp);
   local_ = static_cast<size_t>(local_experts);
-  const auto me = static_cast<size_t>(esp_index);
+  me_ = static_cast<size_t>(esp_index);
   const auto chunks = static_cast<size_t>(degree);
-  const auto count_of = [&](size_t j, size_t s, size_t e) {
-    return int64_t{counts[(j * ep_ + s) * local_ + e]};
-  };
-
-  // Sources in ascending global rank: rank = (edp * EP + s) * ESP + j.
-  saved_begin_.assign(local_ + 1, 0);
-  saved_of_run_.assign(local_ * ep_ * esp_, 0);
-  int64_t saved = 0;
-  for (size_t e = 0; e < local_; ++e) {
-    saved_begin_[e] = saved;
-    for (size_t s = 0; s < ep_; ++s) {
-      for (size_t j = 0; j < esp_; ++j) {
-        saved_of_run_[(e * ep_ + s) * esp_ + j] = saved;
-        saved += count_of(j, s, e);
-      }
-    }
-  }
-  saved_begin_[local_] = saved;
-  total_rows_ = saved;
-
-  received_begin_.assign(chunks + 1, 0);
-  arrival_begin_.assign(chunks + 1, 0);
+  received_rows_.assign(chunks, 0);
+  arrival_rows_.assign(chunks, 0);
   rows_from_.assign(chunks * ep_, 0);
   rows_gathered_.assign(chunks * esp_, 0);
   runs_.assign(chunks * local_ * ep_ * esp_, RowRun{});
-  int64_t received = 0;
+}
+
+void ArrivalOrder::Append(int32_t chunk, std::span<const RowRange> rows) {
+  const auto c = static_cast<size_t>(chunk);
+  const size_t sources = ep_ * esp_;
+  int64_t* from = rows_from_.data() + c * ep_;
+  int64_t* gathered = rows_gathered_.data() + c * esp_;
+  RowRun* runs = runs_.data() + c * local_ * sources;
+  std::fill_n(from, ep_, 0);
+  std::fill_n(gathered, esp_, 0);
   int64_t arrival = 0;
-  for (size_t i = 0; i < chunks; ++i) {
-    received_begin_[i] = received;
-    arrival_begin_[i] = arrival;
-    for (size_t j = 0; j < esp_; ++j) {
-      for (size_t s = 0; s < ep_; ++s) {
-        for (size_t e = 0; e < local_; ++e) {
-          const RowRange rows = ChunkOf(count_of(j, s, e), static_cast<int32_t>(i), degree);
-          const size_t source = s * esp_ + j;
-          runs_[(i * local_ + e) * ep_ * esp_ + source] = {
-              arrival, saved_of_run_[e * ep_ * esp_ + source] + rows.begin, rows.count()};
-          arrival += rows.count();
-          rows_gathered_[i * esp_ + j] += rows.count();
-          if (j == me) {
-            rows_from_[i * ep_ + s] += rows.count();
-            received += rows.count();
-          }
-        }
+  for (size_t j = 0; j < esp_; ++j) {
+    for (size_t s = 0; s < ep_; ++s) {
+      for (size_t e = 0; e < local_; ++e) {
+        const RowRange taken = rows[(j * ep_ + s) * local_ + e];
+        // Sources in ascending global rank: rank = (edp * EP + s) * ESP + j.
+        RowRun& run = runs[e * sources + s * esp_ + j];
+        run.arrival = arrival;
+        run.rows = taken;
+        arrival += taken.count();
+        gathered[j] += taken.count();
+        if (j == me_) from[s] += taken.count();
       }
     }
   }
-  received_begin_[chunks] = received;
-  arrival_begin_[chunks] = arrival;
-  received_rows_ = received;
+  int64_t kept = 0;
+  for (size_t i = 0; i < local_ * sources; ++i) {
+    runs[i].kept = kept;
+    kept += runs[i].rows.count();
+  }
+  arrival_rows_[c] = arrival;
+  received_rows_[c] = gathered[me_];
 }
 
 std::span<const RowRun> ArrivalOrder::runs(int32_t chunk, int32_t local_expert) const {
@@ -98,6 +78,30 @@ std::span<const RowRun> ArrivalOrder::runs(int32_t chunk, int32_t local_expert) 
   return {runs_.data() +
               (static_cast<size_t>(chunk) * local_ + static_cast<size_t>(local_expert)) * sources,
           sources};
+}
+
+RowRange ArrivalOrder::kept_rows(int32_t chunk, int32_t local_expert) const {
+  const std::span<const RowRun> of = runs(chunk, local_expert);
+  return {of.front().kept, of.back().kept + of.back().rows.count()};
+}
+
+void SavedOrder::Build(std::span<const int64_t> rows, const Layout& layout, int32_t local_experts) {
+  const auto ep = static_cast<size_t>(layout.ep);
+  const auto esp = static_cast<size_t>(layout.esp);
+  const auto local = static_cast<size_t>(local_experts);
+  sources_ = ep * esp;
+  begin_.assign(local * sources_ + 1, 0);
+  int64_t saved = 0;
+  size_t i = 0;
+  for (size_t e = 0; e < local; ++e) {
+    for (size_t s = 0; s < ep; ++s) {
+      for (size_t j = 0; j < esp; ++j) {
+        begin_[i++] = saved;
+        saved += rows[(j * ep + s) * local + e];
+      }
+    }
+  }
+  begin_[i] = saved;
 }
 
 }  // namespace weft

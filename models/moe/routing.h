@@ -7,25 +7,35 @@
 #include "graph/topology.h"
 #include "tensor/row_range.h"
 
-// Who sends how many rows to whom, for any pipeline degree, from row counts alone (exact sizes,
+// Who sends how many rows to whom, for any cut of a layer, from row counts alone (exact sizes,
 // nothing padded).
 //
-// A rank's rows for expert e form block e; chunk i of r of a block of n rows is rows [i * n / r, (i
-// + 1) * n / r). Sender and receiver derive every size of every chunk, forward and backward, from
-// the n's. Two orders of rows appear:
+// A rank's rows for expert e form block e, in (token, choice) order. A chunk takes a range of every
+// block. Two cuts: `rows`, chunk i of r of a block of n rows is rows [i * n / r, (i + 1) * n / r);
+// `tokens`, a chunk is a range of the rank's tokens and takes the rows that these send. Sender and
+// receiver derive every size of every chunk from the same counts (models/moe/layer_cut.h). Orders
+// of rows:
 //   send order    (on the source):      [chunk][expert][row]: what one chunk's all-to-all sends is
-//   contiguous arrival order (on the destination): [chunk][esp member][ep member][local
-//   expert][row], after the ESP all-gather
-// and one order for what is saved for the backward, which no degree changes:
-//   saved order   [local expert][source rank ascending][row]
+//                                       contiguous
+//   arrival order (on the destination): [chunk][esp member][ep member][local expert][row], after
+//                                       the ESP all-gather
+//   kept order    (on the destination): [chunk][local expert][source rank ascending][row]: what a
+//                                       chunk's products read and write is contiguous
+// and one that no cut changes:
+//   saved order                         [local expert][source rank ascending][row]
+//
+// Chunks are appended one after another, some while earlier ones are on their way: appending a
+// chunk writes nothing that concerns the ones before it.
 
 namespace weft {
 
-// The source's side for one degree.
+// The source's side of one direction of a layer.
 class SendOrder {
  public:
-  // counts [experts]: this rank's rows per expert.
-  void Build(std::span<const int32_t> counts, const Layout& layout, int32_t degree);
+  // Makes room; chunks are to be appended again. REQUIRES: nobody reads.
+  void Prepare(const Layout& layout, int32_t experts, int32_t degree);
+  // rows [experts]: what chunk `chunk` takes of every block. REQUIRES: chunks come in order.
+  void Append(int32_t chunk, std::span<const RowRange> rows);
 
   int32_t degree() const { return degree_; }
   int64_t chunk_begin(int32_t chunk) const { return chunk_begin_[static_cast<size_t>(chunk)]; }
@@ -34,46 +44,46 @@ class SendOrder {
   std::span<const int64_t> rows_to(int32_t chunk) const {
     return {rows_to_.data() + static_cast<size_t>(chunk) * ep_, ep_};
   }
-  // Position in send order of row `row` of expert `expert`'s block.
-  int64_t Position(int32_t expert, int64_t row) const;
+  // The rows of expert `expert`'s block that a chunk takes, and where in send order they begin.
+  RowRange block_rows(int32_t chunk, int32_t expert) const { return block(chunk, expert).rows; }
+  int64_t block_begin(int32_t chunk, int32_t expert) const { return block(chunk, expert).begin; }
 
  private:
+  struct Block {
+    RowRange rows;
+    int64_t begin = 0;
+  };
+  const Block& block(int32_t chunk, int32_t expert) const {
+    return blocks_[static_cast<size_t>(chunk) * experts_ + static_cast<size_t>(expert)];
+  }
+
   int32_t degree_ = 1;
   size_t ep_ = 1;
   size_t experts_ = 0;
-  std::vector<int32_t> counts_;
   std::vector<int64_t> chunk_begin_;  // [degree + 1]
   std::vector<int64_t> rows_to_;      // [degree][ep]
-  std::vector<int64_t>
-      block_begin_;  // [degree][experts]: send-order position of the chunk's part of block e
+  std::vector<Block> blocks_;         // [degree][experts]
 };
 
-// A run of rows that is contiguous in arrival order and in saved order.
+// What a chunk takes of one (source, local expert): contiguous in arrival order and in kept order.
 struct RowRun {
-  int64_t arrival = 0;
-  int64_t saved = 0;
-  int64_t count = 0;
+  int64_t arrival = 0;  // from the beginning of the chunk
+  int64_t kept = 0;     // from the beginning of the chunk
+  RowRange rows;        // of the block
 };
 
-// The destination's side for one degree.
+// The destination's side of one direction of a layer.
 class ArrivalOrder {
  public:
-  // counts [esp][ep][local experts]: rows of every source for this rank's experts.
-  void Build(std::span<const int32_t> counts, const Layout& layout, int32_t local_experts,
-             int32_t esp_index, int32_t degree);
+  void Prepare(const Layout& layout, int32_t local_experts, int32_t esp_index, int32_t degree);
+  // rows [esp][ep][local experts]: what the chunk takes of every source's blocks for this rank's
+  // experts. REQUIRES: chunks come in order.
+  void Append(int32_t chunk, std::span<const RowRange> rows);
 
-  int64_t total_rows() const { return total_rows_; }        // after the ESP all-gather
-  int64_t received_rows() const { return received_rows_; }  // before it: from the EP group
-  int64_t received_begin(int32_t chunk) const {
-    return received_begin_[static_cast<size_t>(chunk)];
-  }
-  int64_t arrival_begin(int32_t chunk) const { return arrival_begin_[static_cast<size_t>(chunk)]; }
-  int64_t received_rows(int32_t chunk) const {
-    return received_begin(chunk + 1) - received_begin(chunk);
-  }
-  int64_t arrival_rows(int32_t chunk) const {
-    return arrival_begin(chunk + 1) - arrival_begin(chunk);
-  }
+  int32_t degree() const { return degree_; }
+  // Rows of a chunk before the ESP all-gather (from the EP group), and after it.
+  int64_t received_rows(int32_t chunk) const { return received_rows_[static_cast<size_t>(chunk)]; }
+  int64_t arrival_rows(int32_t chunk) const { return arrival_rows_[static_cast<size_t>(chunk)]; }
   // Rows of a chunk from every EP member, and gathered from every ESP member.
   std::span<const int64_t> rows_from(int32_t chunk) const {
     return {rows_from_.data() + static_cast<size_t>(chunk) * ep_, ep_};
@@ -81,24 +91,38 @@ class ArrivalOrder {
   std::span<const int64_t> rows_gathered(int32_t chunk) const {
     return {rows_gathered_.data() + static_cast<size_t>(chunk) * esp_, esp_};
   }
-  // The runs of a local expert's rows in a chunk, by ascending source rank. RowRun::saved counts
-  // over all experts.
+  // A local expert's rows in a chunk, by ascending source rank: [ep * esp].
   std::span<const RowRun> runs(int32_t chunk, int32_t local_expert) const;
-  // Saved rows [begin, end) of a local expert.
-  RowRange saved_rows(int32_t local_expert) const {
-    return {saved_begin_[static_cast<size_t>(local_expert)],
-            saved_begin_[static_cast<size_t>(local_expert) + 1]};
+  // ... which in kept order are these rows of the chunk.
+  RowRange kept_rows(int32_t chunk, int32_t local_expert) const;
+
+ private:
+  int32_t degree_ = 1;
+  size_t ep_ = 1, esp_ = 1, local_ = 0, me_ = 0;
+  std::vector<int64_t> received_rows_, arrival_rows_;  // [degree]
+  std::vector<int64_t> rows_from_;                     // [degree][ep]
+  std::vector<int64_t> rows_gathered_;                 // [degree][esp]
+  std::vector<RowRun> runs_;                           // [degree][local][ep * esp]
+};
+
+// Where rows stand that are saved for the weight gradients, over all chunks.
+class SavedOrder {
+ public:
+  // rows [esp][ep][local experts]: of the whole layer.
+  void Build(std::span<const int64_t> rows, const Layout& layout, int32_t local_experts);
+
+  int64_t total_rows() const { return begin_.back(); }
+  // First row of the block of (local expert, source); sources ascend as in runs().
+  int64_t begin(int32_t local_expert, size_t source) const {
+    return begin_[static_cast<size_t>(local_expert) * sources_ + source];
+  }
+  RowRange rows(int32_t local_expert) const {
+    return {begin(local_expert, 0), begin(local_expert + 1, 0)};
   }
 
  private:
-  size_t ep_ = 1, esp_ = 1, local_ = 0;
-  int64_t total_rows_ = 0, received_rows_ = 0;
-  std::vector<int64_t> received_begin_, arrival_begin_;  // [degree + 1]
-  std::vector<int64_t> rows_from_;                       // [degree][ep]
-  std::vector<int64_t> rows_gathered_;                   // [degree][esp]
-  std::vector<int64_t> saved_begin_;                     // [local + 1]
-  std::vector<RowRun> runs_;                             // [degree][local][ep * esp]
-  std::vector<int64_t> saved_of_run_;                    // [local][ep * esp]
+  size_t sources_ = 1;
+  std::vector<int64_t> begin_ = {0};  // [local * sources + 1]
 };
 
 }  // namespace weft

@@ -3,20 +3,6 @@
 #include "absl/strings/str_cat.h"
 
 namespace weft {
-namespace {
-
-// Sets the dimensions that both attention argument structs share.
-template <typename Args>
-Args WithShape(const ModelContext& context, Args args) {
-  args.sequences = context.batch.sequences;
-  args.length = context.batch.length;
-  args.heads = context.spec.num_heads;
-  args.kv_heads = context.spec.num_kv_heads;
-  args.head_dim = context.spec.head_dim();
-  return args;
-}
-
-}  // namespace
 
 AttentionBlock::AttentionBlock(const ModelContext& context, Bucket& bucket, int32_t layer)
     : context_(context),
@@ -40,46 +26,68 @@ AttentionBlock::AttentionBlock(const ModelContext& context, Bucket& bucket, int3
   lse_ = take({context.batch.sequences, heads, context.batch.length});
 }
 
-void AttentionBlock::Rope(TensorView qkv, bool inverse) {
+template <typename Args>
+void AttentionBlock::SetShape(RowRange tokens, Args& args) const {
+  args.sequences = context_.batch.sequences;
+  args.length = context_.batch.length;
+  args.heads = context_.spec.num_heads;
+  args.kv_heads = context_.spec.num_kv_heads;
+  args.head_dim = context_.spec.head_dim();
+  args.begin = tokens.begin;
+  args.end = tokens.end;
+}
+
+void AttentionBlock::Rope(RowRange tokens, TensorView qkv, bool inverse) {
   if (context_.spec.backbone != Backbone::kMixtral) return;
-  context_.kernels->Rope({.x = qkv,
+  context_.kernels->Rope({.x = Rows(qkv, tokens),
                           .sequences = context_.batch.sequences,
                           .length = context_.batch.length,
                           .rotated_heads = context_.spec.num_heads + context_.spec.num_kv_heads,
                           .head_dim = context_.spec.head_dim(),
                           .theta = static_cast<float>(context_.spec.rope_theta),
-                          .inverse = inverse});
+                          .inverse = inverse,
+                          .begin = tokens.begin});
 }
 
-void AttentionBlock::Forward(ConstTensorView x, TensorView y) {
+void AttentionBlock::Forward(RowRange tokens, ConstTensorView x, TensorView y) {
   Kernels& kernels = *context_.kernels;
-  qkv_.Forward(kernels, norm_.Forward(x), qkv_rows_);
-  Rope(qkv_rows_, false);
+  qkv_.Forward(kernels, norm_.Forward(x, tokens), Rows(qkv_rows_, tokens));
+  Rope(tokens, qkv_rows_, false);
   AttentionForwardArgs args;
   args.qkv = qkv_rows_;
   args.out = attended_;
   args.lse = lse_;
-  kernels.AttentionForward(WithShape(context_, args));
-  out_.Forward(kernels, attended_, y);
-  kernels.Add(x, y, y);
+  SetShape(tokens, args);
+  kernels.AttentionForward(args);
+  const TensorView out = Rows(y, tokens);
+  out_.Forward(kernels, Rows(attended_, tokens), out);
+  kernels.Add(Rows(x, tokens), out, out);
 }
 
-void AttentionBlock::Backward(ConstTensorView dy, ConstTensorView x, TensorView dx) {
+void AttentionBlock::Backward(RowRange tokens, ConstTensorView dy, ConstTensorView x,
+                              TensorView dx) {
   Kernels& kernels = *context_.kernels;
-  out_.BackwardWeight(kernels, dy, attended_);
-  out_.BackwardData(kernels, dy, d_rows_);
+  const TensorView d_rows = Rows(d_rows_, tokens);
+  out_.BackwardData(kernels, Rows(dy, tokens), d_rows);
   AttentionBackwardArgs args;
   args.qkv = qkv_rows_;
   args.out = attended_;
   args.lse = lse_;
   args.d_out = d_rows_;
   args.d_qkv = d_qkv_rows_;
-  kernels.AttentionBackward(WithShape(context_, args));
-  Rope(d_qkv_rows_, true);
+  SetShape(tokens, args);
+  kernels.AttentionBackward(args);
+  Rope(tokens, d_qkv_rows_, true);
+  qkv_.BackwardData(kernels, Rows(d_qkv_rows_, tokens), d_rows);
+  norm_.BackwardData(d_rows, x, dx, tokens);
+  kernels.Add(Rows(dx, tokens), Rows(dy, tokens), Rows(dx, tokens));
+}
+
+void AttentionBlock::BackwardWeights(ConstTensorView dy, ConstTensorView x) {
+  Kernels& kernels = *context_.kernels;
+  out_.BackwardWeight(kernels, dy, attended_);
   qkv_.BackwardWeight(kernels, d_qkv_rows_, norm_.output());
-  qkv_.BackwardData(kernels, d_qkv_rows_, d_rows_);
-  norm_.Backward(d_rows_, x, dx);
-  kernels.Add(dx, dy, dx);
+  norm_.BackwardWeight(d_rows_, x);
 }
 
 }  // namespace weft

@@ -13,12 +13,19 @@ class AttentionBlock {
  public:
   AttentionBlock(const ModelContext& context, Bucket& bucket, int32_t layer);
 
-  // x, y [tokens, hidden]. x must stay alive and unchanged until the backward.
-  void Forward(ConstTensorView x, TensorView y);
-  void Backward(ConstTensorView dy, ConstTensorView x, TensorView dx);
+  // Tokens `tokens`, of x, y [tokens, hidden]; pieces come in order. x must stay alive and
+  // unchanged until the backward.
+  void Forward(RowRange tokens, ConstTensorView x, TensorView y);
+  // Pieces come from the last tokens to the first. dy must stay until BackwardWeights.
+  void Backward(RowRange tokens, ConstTensorView dy, ConstTensorView x, TensorView dx);
+  // Parameter gradients, one sum over all tokens. REQUIRES: every piece's Backward has ended.
+  void BackwardWeights(ConstTensorView dy, ConstTensorView x);
 
  private:
-  void Rope(TensorView qkv, bool inverse);
+  void Rope(RowRange tokens, TensorView qkv, bool inverse);
+  // Sets what both attention argument structs share.
+  template <typename Args>
+  void SetShape(RowRange tokens, Args& args) const;
 
   const ModelContext& context_;
   Norm norm_;

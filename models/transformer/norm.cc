@@ -3,6 +3,13 @@
 #include "absl/strings/str_cat.h"
 
 namespace weft {
+namespace {
+
+TensorView Part(TensorView vector, RowRange rows) {
+  return View(vector.as<float>() + rows.begin, {rows.count()});
+}
+
+}  // namespace
 
 Norm::Norm(const ModelContext& context, Bucket& bucket, const std::string& name)
     : context_(context), layer_norm_(context.spec.backbone == Backbone::kGpt2) {
@@ -22,29 +29,45 @@ Norm::Norm(const ModelContext& context, Bucket& bucket, const std::string& name)
   rstd_ = View(data + tokens * (width + 1), {tokens});
 }
 
-TensorView Norm::Forward(ConstTensorView x) {
+TensorView Norm::Forward(ConstTensorView x, RowRange rows) {
   NormForwardArgs args;
-  args.x = x;
+  args.x = Rows(x, rows);
   args.gamma = gamma_;
   args.beta = beta_;
   args.epsilon = static_cast<float>(context_.spec.norm_epsilon);
-  args.y = y_;
-  args.mean = mean_;
-  args.rstd = rstd_;
+  args.y = Rows(y_, rows);
+  args.mean = Part(mean_, rows);
+  args.rstd = Part(rstd_, rows);
   layer_norm_ ? context_.kernels->LayerNormForward(args) : context_.kernels->RmsNormForward(args);
-  return y_;
+  return args.y;
 }
 
 void Norm::Backward(ConstTensorView dy, ConstTensorView x, TensorView dx) {
   NormBackwardArgs args;
   args.dy = dy;
   args.x = x;
-  args.gamma = gamma_;
   args.mean = mean_;
   args.rstd = rstd_;
   args.dx = dx;
   args.d_gamma = d_gamma_;
   args.d_beta = d_beta_;
+  Run(args);
+}
+
+void Norm::BackwardData(ConstTensorView dy, ConstTensorView x, TensorView dx, RowRange rows) {
+  NormBackwardArgs args;
+  args.dy = dy;
+  args.x = Rows(x, rows);
+  args.mean = Part(mean_, rows);
+  args.rstd = Part(rstd_, rows);
+  args.dx = Rows(dx, rows);
+  Run(args);
+}
+
+void Norm::BackwardWeight(ConstTensorView dy, ConstTensorView x) { Backward(dy, x, TensorView()); }
+
+void Norm::Run(NormBackwardArgs args) {
+  args.gamma = gamma_;
   layer_norm_ ? context_.kernels->LayerNormBackward(args) : context_.kernels->RmsNormBackward(args);
 }
 

@@ -13,13 +13,20 @@ class Norm {
  public:
   Norm(const ModelContext& context, Bucket& bucket, const std::string& name);
 
-  // Returns y [tokens, hidden], valid until the next Forward. x must stay alive for the backward.
-  TensorView Forward(ConstTensorView x);
+  // Rows `rows` of y [tokens, hidden], valid until the next Forward of them. x [tokens, hidden]
+  // must stay alive for the backward.
+  TensorView Forward(ConstTensorView x, RowRange rows);
+  TensorView Forward(ConstTensorView x) { return Forward(x, {0, x.dim(0)}); }
   // dx is overwritten; parameter gradients accumulate.
   void Backward(ConstTensorView dy, ConstTensorView x, TensorView dx);
+  // The two halves: rows `rows` of dx from as many rows of dy; the parameters, over all tokens.
+  void BackwardData(ConstTensorView dy, ConstTensorView x, TensorView dx, RowRange rows);
+  void BackwardWeight(ConstTensorView dy, ConstTensorView x);
   TensorView output() const { return y_; }
 
  private:
+  void Run(NormBackwardArgs args);
+
   const ModelContext& context_;
   bool layer_norm_;
   TensorView gamma_, beta_, d_gamma_, d_beta_;

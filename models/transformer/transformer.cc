@@ -1,12 +1,14 @@
 #include "models/transformer/transformer.h"
 
+#include "models/op_sizes.h"
+
 namespace weft {
 
 Transformer::Transformer(const ModelContext& context, Parameters& parameters)
     : context_(context), ends_(context_, parameters.outer()), exchange_(context_) {
   const ModelSpec& spec = context_.spec;
   const Shape shape = {context_.batch.tokens(), spec.hidden_size};
-  float* data = storage_.Ensure<float>({(2 * spec.num_layers + 3) * shape.elements()}).as<float>();
+  float* data = storage_.Ensure<float>({(3 * spec.num_layers + 2) * shape.elements()}).as<float>();
   const auto take = [&data, &shape] {
     const TensorView view = View(data, shape);
     data += shape.elements();
@@ -23,23 +25,33 @@ Transformer::Transformer(const ModelContext& context, Parameters& parameters)
     }
     layer.input = take();
     layer.middle = take();
+    layer.d_middle = take();
     layers_.push_back(std::move(layer));
   }
   top_ = take();
   d_hidden_ = take();
-  d_middle_ = take();
 }
 
-void Transformer::Begin(StepKind kind, std::span<const LayerDegrees> degrees,
+void Transformer::Begin(StepKind kind, std::span<const LayerCuts> cuts,
                         std::span<const int32_t> tokens, std::span<const int32_t> labels) {
   kind_ = kind;
   tokens_ = tokens;
   labels_ = labels;
-  sums_ = LossSums{};
+  cross_entropy_ = 0;
   for (size_t i = 0; i < layers_.size(); ++i) {
-    if (layers_[i].moe != nullptr)
-      layers_[i].moe->SetDegrees(degrees[i].forward, degrees[i].backward);
+    Layer& layer = layers_[i];
+    layer.balance = 0;
+    layer.cut = LayerCut(context_.batch, cuts[i].forward, cuts[i].backward);
+    if (layer.moe != nullptr) layer.moe->Prepare(layer.cut);
   }
+}
+
+LossSums Transformer::sums() const {
+  // In the order of the layers, whatever order their pieces ran in.
+  LossSums sums;
+  sums.cross_entropy = cross_entropy_;
+  for (const Layer& layer : layers_) sums.balance += layer.balance;
+  return sums;
 }
 
 absl::Status Transformer::Run(const Op& op, const PlanTask& task, double* size) {
@@ -54,31 +66,49 @@ absl::Status Transformer::Run(const Op& op, const PlanTask& task, double* size) 
               : ends_.EmbedBackward(d_hidden_, tokens);
       return absl::OkStatus();
     case OpKind::kHead:
-      forward ? ends_.HeadForward(top_, labels, kind_ == StepKind::kTraining, &sums_.cross_entropy)
+      forward ? ends_.HeadForward(top_, labels, kind_ == StepKind::kTraining, &cross_entropy_)
               : ends_.HeadBackward(top_, d_hidden_);
       return absl::OkStatus();
-    default:
-      break;
+    default: {
+      const auto index = static_cast<size_t>(op.layer);
+      return RunLayer(layers_[index], index, op, task, size);
+    }
   }
-  const auto index = static_cast<size_t>(op.layer);
-  Layer& layer = layers_[index];
+}
+
+absl::Status Transformer::RunLayer(Layer& layer, size_t index, const Op& op, const PlanTask& task,
+                                   double* size) {
+  const bool forward = op.direction() == Direction::kForward;
   switch (op.key.kind) {
     case OpKind::kAttention:
-      forward ? layer.attention->Forward(layer.input, layer.middle)
-              : layer.attention->Backward(d_middle_, layer.input, d_hidden_);
+      RunAttention(layer, op, task, size);
+      return absl::OkStatus();
+    case OpKind::kAttentionWgrad:
+      layer.attention->BackwardWeights(layer.d_middle, layer.input);
+      if (layer.moe != nullptr) layer.moe->BackwardDenseWeights(layer.middle);
       return absl::OkStatus();
     case OpKind::kDenseFfn:
       forward ? layer.ffn->Forward(layer.middle, Output(index))
-              : layer.ffn->Backward(d_hidden_, layer.middle, d_middle_);
+              : layer.ffn->Backward(d_hidden_, layer.middle, layer.d_middle);
       return absl::OkStatus();
     default:
       return layer.moe->Run(op, task.chunk,
                             {.x = layer.middle,
                              .y = Output(index),
                              .dy = d_hidden_,
-                             .dx = d_middle_,
-                             .balance_loss = &sums_.balance},
+                             .dx = layer.d_middle,
+                             .balance_loss = &layer.balance},
                             size);
+  }
+}
+
+void Transformer::RunAttention(Layer& layer, const Op& op, const PlanTask& task, double* size) {
+  const RowRange tokens = layer.cut.tokens(op.direction(), task.chunk);
+  *size = AttentionFlops(context_.spec, context_.batch, tokens, op.direction());
+  if (op.direction() == Direction::kForward) {
+    layer.attention->Forward(tokens, layer.input, layer.middle);
+  } else {
+    layer.attention->Backward(tokens, layer.d_middle, layer.input, d_hidden_);
   }
 }
 

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "graph/plan.h"
 #include "models/build_step_graph.h"
+#include "models/layer_cut.h"
 #include "models/model_context.h"
 #include "models/moe/moe_layer.h"
 #include "models/parameters.h"
@@ -22,10 +23,9 @@ struct LossSums {
   double balance = 0;        // this rank's share of the balance losses of all layers
 };
 
-// The pipeline degrees of one layer.
-struct LayerDegrees {
-  int32_t forward = 1;
-  int32_t backward = 1;
+// How a plan cuts one layer in both directions.
+struct LayerCuts {
+  DirectionCut forward, backward;
 };
 
 // One rank's model: owns the modules and the activations, runs the operations of a step graph that
@@ -37,15 +37,15 @@ class Transformer {
   Transformer(const ModelContext& context, Parameters& parameters);
 
   // Before a step. tokens and labels: [micro_batches * tokens], alive until the step has ended;
-  // degrees: [layer], of the plan that will run. kForward: the head keeps logits instead of their
+  // cuts: [layer], of the plan that will run. kForward: the head keeps logits instead of their
   // gradient.
-  void Begin(StepKind kind, std::span<const LayerDegrees> degrees, std::span<const int32_t> tokens,
+  void Begin(StepKind kind, std::span<const LayerCuts> cuts, std::span<const int32_t> tokens,
              std::span<const int32_t> labels);
 
   // From inside a stream's Work. *size: the regressor as it really was.
   absl::Status Run(const Op& op, const PlanTask& task, double* size);
 
-  const LossSums& sums() const { return sums_; }
+  LossSums sums() const;
   int32_t num_layers() const { return static_cast<int32_t>(layers_.size()); }
   ConstTensorView logits() const { return ends_.logits(); }
   const MoeLayer* moe_layer(int32_t layer) const {
@@ -57,8 +57,14 @@ class Transformer {
     std::unique_ptr<AttentionBlock> attention;
     std::unique_ptr<DenseFfnBlock> ffn;  // one of the two
     std::unique_ptr<MoeLayer> moe;
+    LayerCut cut;
+    double balance = 0;        // this layer's share of LossSums::balance
     TensorView input, middle;  // [tokens, hidden]: of the layer, and after attention
+    TensorView d_middle;       // gradient of middle: stays until the weight gradients have run
   };
+  absl::Status RunLayer(Layer& layer, size_t index, const Op& op, const PlanTask& task,
+                        double* size);
+  void RunAttention(Layer& layer, const Op& op, const PlanTask& task, double* size);
   TensorView Output(size_t layer) const {
     return layer + 1 < layers_.size() ? layers_[layer + 1].input : top_;
   }
@@ -69,10 +75,10 @@ class Transformer {
   ExchangeBuffers exchange_;
   std::vector<Layer> layers_;
   Buffer storage_;
-  TensorView top_;                  // output of the last layer
-  TensorView d_hidden_, d_middle_;  // gradients of a layer's output (and input) and of its middle
+  TensorView top_;       // output of the last layer
+  TensorView d_hidden_;  // gradient of a layer's output, then, piece by piece, of its input
   std::span<const int32_t> tokens_, labels_;
-  LossSums sums_;
+  double cross_entropy_ = 0;
 };
 
 }  // namespace weft

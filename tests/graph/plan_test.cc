@@ -120,7 +120,15 @@ TEST(PlanTest, PiecesOfABlockNeedTheirPiece) {
   EXPECT_EQ(needs[3], Needs{1});       // dispatch chunk 1 after router piece 1
   EXPECT_EQ(needs[4], (Needs{0, 1}));  // a gradient after all pieces
   EXPECT_EQ(TaskName(graph, plan.tasks[13]), "attention.bwd.l0[1/2]");
-  EXPECT_EQ(needs[13], (Needs{7, 10, 11}));  // its combine chunk, all slices
+  EXPECT_EQ(needs[13], (Needs{7, 10, 11, 12}));  // its combine chunk, all slices, the piece before
+
+  Plan turned = plan;
+  std::swap(turned.tasks[12], turned.tasks[13]);
+  const absl::Status status = ValidatePlan(graph, turned);
+  EXPECT_NE(std::string(status.message())
+                .find("attention.bwd.l0[1/2] is issued before attention.bwd.l0[0/2]"),
+            std::string::npos)
+      << status;
 }
 
 struct Break {

@@ -22,8 +22,7 @@ class RouterTest : public testing::Test {
   static constexpr int64_t kTokens = kSequences * kLength;
   static constexpr int64_t kWidth = 8;
 
-  RouterTest()
-      : kernels_(MakeReferenceKernels()), x_(kTokens * kWidth), send_(kTokens * 2 * kWidth) {
+  RouterTest() : kernels_(MakeReferenceKernels()), x_(kTokens * kWidth) {
     ModelSpec& spec = context_.spec;
     spec.num_layers = 1;
     spec.hidden_size = kWidth;
@@ -43,14 +42,18 @@ class RouterTest : public testing::Test {
   void Make() {
     parameters_ = std::make_unique<Parameters>(context_.spec, Layout{}, RankId{0}, 5);
     router_ = std::make_unique<Router>(context_, parameters_->dense(0), 0);
+    buffers_ = std::make_unique<ExchangeBuffers>(context_);
+    cut_ = LayerCut(context_.batch, {}, {});
+    buffers_->Prepare(1);
+    router_->Prepare(cut_);
   }
   double Forward() {
     double balance = 0;
-    router_->Forward(X(), 1, Send(), &balance);
+    for (int32_t piece = 0; piece < cut_.of(Direction::kForward).pieces(); ++piece)
+      router_->Forward(piece, X(), *buffers_, &balance);
     return balance;
   }
   ConstTensorView X() { return View(x_.data(), {kTokens, kWidth}); }
-  TensorView Send() { return View(send_.data(), {kTokens * 2, kWidth}); }
   TensorView RouterWeight() { return Of("layers.0.router.weight", false); }
   TensorView Of(const char* name, bool gradient) {
     Bucket& bucket = parameters_->dense(0);
@@ -68,7 +71,9 @@ class RouterTest : public testing::Test {
 
   ModelContext context_;
   std::unique_ptr<Kernels> kernels_;
-  std::vector<float> x_, send_;
+  std::vector<float> x_;
+  LayerCut cut_;
+  std::unique_ptr<ExchangeBuffers> buffers_;
   std::unique_ptr<Parameters> parameters_;
   std::unique_ptr<Router> router_;
 };
@@ -96,7 +101,7 @@ TEST_F(RouterTest, CapacityDropsTheLastTokensOfEverySequence) {
   // nothing.
   const std::vector<float> ones(static_cast<size_t>(2 * kTokens * kWidth), 1.0f);
   std::vector<float> y(x_.size());
-  router_->Combine(X(), View(ones.data(), {2 * kTokens, kWidth}),
+  router_->Combine(0, X(), View(ones.data(), {2 * kTokens, kWidth}),
                    View(y.data(), {kTokens, kWidth}));
   for (int64_t t = 0; t < kTokens; ++t) {
     const auto i = static_cast<size_t>(t * kWidth);
@@ -116,9 +121,9 @@ TEST_F(RouterTest, DroppedChoicesHaveNoGradient) {
   std::vector<float> dy(x_.size(), 1.0f), dx(x_.size());
   const TensorView rows = View(returned.data(), {2 * kTokens, kWidth});
   const ConstTensorView d_output = View(const_cast<const float*>(dy.data()), {kTokens, kWidth});
-  router_->CombineBackward(d_output, rows, 1, Send());
+  router_->CombineBackward(0, d_output, rows, *buffers_);
   std::fill(returned.begin(), returned.end(), 0.0f);  // expert inputs get no gradient here
-  router_->Backward(rows, d_output, X(), View(dx.data(), {kTokens, kWidth}));
+  router_->Backward(0, rows, d_output, X(), View(dx.data(), {kTokens, kWidth}));
   for (int64_t t = 0; t < kTokens; ++t) {
     double through_gate = 0;  // beside the residual's 1
     for (int64_t c = 0; c < kWidth; ++c)
@@ -178,8 +183,9 @@ TEST_F(RouterTest, BalanceLossGradientAgreesWithDifferences) {
   const ConstTensorView no_dy = View(zeros.data(), {kTokens, kWidth});
   Forward();
   const std::vector<int32_t> counts(router_->counts().begin(), router_->counts().end());
-  router_->CombineBackward(no_dy, no_rows, 1, Send());
-  router_->Backward(no_rows, no_dy, X(), View(dx.data(), {kTokens, kWidth}));
+  router_->CombineBackward(0, no_dy, no_rows, *buffers_);
+  router_->Backward(0, no_rows, no_dy, X(), View(dx.data(), {kTokens, kWidth}));
+  router_->BackwardWeights(X());
 
   const auto expect_gradient = [&](float* values, const float* gradient, int64_t count,
                                    const char* what) {
@@ -208,6 +214,28 @@ TEST_F(RouterTest, BalanceLossGradientAgreesWithDifferences) {
   const TensorView gamma = Of("layers.0.ffn_norm.weight", false);
   expect_gradient(gamma.as<float>(), Of("layers.0.ffn_norm.weight", true).as<float>(), kWidth,
                   "ffn_norm.weight");
+}
+
+// Along the tokens: the same choices, drops and losses, the rows of a piece behind those of the
+// piece before.
+TEST_F(RouterTest, PiecesDecideWhatTheWholeDecides) {
+  context_.spec.moe.capacity_mode = CapacityMode::kFactor;
+  context_.spec.moe.capacity_factor = 0.8;
+  Make();
+  const double balance = Forward();
+  const std::vector<int32_t> counts(router_->counts().begin(), router_->counts().end());
+  const int64_t dropped = router_->dropped();
+  ASSERT_GT(dropped, 0);
+  cut_ = LayerCut(context_.batch, {2, true}, {1, false});
+  buffers_->Prepare(2);
+  router_->Prepare(cut_);
+  EXPECT_EQ(Forward(), balance);
+  EXPECT_EQ(router_->dropped(), dropped);
+  ASSERT_EQ(router_->counts().size(), 2 * counts.size());
+  for (size_t e = 0; e < counts.size(); ++e)
+    EXPECT_EQ(router_->counts()[e] + router_->counts()[counts.size() + e], counts[e]);
+  const SendOrder& order = router_->order(Direction::kForward);
+  EXPECT_EQ(order.chunk_begin(2), 2 * kTokens - dropped);
 }
 
 }  // namespace

@@ -115,12 +115,41 @@ TEST(PlanBitsTest, DegreesSlicesAndOrderChangeNothing) {
   }
 }
 
+// Attention, router, counts and unpermute in the pipeline: by whole sequences, and by tiles of
+// causal sequences; over one rank, too.
+TEST(PlanBitsTest, BlocksInThePipelineChangeNothing) {
+  for (const Layout& layout :
+       {Layout{1, 2, 2}, Layout{1, 4, 1}, Layout{2, 1, 2}, Layout{1, 1, 1}}) {
+    for (const int32_t length : {TinyJob::kLength, 128}) {
+      TinyJob job = FourRanks(layout);
+      if (layout.world_size() == 1) job.topology = {1, 1};
+      job.length = job.model.max_sequence_length = length;
+      job.steps = 3;
+      if (layout.ep == 4 && length == 128) job.micro_batches = 2;
+      job.model.moe.capacity_mode = CapacityMode::kFactor;
+      job.model.moe.capacity_factor = 1.1;
+      const std::vector<TinyResult> base = RunRanks(job);
+      job.cut_blocks = true;
+      for (const auto& [forward, backward] :
+           {std::pair(2, 2), std::pair(4, 1), std::pair(3, 4), std::pair(1, 2), std::pair(4, 3)}) {
+        job.forward_degree = forward;
+        job.backward_degree = backward;
+        job.shuffle = static_cast<uint64_t>(10 * forward + backward);
+        ExpectSameBits(RunRanks(job), base,
+                       testing::PrintToString(std::tuple(length, forward, backward)));
+      }
+    }
+  }
+}
+
 TEST(PlanBitsTest, SwitchingPlansMidRunChangesNothing) {
   const std::vector<TinyResult> base = RunRanks(FourRanks({1, 2, 2}));
   TinyJob job = FourRanks({1, 2, 2});
   job.switch_every = 2;
   job.shuffle = 5;
   ExpectSameBits(RunRanks(job), base, "re-planning");
+  job.cut_blocks = true;
+  ExpectSameBits(RunRanks(job), base, "re-planning with blocks");
 }
 
 TEST(ZeroTokensTest, CapacityAndUnusedExpertsAreOrdinary) {

@@ -9,12 +9,11 @@ namespace weft {
 namespace {
 
 // Token `position` of sequence `sequence` of the global batch of `step`.
-int32_t TokenAt(const CounterRng& rng, int64_t step, int64_t sequence, int64_t position,
-                int32_t vocab) {
-  const int64_t index =
-      (step * TinyJob::kGlobalBatch + sequence) * (TinyJob::kLength + 1) + position;
+int32_t TokenAt(const TinyJob& job, const CounterRng& rng, int64_t step, int64_t sequence,
+                int64_t position) {
+  const int64_t index = (step * TinyJob::kGlobalBatch + sequence) * (job.length + 1) + position;
   return static_cast<int32_t>(rng.Bits(static_cast<uint64_t>(index)) %
-                              static_cast<uint64_t>(vocab));
+                              static_cast<uint64_t>(job.model.vocab_size));
 }
 
 std::shared_ptr<const Plan> PlanOf(const TinyJob& job, const StepGraph& graph, int64_t version) {
@@ -23,7 +22,8 @@ std::shared_ptr<const Plan> PlanOf(const TinyJob& job, const StepGraph& graph, i
   };
   Plan plan = MakeFixedPlan(graph, {.forward = turned(job.forward_degree),
                                     .backward = turned(job.backward_degree),
-                                    .slices = turned(job.slices)});
+                                    .slices = turned(job.slices),
+                                    .cut_blocks = job.cut_blocks});
   plan.epoch = version;
   if (job.shuffle != 0)
     plan = ShuffleOrder(graph, plan, job.shuffle + static_cast<uint64_t>(version));
@@ -54,7 +54,7 @@ absl::StatusOr<TinyResult> RunTinyJob(Backend& backend, const TinyJob& job) {
   options.model = job.model;
   options.topology = job.topology;
   options.layout = job.layout;
-  options.batch.length = TinyJob::kLength;
+  options.batch.length = job.length;
   options.batch.micro_batches = job.micro_batches;
   options.batch.sequences = TinyJob::kGlobalBatch / world / job.micro_batches;
   options.batch.global_sequences = TinyJob::kGlobalBatch;
@@ -72,7 +72,7 @@ absl::StatusOr<TinyResult> RunTinyJob(Backend& backend, const TinyJob& job) {
 
   const CounterRng rng(11, "tokens");
   const int64_t sequences = TinyJob::kGlobalBatch / world;
-  std::vector<int32_t> tokens(static_cast<size_t>(sequences * TinyJob::kLength));
+  std::vector<int32_t> tokens(static_cast<size_t>(sequences * job.length));
   std::vector<int32_t> labels(tokens.size());
   TinyResult result;
   for (int64_t step = 0; step < job.steps; ++step) {
@@ -81,11 +81,11 @@ absl::StatusOr<TinyResult> RunTinyJob(Backend& backend, const TinyJob& job) {
           worker->Install(StepKind::kTraining, PlanOf(job, graph, step / job.switch_every)));
     }
     for (int64_t s = 0; s < sequences; ++s) {
-      for (int64_t t = 0; t < TinyJob::kLength; ++t) {
+      for (int64_t t = 0; t < job.length; ++t) {
         const int64_t sequence = backend.rank() * sequences + s;
-        const auto at = static_cast<size_t>(s * TinyJob::kLength + t);
-        tokens[at] = TokenAt(rng, step, sequence, t, job.model.vocab_size);
-        labels[at] = TokenAt(rng, step, sequence, t + 1, job.model.vocab_size);
+        const auto at = static_cast<size_t>(s * job.length + t);
+        tokens[at] = TokenAt(job, rng, step, sequence, t);
+        labels[at] = TokenAt(job, rng, step, sequence, t + 1);
       }
     }
     Worker::StepArgs args;

@@ -20,7 +20,9 @@ struct TinyJob {
   int32_t micro_batches = 1;
   int32_t steps = 10;
   int32_t forward_degree = 1, backward_degree = 1, slices = 1;
-  uint64_t shuffle = 0;  // != 0: another issue order
+  bool cut_blocks = false;
+  int32_t length = kLength;  // of a sequence
+  uint64_t shuffle = 0;      // != 0: another issue order
   int32_t switch_every =
       0;  // steps after which another plan (degrees, slices, order) is installed; 0: never
   bool reference_kernels = false;

@@ -1,0 +1,57 @@
+#include "models/moe/exchange_buffers.h"
+
+#include <algorithm>
+
+namespace weft {
+
+ExchangeBuffers::ExchangeBuffers(const ModelContext& context)
+    : ep_(context.layout.ep > 1),
+      esp_(context.layout.esp > 1),
+      width_(context.spec.hidden_size),
+      source_rows_(context.batch.tokens() * context.spec.moe.top_k),
+      esp_size_(context.layout.esp) {}
+
+void ExchangeBuffers::Prepare(int32_t degree) {
+  if (chunks_.size() < static_cast<size_t>(degree)) chunks_.resize(static_cast<size_t>(degree));
+  const int64_t twice = std::min(source_rows_, 2 * source_rows_ / degree + 1);
+  for (int32_t chunk = 0; chunk < degree; ++chunk) {
+    ReserveSend(chunk, twice);
+    const int64_t expected = 2 * source_rows_ / degree + 1;
+    Reserve(chunk, expected, expected * esp_size_);
+  }
+}
+
+void ExchangeBuffers::ReserveSend(int32_t chunk, int64_t rows) {
+  chunks_[static_cast<size_t>(chunk)].send.Ensure<float>({rows, width_});
+}
+
+void ExchangeBuffers::Reserve(int32_t chunk, int64_t received, int64_t arrived) {
+  Chunk& c = chunks_[static_cast<size_t>(chunk)];
+  if (ep_) c.received.Ensure<float>({received, width_});
+  if (esp_) c.gathered.Ensure<float>({arrived, width_});
+  if (esp_ || ep_) c.partial.Ensure<float>({arrived, width_});
+  if (esp_ && ep_) c.reduced.Ensure<float>({received, width_});
+}
+
+TensorView ExchangeBuffers::send(int32_t chunk, int64_t rows) const {
+  return ViewOf(of(chunk).send, rows);
+}
+
+TensorView ExchangeBuffers::received(int32_t chunk, int64_t rows) const {
+  return ep_ ? ViewOf(of(chunk).received, rows) : send(chunk, rows);
+}
+
+TensorView ExchangeBuffers::gathered(int32_t chunk, int64_t rows) const {
+  return esp_ ? ViewOf(of(chunk).gathered, rows) : received(chunk, rows);
+}
+
+TensorView ExchangeBuffers::partial(int32_t chunk, int64_t rows, TensorView returned) const {
+  return esp_ || ep_ ? ViewOf(of(chunk).partial, rows) : returned;
+}
+
+TensorView ExchangeBuffers::reduced(int32_t chunk, int64_t rows, TensorView returned) const {
+  if (!ep_) return returned;
+  return ViewOf(esp_ ? of(chunk).reduced : of(chunk).partial, rows);
+}
+
+}  // namespace weft

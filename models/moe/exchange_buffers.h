@@ -1,0 +1,57 @@
+#pragma once
+
+#include <vector>
+
+#include "models/model_context.h"
+#include "tensor/device/buffer.h"
+
+namespace weft {
+
+// Buffers of token rows on their way, a set for every chunk, shared by all MoE layers of a rank and
+// by both directions: an operation that fills one runs, by the step graph, after everything that
+// read its last contents. Where two layers are cut alike and along the tokens, chunk c of the one
+// follows chunk c of the other; otherwise the one begins when the other has ended.
+//
+//   source:      send ................................................. returned (the layer's own)
+//   destination: received -> [ESP gather] gathered -> experts -> partial -> [ESP reduce-scatter]
+//   reduced
+// A group of one skips its stage: the two neighbouring names are then the same memory. Views are
+// [rows, hidden] from the start of the chunk's buffer.
+class ExchangeBuffers {
+ public:
+  explicit ExchangeBuffers(const ModelContext& context);
+
+  // Room for the chunks of a layer cut into `degree`, for twice the expected load; more is taken
+  // when the counts ask for it. REQUIRES: between steps.
+  void Prepare(int32_t degree);
+  // Room for a chunk's rows at their source; at their destination before and after the ESP
+  // all-gather.
+  void ReserveSend(int32_t chunk, int64_t rows);
+  void Reserve(int32_t chunk, int64_t received, int64_t arrived);
+
+  TensorView send(int32_t chunk, int64_t rows) const;
+  TensorView received(int32_t chunk, int64_t rows) const;
+  TensorView gathered(int32_t chunk, int64_t rows) const;
+  // `returned`: the chunk's rows where they come back to.
+  TensorView partial(int32_t chunk, int64_t rows, TensorView returned) const;
+  TensorView reduced(int32_t chunk, int64_t rows, TensorView returned) const;
+
+  int64_t source_rows() const { return source_rows_; }
+
+ private:
+  struct Chunk {
+    Buffer send, received, gathered, partial, reduced;
+  };
+  const Chunk& of(int32_t chunk) const { return chunks_[static_cast<size_t>(chunk)]; }
+  TensorView ViewOf(const Buffer& buffer, int64_t rows) const {
+    return buffer.view<float>({rows, width_});
+  }
+
+  const bool ep_, esp_;
+  const int64_t width_;
+  const int64_t source_rows_;  // tokens * top_k: the most a rank can send
+  const int32_t esp_size_;
+  std::vector<Chunk> chunks_;
+};
+
+}  // namespace weft
