@@ -18,6 +18,7 @@
 #include "absl/synchronization/mutex.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
+#include "bench/expected_exchange.h"
 #include "bench/settings.h"
 #include "comm/hierarchy/exchange_plan.h"
 #include "comm/inproc/inproc_world.h"
@@ -188,31 +189,17 @@ std::vector<double> SecondsOf(const std::vector<Rounds>& ranks, size_t size, siz
   return seconds;
 }
 
-// By the closed forms: each step as long as its busiest member's, independent ones beside each
-// other.
+// By the closed forms, over the emulated links.
 double ExpectedSeconds(AllToAllAlgorithm algorithm, const Settings& settings, int64_t pair_rows) {
   const Links links(settings);
-  GroupShape shape{settings.at("nodes"), settings.at("ranks_per_node"), 0};
-  const auto outline = OutlineOf(algorithm, shape);
-  double total = 0;
-  double last_step = 0;
-  for (size_t i = 0; i < outline.size(); ++i) {
-    const bool one_node = outline[i].tier == ExchangeTier::kIntraNode || shape.nodes == 1;
+  const GroupShape shape{settings.at("nodes"), settings.at("ranks_per_node"), 0};
+  const auto seconds = [&](ExchangeTier tier, const ExchangeTraffic& traffic) {
+    const bool one_node = tier == ExchangeTier::kIntraNode || shape.nodes == 1;
     const EmulatedLinkModel& link = one_node ? links.intra : links.inter;
-    double busiest = 0;
-    for (shape.me = 0; shape.me < shape.size(); ++shape.me) {
-      const ExchangeTraffic traffic =
-          ExpectedTraffic(algorithm, shape, i, static_cast<double>(pair_rows * kRowBytes));
-      const double bytes =
-          std::max(traffic.intra_bytes + traffic.inter_bytes, traffic.received_bytes);
-      busiest = std::max(busiest, bytes / link.bytes_per_second +
-                                      static_cast<double>(traffic.messages) * link.message_seconds);
-    }
-    const double step = link.latency_seconds + busiest;
-    total += outline[i].independent ? std::max(0.0, step - last_step) : step;
-    last_step = step;
-  }
-  return total;
+    return link.latency_seconds + BusierWay(traffic) / link.bytes_per_second +
+           static_cast<double>(traffic.messages) * link.message_seconds;
+  };
+  return ExpectedSeconds(algorithm, shape, static_cast<double>(pair_rows * kRowBytes), seconds);
 }
 
 absl::StatusOr<Json> Measure(const Settings& settings) {

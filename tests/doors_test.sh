@@ -13,7 +13,7 @@ fail() {
 # package, its headers, the paths where they may be included (both extended regular expressions)
 doors() {
   cat << 'TABLE'
-MPI           mpi(-ext)?\.h                       (comm/mpi|launch/bootstrap)
+MPI           mpi(-ext)?\.h                       (comm/mpi|launch/bootstrap|bench/simgrid)
 oneDNN        (dnnl|oneapi)[a-z_./]*              (tensor/kernels/cpu|bench)/
 gRPC          grpc(pp)?/.*                        (proto|launch|tests/launch)/
 protobuf      google/protobuf/.*                  (proto|launch|tests/launch)/

@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""Puts the seconds of the cost model beside those of SimGrid, case by case, and writes one JSON object.
+bench/simgrid/run.sh calls it; needs smpirun, build/release/bin/simgrid_model and build/release/bin/simgrid_collectives.
+
+    compare.py --json FILE [--cluster configs/clusters/NAME.yaml]...
+
+Every cluster lends its links to 64 ranks (8 nodes of 8) and to 16 (4 of 4), once with an uplink for each rank and once
+with one for each node (platform_xml.py). `ratio` is the model's seconds by SimGrid's. `summary`: over the sizes,
+clusters and shapes of a kind, the median ratio and the one furthest from 1.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import re
+import statistics
+import subprocess
+import tempfile
+
+import platform_xml
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+BINARIES = ROOT / "build" / "release" / "bin"
+CLUSTERS = ["configs/clusters/h100_512x8.yaml", "configs/clusters/testbed_a.yaml"]
+SHAPES = [(8, 8), (4, 4)]  # nodes, ranks of each
+DEADLINE_SECONDS = 600
+KEYS = ("collective", "tier", "algorithm", "bytes")
+
+# A message alone takes latency + bytes / bandwidth, messages at one port share it evenly, and nothing else costs time:
+# no TCP window, no acknowledgements, no computation, no look at the clock.
+OPTIONS = ["--cfg=network/model:CM02", "--cfg=network/TCP-gamma:0", "--cfg=network/crosstraffic:0",
+           "--cfg=smpi/simulate-computation:no", "--cfg=smpi/wtime:0", "--log=root.thres:warning"]
+
+
+def output_of(command):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
+    if done.returncode != 0:
+        raise SystemExit(f"{command[0]} failed ({done.returncode}):\n{done.stderr}")
+    return done.stdout
+
+
+def ask_model(cluster, nodes, ranks_per_node):
+    return json.loads(output_of([str(BINARIES / "simgrid_model"), str(ROOT / cluster), str(nodes), str(ranks_per_node)]))
+
+
+def ask_simgrid(links, nodes, ranks_per_node, uplink):
+    with tempfile.TemporaryDirectory(prefix="weft-simgrid-") as directory:
+        described = pathlib.Path(directory, "platform.xml")
+        described.write_text(platform_xml.platform_xml(nodes, ranks_per_node, links, uplink))
+        hosts = pathlib.Path(directory, "hosts")
+        hosts.write_text("".join(f"{host}\n" for host in platform_xml.hosts(nodes, ranks_per_node)))
+        said = output_of(["smpirun", "-np", str(nodes * ranks_per_node), "-platform", str(described), "-hostfile", str(hosts),
+                          str(BINARIES / "simgrid_collectives"), *OPTIONS, str(nodes), str(ranks_per_node)])
+    return json.loads(said)["cases"]
+
+
+def join(model, simgrid):
+    """The cases of both, which must be the same ones."""
+    key = lambda case: tuple(case[k] for k in KEYS)
+    others = {key(case): case["seconds"] for case in simgrid}
+    if len(simgrid) != len(model) or others.keys() != {key(case) for case in model}:
+        raise ValueError("the model and SimGrid answer for different cases: build both programs anew")
+    rounded = lambda value: float(f"{value:.6g}")
+    return [{**{k: case[k] for k in KEYS}, "model_seconds": rounded(case["seconds"]),
+             "simgrid_seconds": rounded(others[key(case)]), "ratio": rounded(case["seconds"] / others[key(case)])}
+            for case in model]
+
+
+def summarise(runs):
+    """By kind and uplink."""
+    ratios = {}
+    for run in runs:
+        for case in run["cases"]:
+            kind = "/".join(case[k] for k in KEYS[:3])
+            ratios.setdefault(kind, {}).setdefault(run["uplink"], []).append(case["ratio"])
+    furthest = lambda values: max(values, key=lambda ratio: abs(ratio - 1))
+    return {kind: {uplink: {"median_ratio": statistics.median(values), "furthest_ratio": furthest(values),
+                            "worst_error": round(abs(furthest(values) - 1), 6)}
+                   for uplink, values in of_kind.items()}
+            for kind, of_kind in ratios.items()}
+
+
+def text_of(report):
+    """JSON with every innermost object on a line of its own."""
+    one_line = lambda match: re.sub(r"\s+", " ", match.group())
+    return re.sub(r"\{[^{}\[\]]*\}", one_line, json.dumps(report, indent=1)) + "\n"
+
+
+def machine():
+    names = [line.partition(":")[2].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, {platform.platform()}"
+
+
+def commit():
+    say = lambda *words: subprocess.run(["git", "-C", ROOT, *words], capture_output=True, text=True).stdout.strip()
+    return say("rev-parse", "--short=12", "HEAD") + ("+changes" if say("status", "--porcelain") else "")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", required=True)
+    parser.add_argument("--cluster", action="append", metavar="FILE")
+    parser.add_argument("--command", default="bench/simgrid/compare.py")
+    arguments = parser.parse_args()
+    runs = []
+    for cluster in arguments.cluster or CLUSTERS:
+        for nodes, ranks_per_node in SHAPES:
+            model = ask_model(cluster, nodes, ranks_per_node)
+            for uplink in platform_xml.UPLINKS:
+                cases = join(model["cases"], ask_simgrid(model["links"], nodes, ranks_per_node, uplink))
+                runs.append({"cluster": cluster, "nodes": nodes, "ranks_per_node": ranks_per_node, "uplink": uplink,
+                             "links": model["links"], "cases": cases})
+    report = {"date": datetime.date.today().isoformat(), "command": arguments.command, "commit": commit(), "machine": machine(),
+              "note": "simulated seconds: they do not depend on the machine", "simgrid": output_of(["smpirun", "-version"]).strip(),
+              "options": OPTIONS, "summary": summarise(runs), "runs": runs}
+    pathlib.Path(arguments.json).write_text(text_of(report))
+
+
+if __name__ == "__main__":
+    main()
