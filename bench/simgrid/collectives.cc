@@ -233,7 +233,7 @@ absl::StatusOr<Json> Measure(const GroupShape& shape) {
     }
     WEFT_RETURN_IF_ERROR(
         member.Tier(ExchangeTier::kGroup).AllReduce(View(&seconds, {1}), ReduceOp::kMax));
-    row["seconds"] = seconds;
+    row["simgrid_seconds"] = seconds;
     cases.push_back(row);
   }
   return cases;

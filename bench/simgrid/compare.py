@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Puts the seconds of the cost model beside those of SimGrid, case by case, and writes one JSON object.
-bench/simgrid/run.sh calls it; needs smpirun, build/release/bin/simgrid_model and build/release/bin/simgrid_collectives.
+"""Puts the seconds of the cost model and of the emulated links beside those of SimGrid, case by case, and writes one
+JSON object. bench/simgrid/run.sh calls it; needs smpirun, build/release/bin/simgrid_model and build/release/bin/simgrid_collectives.
 
     compare.py --json FILE [--cluster configs/clusters/NAME.yaml]...
 
 Every cluster lends its links to 64 ranks (8 nodes of 8) and to 16 (4 of 4), once with an uplink for each rank and once
-with one for each node (platform_xml.py). `ratio` is the model's seconds by SimGrid's. `summary`: over the sizes,
-clusters and shapes of a kind, the median ratio and the one furthest from 1.
+with one for each node (platform_xml.py). A ratio is our seconds by SimGrid's: `model` is what `weft simulate` counts,
+`emulator` what comm/sim makes a rank wait. `summary`: over the sizes, clusters and shapes of a kind, the median ratio
+and the one furthest from 1.
 """
 
 import argparse
@@ -29,6 +30,7 @@ CLUSTERS = ["configs/clusters/h100_512x8.yaml", "configs/clusters/testbed_a.yaml
 SHAPES = [(8, 8), (4, 4)]  # nodes, ranks of each
 DEADLINE_SECONDS = 600
 KEYS = ("collective", "tier", "algorithm", "bytes")
+OURS = ("model", "emulator")
 
 # A message alone takes latency + bytes / bandwidth, messages at one port share it evenly, and nothing else costs time:
 # no TCP window, no acknowledgements, no computation, no look at the clock.
@@ -58,29 +60,36 @@ def ask_simgrid(links, nodes, ranks_per_node, uplink):
     return json.loads(said)["cases"]
 
 
-def join(model, simgrid):
+def join(ours, simgrid):
     """The cases of both, which must be the same ones."""
     key = lambda case: tuple(case[k] for k in KEYS)
-    others = {key(case): case["seconds"] for case in simgrid}
-    if len(simgrid) != len(model) or others.keys() != {key(case) for case in model}:
+    simulated = {key(case): case["simgrid_seconds"] for case in simgrid}
+    if len(simgrid) != len(ours) or simulated.keys() != {key(case) for case in ours}:
         raise ValueError("the model and SimGrid answer for different cases: build both programs anew")
     rounded = lambda value: float(f"{value:.6g}")
-    return [{**{k: case[k] for k in KEYS}, "model_seconds": rounded(case["seconds"]),
-             "simgrid_seconds": rounded(others[key(case)]), "ratio": rounded(case["seconds"] / others[key(case)])}
-            for case in model]
+    joined = []
+    for case in ours:
+        seconds = {"simgrid_seconds": simulated[key(case)], **{f"{who}_seconds": case[f"{who}_seconds"] for who in OURS}}
+        ratios = {f"{who}_ratio": seconds[f"{who}_seconds"] / seconds["simgrid_seconds"] for who in OURS}
+        joined.append({**{k: case[k] for k in KEYS}, **{k: rounded(v) for k, v in (seconds | ratios).items()}})
+    return joined
 
 
 def summarise(runs):
-    """By kind and uplink."""
+    """By kind, uplink and who answered."""
     ratios = {}
     for run in runs:
         for case in run["cases"]:
-            kind = "/".join(case[k] for k in KEYS[:3])
-            ratios.setdefault(kind, {}).setdefault(run["uplink"], []).append(case["ratio"])
-    furthest = lambda values: max(values, key=lambda ratio: abs(ratio - 1))
-    return {kind: {uplink: {"median_ratio": statistics.median(values), "furthest_ratio": furthest(values),
-                            "worst_error": round(abs(furthest(values) - 1), 6)}
-                   for uplink, values in of_kind.items()}
+            of_kind = ratios.setdefault("/".join(case[k] for k in KEYS[:3]), {})
+            for who in OURS:
+                of_kind.setdefault(run["uplink"], {}).setdefault(who, []).append(case[f"{who}_ratio"])
+
+    def summary(values):
+        furthest = max(values, key=lambda ratio: abs(ratio - 1))
+        return {"median_ratio": round(statistics.median(values), 6), "furthest_ratio": furthest,
+                "worst_error": round(abs(furthest - 1), 6)}
+
+    return {kind: {uplink: {who: summary(values) for who, values in by_whom.items()} for uplink, by_whom in of_kind.items()}
             for kind, of_kind in ratios.items()}
 
 

@@ -1,7 +1,7 @@
 // Asks the cost model of `weft simulate` for the seconds of every case of cases.h on a described
-// cluster, and prints one JSON object: the cluster's links and the cases. Only the links answer:
-// measured lines of collectives and the least time of a task are left out, since a simulated
-// network knows neither.
+// cluster, and the emulated links of comm/sim for theirs, and prints one JSON object: the cluster's
+// links and the cases. Only the links answer: measured lines of collectives and the least time of a
+// task are left out, since a simulated network knows neither.
 //
 //   simgrid_model CLUSTER.yaml NODES RANKS_PER_NODE
 
@@ -15,6 +15,7 @@
 #include "base/status_macros.h"
 #include "bench/expected_exchange.h"
 #include "bench/simgrid/cases.h"
+#include "bench/simgrid/emulated_seconds.h"
 #include "launch/config/cluster_file.h"
 #include "models/op_sizes.h"
 #include "simulation/cluster.h"
@@ -90,7 +91,8 @@ absl::StatusOr<Json> Ask(const std::string& path, const GroupShape& shape) {
   Json cases = Json::array();
   for (const CollectiveCase& one : AllCases()) {
     cases.push_back(Describe(one));
-    cases.back()["seconds"] = model.Seconds(one);
+    cases.back()["model_seconds"] = model.Seconds(one);
+    cases.back()["emulator_seconds"] = EmulatedSeconds(one, shape, cluster.speeds);
   }
   return Json{
       {"cluster", cluster.name},

@@ -63,31 +63,36 @@ class PlatformTest(unittest.TestCase):
             platform_xml.platform_xml(2, 2, LINKS, "rack")
 
 
-def case(size, seconds, algorithm="direct"):
-    return {"collective": "all_to_all", "tier": "group", "algorithm": algorithm, "bytes": size, "seconds": seconds}
+def case(size, **seconds):
+    return {"collective": "all_to_all", "tier": "group", "algorithm": "direct", "bytes": size,
+            **{f"{who}_seconds": value for who, value in seconds.items()}}
 
 
 class CompareTest(unittest.TestCase):
+    OURS = [case(1, model=3.0, emulator=1.5), case(2, model=8.0, emulator=4.0)]
+
     def test_cases_meet_by_what_they_are(self):
-        got = compare.join([case(1, 3.0), case(2, 8.0)], [case(2, 4.0), case(1, 3.0)])
-        self.assertEqual([(row["bytes"], row["ratio"]) for row in got], [(1, 1.0), (2, 2.0)])
+        got = compare.join(self.OURS, [case(2, simgrid=4.0), case(1, simgrid=3.0)])
+        self.assertEqual([(row["bytes"], row["model_ratio"], row["emulator_ratio"]) for row in got], [(1, 1.0, 0.5), (2, 2.0, 1.0)])
 
     def test_other_cases_are_an_error(self):
-        for simgrid in ([case(1, 1.0)], [case(1, 1.0), case(3, 1.0)], [case(1, 1.0), case(1, 1.0), case(2, 1.0)]):
+        for sizes in ([1], [1, 3], [1, 1, 2]):
             with self.assertRaisesRegex(ValueError, "different cases"):
-                compare.join([case(1, 1.0), case(2, 1.0)], simgrid)
+                compare.join(self.OURS, [case(size, simgrid=1.0) for size in sizes])
 
     def test_the_worst_error_may_be_below_one(self):
-        cases = compare.join([case(1, 1.0), case(2, 1.2), case(3, 0.5)], [case(1, 1.0), case(2, 1.0), case(3, 1.0)])
-        got = compare.summarise([{"uplink": "rank", "cases": cases}])
-        self.assertEqual(got, {"all_to_all/group/direct": {"rank": {"median_ratio": 1.0, "furthest_ratio": 0.5, "worst_error": 0.5}}})
+        ours = [case(size, model=seconds, emulator=1.0) for size, seconds in ((1, 1.0), (2, 1.2), (3, 0.5))]
+        cases = compare.join(ours, [case(size, simgrid=1.0) for size in (1, 2, 3)])
+        got = compare.summarise([{"uplink": "rank", "cases": cases}])["all_to_all/group/direct"]["rank"]
+        self.assertEqual(got["model"], {"median_ratio": 1.0, "furthest_ratio": 0.5, "worst_error": 0.5})
+        self.assertEqual(got["emulator"], {"median_ratio": 1.0, "furthest_ratio": 1.0, "worst_error": 0.0})
 
     def test_the_file_is_json_with_a_line_a_case(self):
-        report = {"runs": [{"cases": [case(1, 1.0), case(2, 2.0)]}]}
+        report = {"runs": [{"cases": [case(1, model=1.0), case(2, model=2.0)]}]}
         text = compare.text_of(report)
         self.assertEqual(json.loads(text), report)
         self.assertEqual(sum('"bytes"' in line for line in text.splitlines()), 2)
-        self.assertIn('"bytes": 2, "seconds": 2.0 }', text)
+        self.assertIn('"bytes": 2, "model_seconds": 2.0 }', text)
 
     def test_the_clusters_are_there(self):
         for cluster in compare.CLUSTERS:
