@@ -1,7 +1,7 @@
 #pragma once
 
 #include "absl/functional/function_ref.h"
-#include "comm/hierarchy/all_to_all_algorithm.h"
+#include "comm/hierarchy/exchange_outline.h"
 
 namespace weft {
 

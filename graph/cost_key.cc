@@ -10,7 +10,7 @@
 namespace weft {
 namespace {
 
-constexpr std::array<std::string_view, 24> kKindNames = {"embedding",
+constexpr std::array<std::string_view, 25> kKindNames = {"embedding",
                                                          "mp_all_gather",
                                                          "mp_reduce_scatter",
                                                          "attention",
@@ -18,6 +18,7 @@ constexpr std::array<std::string_view, 24> kKindNames = {"embedding",
                                                          "router",
                                                          "counts_all_to_all",
                                                          "counts_all_gather",
+                                                         "counts_node_gather",
                                                          "dispatch",
                                                          "esp_all_gather",
                                                          "expert",
@@ -37,8 +38,9 @@ constexpr std::array<std::string_view, 24> kKindNames = {"embedding",
 static_assert(kKindNames.size() == static_cast<size_t>(OpKind::kOptimizer) + 1);
 constexpr std::array<std::string_view, 3> kDirectionNames = {"", "fwd", "bwd"};
 constexpr std::array<std::string_view, 3> kStreamNames = {"compute", "intra", "inter"};
-constexpr std::array<std::string_view, 7> kGroupNames = {"none", "world", "intra", "inter",
-                                                         "ep",   "esp",   "edp"};
+constexpr std::array<std::string_view, 10> kGroupNames = {
+    "none", "world", "intra", "inter", "ep", "esp", "edp", "ep_node", "ep_peers", "ep_across"};
+static_assert(kGroupNames.size() == static_cast<size_t>(GroupKind::kEpAcross) + 1);
 constexpr std::array<std::string_view, 3> kLinkNames = {"none", "intra", "inter"};
 constexpr std::array<DType, 6> kDTypes = {DType::kF32, DType::kBF16, DType::kF64,
                                           DType::kI32, DType::kI64,  DType::kU8};
@@ -83,6 +85,7 @@ Collective CollectiveOf(OpKind kind) {
     case OpKind::kCombine:
       return Collective::kAllToAll;
     case OpKind::kCountsAllGather:
+    case OpKind::kCountsNodeGather:
     case OpKind::kEspAllGather:
     case OpKind::kMpAllGather:
     case OpKind::kGradAllGather:

@@ -20,7 +20,8 @@ enum class OpKind : uint8_t {
   kRouter,               // norm, gate, order: which row goes where
   kCountsAllToAll,       // int32 row counts over EP
   kCountsAllGather,      // row counts over ESP
-  kDispatch,             // all-to-all of token rows over EP
+  kCountsNodeGather,     // row counts of a node's members of EP, for all-to-alls that pass rows on
+  kDispatch,             // all-to-all of token rows over EP, or a step of one
   kEspAllGather,         // rows gathered over the expert-sharding group
   kExpert,               // expert shard: products and activation
   kEspReduceScatter,     // partial sums reduced over the expert-sharding group
@@ -45,7 +46,18 @@ inline constexpr int kNumStreams = 3;
 bool IsWeightGradient(OpKind kind);
 
 // Which communicator an operation uses.
-enum class GroupKind : uint8_t { kNone, kWorld, kIntra, kInter, kEp, kEsp, kEdp };
+enum class GroupKind : uint8_t {
+  kNone,
+  kWorld,
+  kIntra,
+  kInter,
+  kEp,
+  kEsp,
+  kEdp,
+  kEpNode,    // the members of an EP group on one node
+  kEpPeers,   // one member of an EP group from every node, those at the same place
+  kEpAcross,  // the whole EP group, of which only members on different nodes exchange
+};
 enum class LinkClass : uint8_t { kNone, kIntraNode, kInterNode };
 
 // What a cost is filed under. Prediction and measurement share it. The size (bytes sent by the

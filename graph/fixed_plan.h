@@ -9,6 +9,7 @@ struct FixedPlanOptions {
   int32_t backward = 1;
   int32_t slices = 1;  // of every gradient
   int32_t streams = kNumStreams;
+  AllToAllAlgorithm all_to_all = AllToAllAlgorithm::kDirect;  // where a layer has the choice
   bool cut_blocks = false;  // what stands beside a pipeline is cut with it, where the batch allows
 };
 

@@ -52,6 +52,12 @@ absl::Status Invalid(const StepGraph& graph, const PlanTask& task, absl::string_
 // What can be said of a task without looking at the others.
 absl::Status CheckTask(const StepGraph& graph, const Plan& plan, const PlanTask& task) {
   const Op& op = graph.op(task.op);
+  if (!Has(plan, op)) {
+    const std::string_view chosen = Name(AlgorithmOf(plan, op.layer));
+    return Invalid(graph, task,
+                   absl::StrCat("is not part of the layer's all-to-all, ",
+                                absl::string_view(chosen.data(), chosen.size())));
+  }
   if (op.cut == Cut::kSlices) {
     if (task.chunk != 0 || task.num_chunks != 1)
       return Invalid(graph, task, "has chunks, not slices");
@@ -101,6 +107,19 @@ absl::Status CheckCover(const StepGraph& graph, const Plan& plan, const Op& op,
       absl::StrCat("plan: no task covers ", unit, " ", covered, " of ", OpName(graph, op.id)));
 }
 
+absl::Status CheckAllToAlls(const StepGraph& graph, const Plan& plan) {
+  int32_t previous = -1;
+  for (const AllToAllChoice& choice : plan.all_to_alls) {
+    if (choice.layer <= previous || choice.layer >= graph.num_layers) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("plan: all_to_alls must be sorted by layer, one each, for layers 0 to ",
+                       graph.num_layers - 1, "; layer ", choice.layer, " is not"));
+    }
+    previous = choice.layer;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckDegrees(const StepGraph& graph, const Plan& plan) {
   const DegreeChoice* previous = nullptr;
   for (const DegreeChoice& choice : plan.degrees) {
@@ -126,7 +145,7 @@ absl::Status CheckBlocks(const StepGraph& graph, const Plan& plan,
                          const std::vector<std::vector<int32_t>>& tasks_of) {
   std::map<std::tuple<int32_t, Direction>, int32_t> chunks_of;
   for (const Op& op : graph.ops) {
-    if (op.cut != Cut::kEither || IsWeightGradient(op.key.kind)) continue;
+    if (op.cut != Cut::kEither || IsWeightGradient(op.key.kind) || !Has(plan, op)) continue;
     const PlanTask& task =
         plan.tasks[static_cast<size_t>(tasks_of[static_cast<size_t>(op.id.value)].front())];
     const auto [known, added] =
@@ -161,6 +180,18 @@ int32_t DegreeOf(const Plan& plan, int32_t layer, Direction direction) {
   const bool named =
       found != plan.degrees.end() && found->layer == layer && found->direction == direction;
   return named ? found->degree : 1;
+}
+
+AllToAllAlgorithm AlgorithmOf(const Plan& plan, int32_t layer) {
+  const auto found = std::lower_bound(
+      plan.all_to_alls.begin(), plan.all_to_alls.end(), layer,
+      [](const AllToAllChoice& choice, int32_t wanted) { return choice.layer < wanted; });
+  const bool named = found != plan.all_to_alls.end() && found->layer == layer;
+  return named ? found->algorithm : AllToAllAlgorithm::kDirect;
+}
+
+bool Has(const Plan& plan, const Op& op) {
+  return op.algorithms == kAnyAlgorithm || op.RunsUnder(AlgorithmOf(plan, op.layer));
 }
 
 std::vector<std::vector<int32_t>> TaskNeeds(const StepGraph& graph, const Plan& plan) {
@@ -204,6 +235,7 @@ absl::Status ValidatePlan(const StepGraph& graph, const Plan& plan) {
     return absl::InvalidArgumentError("plan: predicted_seconds must be a number >= 0");
   }
   if (absl::Status status = CheckDegrees(graph, plan); !status.ok()) return status;
+  if (absl::Status status = CheckAllToAlls(graph, plan); !status.ok()) return status;
   for (size_t i = 0; i < plan.tasks.size(); ++i) {
     const int32_t op = plan.tasks[i].op.value;
     if (op < 0 || static_cast<size_t>(op) >= graph.ops.size()) {
@@ -215,6 +247,7 @@ absl::Status ValidatePlan(const StepGraph& graph, const Plan& plan) {
   }
   const std::vector<std::vector<int32_t>> tasks_of = TasksByOp(graph, plan);
   for (const Op& op : graph.ops) {
+    if (!Has(plan, op)) continue;
     absl::Status status = CheckCover(graph, plan, op, tasks_of[static_cast<size_t>(op.id.value)]);
     if (!status.ok()) return status;
   }

@@ -35,6 +35,13 @@ struct DegreeChoice {
   friend bool operator==(const DegreeChoice&, const DegreeChoice&) = default;
 };
 
+// How a layer does its all-to-alls, where its EP group spans nodes.
+struct AllToAllChoice {
+  int32_t layer = 0;
+  AllToAllAlgorithm algorithm = AllToAllAlgorithm::kDirect;
+  friend bool operator==(const AllToAllChoice&, const AllToAllChoice&) = default;
+};
+
 struct Plan {
   int64_t epoch = 0;
   uint64_t graph_fingerprint = 0;
@@ -43,9 +50,10 @@ struct Plan {
   // How many of the three streams run at the same time. 3: each. 2: computation beside
   // communication, which is one stream however near the peer. 1: one task after another.
   int32_t streams = kNumStreams;
-  std::vector<DegreeChoice> degrees;  // sorted by (layer, direction)
-  std::vector<PlanTask> tasks;        // the global issue order
-  double predicted_seconds = 0;       // of the whole step
+  std::vector<DegreeChoice> degrees;        // sorted by (layer, direction)
+  std::vector<AllToAllChoice> all_to_alls;  // sorted by layer; direct where none is named
+  std::vector<PlanTask> tasks;              // the global issue order
+  double predicted_seconds = 0;             // of the whole step
 
   friend bool operator==(const Plan&, const Plan&) = default;
 };
@@ -57,6 +65,11 @@ StreamKind StreamUnder(int32_t streams, StreamKind stream);
 // The pipeline degree of (layer, direction); 1 when the plan names none.
 int32_t DegreeOf(const Plan& plan, int32_t layer, Direction direction);
 
+// The all-to-all algorithm of a layer.
+AllToAllAlgorithm AlgorithmOf(const Plan& plan, int32_t layer);
+// Whether the plan has tasks of this operation.
+bool Has(const Plan& plan, const Op& op);
+
 // needs[i]: indices of the tasks of plan.tasks that task i waits for, ascending. Chunk c of an
 // operation cut into r needs chunk c of its predecessors cut into the same r, and all tasks of
 // every other predecessor; a slice needs the slice of its predecessor with equal [begin, end), all
@@ -65,10 +78,11 @@ int32_t DegreeOf(const Plan& plan, int32_t layer, Direction direction);
 std::vector<std::vector<int32_t>> TaskNeeds(const StepGraph& graph, const Plan& plan);
 
 // kInvalidArgument when the plan is not for this graph (fingerprint), a task names no operation, an
-// operation is not covered exactly once (chunks 0..n-1 with n the degree of its layer and
-// direction, slices a partition without empty pieces), a block enters the pipeline with some of its
-// operations only (weight gradients are free), a task is issued before one it needs,
-// degrees are not sorted, or a prediction is not a finite number >= 0.
+// operation of the chosen algorithms is not covered exactly once, or another at all (chunks 0..n-1
+// with n the degree of its layer and direction, slices a partition without empty pieces), a block
+// enters the pipeline with some of its operations only (weight gradients are free), a task is
+// issued before one it needs, degrees or all-to-alls are not sorted, or a prediction is not a
+// finite number >= 0.
 absl::Status ValidatePlan(const StepGraph& graph, const Plan& plan);
 
 // The regressor (see CostKey) of one task under the expected load: its share of the operation's

@@ -17,7 +17,7 @@ using nlohmann::json;
 
 constexpr std::string_view kFile = "plan.json";
 constexpr std::string_view kFormat = "weft.plan";
-constexpr int64_t kVersion = 2;
+constexpr int64_t kVersion = 3;
 constexpr int64_t kMaxInt32 = std::numeric_limits<int32_t>::max();
 constexpr int64_t kMaxInt64 = std::numeric_limits<int64_t>::max();
 
@@ -77,6 +77,18 @@ absl::StatusOr<DegreeChoice> ReadDegree(const std::string& where, const json& va
   return choice;
 }
 
+absl::StatusOr<AllToAllChoice> ReadAllToAll(const std::string& where, const json& value) {
+  WEFT_RETURN_IF_ERROR(json_io::CheckFields(where, value, {"layer", "algorithm"}));
+  AllToAllChoice choice;
+  WEFT_ASSIGN_OR_RETURN(const int64_t layer, json_io::ReadInt(where, value, "layer", 0, kMaxInt32));
+  choice.layer = static_cast<int32_t>(layer);
+  WEFT_ASSIGN_OR_RETURN(const std::string name, json_io::ReadString(where, value, "algorithm"));
+  const absl::StatusOr<AllToAllAlgorithm> algorithm = ParseAllToAllAlgorithm(name);
+  if (!algorithm.ok()) return WithContext(algorithm.status(), where);
+  choice.algorithm = *algorithm;
+  return choice;
+}
+
 absl::StatusOr<PlanTask> ReadTask(const std::string& where, const json& value,
                                   const StepGraph& graph,
                                   const std::map<std::string, OpId, std::less<>>& ops) {
@@ -116,7 +128,14 @@ std::string PlanToJson(const StepGraph& graph, const Plan& plan) {
                     View(Name(choice.direction)), "\", \"degree\": ", choice.degree, "}");
     separator = ",\n";
   }
-  absl::StrAppend(&text, "\n  ],\n  \"tasks\": [");
+  absl::StrAppend(&text, "\n  ],\n  \"all_to_alls\": [");
+  separator = "\n";
+  for (const AllToAllChoice& choice : plan.all_to_alls) {
+    absl::StrAppend(&text, separator, "    {\"layer\": ", choice.layer, ", \"algorithm\": \"",
+                    View(Name(choice.algorithm)), "\"}");
+    separator = ",\n";
+  }
+  absl::StrAppend(&text, plan.all_to_alls.empty() ? "" : "\n  ", "],\n  \"tasks\": [");
   separator = "\n";
   for (const PlanTask& task : plan.tasks) {
     absl::StrAppend(&text, separator, "    {\"task\": \"", TaskName(graph, task),
@@ -134,7 +153,7 @@ absl::StatusOr<Plan> PlanFromJson(const StepGraph& graph, std::string_view text)
   WEFT_RETURN_IF_ERROR(
       json_io::CheckFields(kFile, file,
                            {"format", "version", "epoch", "graph_fingerprint", "policy", "numerics",
-                            "streams", "predicted_seconds", "degrees", "tasks"}));
+                            "streams", "predicted_seconds", "degrees", "all_to_alls", "tasks"}));
   WEFT_RETURN_IF_ERROR(json_io::CheckFormat(kFile, file, kFormat, kVersion));
   Plan plan;
   WEFT_ASSIGN_OR_RETURN(plan.epoch, json_io::ReadInt(kFile, file, "epoch", 0, kMaxInt64));
@@ -156,6 +175,13 @@ absl::StatusOr<Plan> PlanFromJson(const StepGraph& graph, std::string_view text)
     const std::string where = absl::StrCat(View(kFile), ": degrees[", plan.degrees.size(), "]");
     WEFT_ASSIGN_OR_RETURN(const DegreeChoice choice, ReadDegree(where, value));
     plan.degrees.push_back(choice);
+  }
+  WEFT_RETURN_IF_ERROR(json_io::CheckArray(kFile, file, "all_to_alls"));
+  for (const json& value : file["all_to_alls"]) {
+    const std::string where =
+        absl::StrCat(View(kFile), ": all_to_alls[", plan.all_to_alls.size(), "]");
+    WEFT_ASSIGN_OR_RETURN(const AllToAllChoice choice, ReadAllToAll(where, value));
+    plan.all_to_alls.push_back(choice);
   }
   std::map<std::string, OpId, std::less<>> ops;
   for (const Op& op : graph.ops) ops.emplace(OpName(graph, op.id), op.id);

@@ -20,7 +20,7 @@ class Digest {
   uint64_t value() const { return digest_; }
 
  private:
-  uint64_t digest_ = Fingerprint("weft.step_graph.2");
+  uint64_t digest_ = Fingerprint("weft.step_graph.3");
 };
 
 std::string NameOf(const StepGraph& graph, const Op& op) {
@@ -32,6 +32,11 @@ std::string NameOf(const StepGraph& graph, const Op& op) {
   }
   if (op.layer >= 0) absl::StrAppend(&name, ".l", op.layer);
   if (graph.micro_batches > 1) absl::StrAppend(&name, ".m", op.micro_batch);
+  for (const AllToAllAlgorithm algorithm : kAllToAllAlgorithms) {
+    if (algorithm == AllToAllAlgorithm::kDirect || op.algorithms != Only(algorithm)) continue;
+    const std::string_view way = Name(algorithm);
+    absl::StrAppend(&name, ".", absl::string_view(way.data(), way.size()), op.step);
+  }
   return name;
 }
 
@@ -45,6 +50,9 @@ absl::Status CheckOp(const StepGraph& graph, const Op& op) {
     return bad("belongs to no micro-batch of the step");
   }
   if (!std::isfinite(op.size) || op.size < 0) return bad("has a size that is not a number >= 0");
+  if (op.algorithms == 0 || op.algorithms > kAnyAlgorithm) return bad("belongs to no algorithm");
+  if (op.algorithms != kAnyAlgorithm && op.layer < 0)
+    return bad("belongs to an algorithm but to no layer that could choose it");
   if (op.key.group_size < 1) return bad("has a group of less than one rank");
   if (op.cut == Cut::kSlices && op.elements < 1) return bad("can be sliced but has no elements");
   if ((op.cut == Cut::kChunks || op.cut == Cut::kEither) &&
@@ -89,6 +97,8 @@ uint64_t FingerprintOf(const StepGraph& graph) {
     digest.Add(op.micro_batch);
     digest.Add(static_cast<int32_t>(op.cut));
     digest.Add(op.elements);
+    digest.Add(int32_t{op.algorithms});
+    digest.Add(op.step);
     digest.Add(static_cast<int64_t>(op.needs.size()));
     for (const OpId need : op.needs) digest.Add(need.value);
   }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "base/all_to_all_algorithm.h"
 #include "base/ids.h"
 #include "graph/cost_key.h"
 
@@ -24,6 +25,13 @@ enum class Cut : uint8_t {
   kSlices,  // pieces [begin, end) of `elements`: gradient slices of (layer)
 };
 
+// A set of all-to-all algorithms, a bit each.
+using AlgorithmSet = uint8_t;
+inline constexpr AlgorithmSet kAnyAlgorithm = (1 << kAllToAllAlgorithms.size()) - 1;
+inline AlgorithmSet Only(AllToAllAlgorithm algorithm) {
+  return static_cast<AlgorithmSet>(1 << static_cast<int>(algorithm));
+}
+
 struct Op {
   OpId id;
   CostKey key;
@@ -34,8 +42,12 @@ struct Op {
   double size = 0;       // regressor of the whole operation under the expected load (see CostKey)
   int64_t elements = 0;  // kSlices: fp32 elements that can be sliced
   std::vector<OpId> needs;  // operations that must have ended before; ascending
+  // The all-to-all algorithms of its layer under which a plan has this operation.
+  AlgorithmSet algorithms = kAnyAlgorithm;
+  int32_t step = 0;  // of its algorithm, when it is a step of one
 
   Direction direction() const { return key.direction; }
+  bool RunsUnder(AllToAllAlgorithm algorithm) const { return (algorithms & Only(algorithm)) != 0; }
 };
 
 struct StepGraph {
@@ -50,7 +62,8 @@ struct StepGraph {
   const Op& op(OpId id) const { return ops[static_cast<size_t>(id.value)]; }
 };
 
-// "dispatch.fwd.l3" (".m1" when there are several micro-batches): unique in the graph.
+// "dispatch.fwd.l3" (".m1" when there are several micro-batches; ".pipe0" for step 0 of an
+// all-to-all other than direct): unique in the graph.
 std::string OpName(const StepGraph& graph, OpId id);
 
 // Digest of everything in the graph but sizes, which follow the load: a plan made for another

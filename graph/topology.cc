@@ -4,6 +4,21 @@
 #include "base/check.h"
 
 namespace weft {
+namespace {
+
+bool SameEp(const Layout& layout, RankId a, RankId b) {
+  return layout.esp_index(a) == layout.esp_index(b) && layout.edp_index(a) == layout.edp_index(b);
+}
+
+// How many members of its EP group stand before `rank` on its node.
+int32_t PlaceOnNode(const Topology& topology, const Layout& layout, RankId rank) {
+  int32_t before = 0;
+  for (RankId other{topology.node_of(rank) * topology.ranks_per_node}; other < rank; ++other.value)
+    before += SameEp(layout, other, rank) ? 1 : 0;
+  return before;
+}
+
+}  // namespace
 
 absl::Status ValidateLayout(const Topology& topology, const Layout& layout, int32_t num_experts) {
   const int32_t world = topology.world_size;
@@ -54,8 +69,15 @@ std::vector<RankId> GroupOf(const Topology& topology, const Layout& layout, Grou
         together = topology.local_of(other) == topology.local_of(rank);
         break;
       case GroupKind::kEp:
-        together = layout.esp_index(other) == layout.esp_index(rank) &&
-                   layout.edp_index(other) == layout.edp_index(rank);
+      case GroupKind::kEpAcross:
+        together = SameEp(layout, other, rank);
+        break;
+      case GroupKind::kEpNode:
+        together = SameEp(layout, other, rank) && topology.node_of(other) == topology.node_of(rank);
+        break;
+      case GroupKind::kEpPeers:
+        together = SameEp(layout, other, rank) &&
+                   PlaceOnNode(topology, layout, other) == PlaceOnNode(topology, layout, rank);
         break;
       case GroupKind::kEsp:
         together = other.value / layout.esp == rank.value / layout.esp;

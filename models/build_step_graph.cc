@@ -3,8 +3,11 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "base/check.h"
 #include "base/fingerprint.h"
+#include "comm/hierarchy/exchange_outline.h"
 #include "models/layer_cut.h"
+#include "models/moe/ep_shape.h"
 #include "models/op_sizes.h"
 #include "models/parameters.h"
 
@@ -13,6 +16,19 @@ namespace {
 
 // The step reduction gathers eight doubles a rank: sixteen elements of 4 bytes.
 constexpr int64_t kStepReductionElements = 16;
+
+// Whose members a step of an all-to-all other than direct connects.
+GroupKind GroupOfTier(ExchangeTier tier) {
+  switch (tier) {
+    case ExchangeTier::kIntraNode:
+      return GroupKind::kEpNode;
+    case ExchangeTier::kInterNode:
+      return GroupKind::kEpPeers;
+    case ExchangeTier::kGroup:
+      return GroupKind::kEpAcross;
+  }
+  WEFT_CHECK(false, "a tier");
+}
 
 class Builder {
  public:
@@ -28,6 +44,7 @@ class Builder {
     graph_.sequences = static_cast<int32_t>(batch.sequences);
     graph_.block_pieces = BlockPieces(batch);
     graph_.micro_batches = kind == StepKind::kTraining ? batch.micro_batches : 1;
+    shape_of_ep_ = EpShape(topology, layout, RankId{0});
     rows_ = batch.tokens() * spec.moe.top_k;
     hidden_units_ = (spec.ffn_hidden_size + layout.esp - 1) / layout.esp;
     shape_ = Fingerprint(absl::StrCat(
@@ -64,6 +81,8 @@ class Builder {
     double size = 0;
     Cut cut = Cut::kWhole;
     int64_t elements = 0;
+    AlgorithmSet algorithms = kAnyAlgorithm;
+    int32_t step = 0;
   };
 
   OpId Add(const OpArgs& args, std::vector<OpId> needs) {
@@ -85,6 +104,8 @@ class Builder {
     op.cut = args.cut;
     op.size = args.size;
     op.elements = args.elements;
+    op.algorithms = args.algorithms;
+    op.step = args.step;
     std::sort(needs.begin(), needs.end());
     op.needs = std::move(needs);
     graph_.ops.push_back(std::move(op));
@@ -134,62 +155,105 @@ class Builder {
                 .size = Elements(),
                 .cut = Cut::kEither},
                {last});
-    if (layout_.ep > 1) {
-      last = Add({.kind = OpKind::kCountsAllToAll,
-                  .direction = Direction::kForward,
-                  .stream = ExpertStream(),
-                  .group = GroupKind::kEp,
-                  .layer = layer,
-                  .size = AllToAllBytes(spec_.moe.num_experts - spec_.moe.num_experts / layout_.ep),
-                  .cut = Cut::kEither},
-                 {last});
-    }
-    if (layout_.esp > 1) {
-      const int64_t counts =
-          static_cast<int64_t>(layout_.ep) * ExpertsOf(spec_.moe.num_experts, layout_.ep, 0).count;
-      last = Add({.kind = OpKind::kCountsAllGather,
-                  .direction = Direction::kForward,
-                  .stream = StreamKind::kIntra,
-                  .group = GroupKind::kEsp,
-                  .layer = layer,
-                  .size = AllGatherBytes(counts, layout_.esp),
-                  .cut = Cut::kEither},
-                 {last});
-    }
-    last = Pipeline(layer, Direction::kForward, last);
+    const std::vector<OpId> back =
+        Pipeline(layer, Direction::kForward, ExchangeCounts(layer, last));
     return Add({.kind = OpKind::kUnpermute,
                 .direction = Direction::kForward,
                 .layer = layer,
                 .size = Elements(),
                 .cut = Cut::kEither},
-               {last});
+               back);
   }
 
-  // dispatch -> AllGather -> expert -> ReduceScatter -> combine; the backward runs the same
-  // collectives. Returns the last operation; expert_ is left at the expert operation.
-  OpId Pipeline(int32_t layer, Direction direction, OpId last) {
-    const int64_t width = spec_.hidden_size;
-    const double exchanged = AllToAllBytes(rows_ * width * (layout_.ep - 1) / layout_.ep);
-    const double gathered = AllGatherBytes(rows_ * width, layout_.esp);
-    const auto chunks = [&](OpKind kind, StreamKind stream, GroupKind group, double size) {
-      last = Add({.kind = kind,
-                  .direction = direction,
-                  .stream = stream,
+  // Returns what says the sizes of all chunks: the operations that end last.
+  std::vector<OpId> ExchangeCounts(int32_t layer, OpId last) {
+    const int32_t experts = spec_.moe.num_experts;
+    const auto counts = [&](OpKind kind, GroupKind group, double size, AlgorithmSet algorithms,
+                            std::vector<OpId> needs) {
+      return Add({.kind = kind,
+                  .direction = Direction::kForward,
+                  .stream = StreamOf(group),
                   .group = group,
                   .layer = layer,
                   .size = size,
-                  .cut = Cut::kChunks},
-                 {last});
+                  .cut = Cut::kEither,
+                  .algorithms = algorithms},
+                 std::move(needs));
     };
-    if (layout_.ep > 1) chunks(OpKind::kDispatch, ExpertStream(), GroupKind::kEp, exchanged);
+    std::vector<OpId> known = {last};
+    if (layout_.ep > 1) {
+      known = {counts(OpKind::kCountsAllToAll, GroupKind::kEp,
+                      AllToAllBytes(experts - experts / layout_.ep), kAnyAlgorithm, known)};
+    }
+    if (!shape_of_ep_.flat()) {
+      const auto passing_on =
+          static_cast<AlgorithmSet>(Only(AllToAllAlgorithm::k2DH) | Only(AllToAllAlgorithm::k1DH));
+      known.push_back(counts(OpKind::kCountsNodeGather, GroupKind::kEpNode,
+                             AllGatherBytes(2 * experts, shape_of_ep_.members_per_node), passing_on,
+                             known));
+    }
+    if (layout_.esp > 1) {
+      const int64_t own = int64_t{layout_.ep} * ExpertsOf(experts, layout_.ep, 0).count;
+      known = {counts(OpKind::kCountsAllGather, GroupKind::kEsp, AllGatherBytes(own, layout_.esp),
+                      kAnyAlgorithm, known)};
+    }
+    return known;
+  }
+
+  // dispatch -> AllGather -> expert -> ReduceScatter -> combine; the backward runs the same
+  // collectives. Returns what ends last; expert_ is left at the expert operation.
+  std::vector<OpId> Pipeline(int32_t layer, Direction direction, std::vector<OpId> last) {
+    const double gathered = AllGatherBytes(rows_ * spec_.hidden_size, layout_.esp);
+    const auto chunks = [&](OpKind kind, StreamKind stream, GroupKind group, double size) {
+      last = {Add({.kind = kind,
+                   .direction = direction,
+                   .stream = stream,
+                   .group = group,
+                   .layer = layer,
+                   .size = size,
+                   .cut = Cut::kChunks},
+                  last)};
+    };
+    last = Exchange(OpKind::kDispatch, layer, direction, last);
     if (layout_.esp > 1)
       chunks(OpKind::kEspAllGather, StreamKind::kIntra, GroupKind::kEsp, gathered);
     chunks(OpKind::kExpert, StreamKind::kCompute, GroupKind::kNone, ExpertSize());
-    expert_ = last;
+    expert_ = last.front();
     if (layout_.esp > 1)
       chunks(OpKind::kEspReduceScatter, StreamKind::kIntra, GroupKind::kEsp, gathered);
-    if (layout_.ep > 1) chunks(OpKind::kCombine, ExpertStream(), GroupKind::kEp, exchanged);
-    return last;
+    return Exchange(OpKind::kCombine, layer, direction, last);
+  }
+
+  // An all-to-all over EP, in every way there is. Returns what ends last, of each.
+  std::vector<OpId> Exchange(OpKind kind, int32_t layer, Direction direction,
+                             const std::vector<OpId>& needs) {
+    if (layout_.ep == 1) return needs;
+    const double pair = AllToAllBytes(rows_ * spec_.hidden_size) / layout_.ep;
+    std::vector<OpId> ends;
+    for (const AllToAllAlgorithm algorithm : kAllToAllAlgorithms) {
+      const bool direct = algorithm == AllToAllAlgorithm::kDirect;
+      if (shape_of_ep_.flat() && !direct) continue;
+      std::vector<OpId> last = needs;
+      const std::span<const ExchangeStepOutline> steps = OutlineOf(algorithm, shape_of_ep_);
+      for (size_t i = 0; i < steps.size(); ++i) {
+        const GroupKind group = direct ? GroupKind::kEp : GroupOfTier(steps[i].tier);
+        const ExchangeTraffic traffic = ExpectedTraffic(algorithm, shape_of_ep_, i, pair);
+        const OpId step = Add({.kind = kind,
+                               .direction = direction,
+                               .stream = StreamOf(group),
+                               .group = group,
+                               .layer = layer,
+                               .size = std::max(traffic.sent_bytes(), traffic.received_bytes),
+                               .cut = Cut::kChunks,
+                               .algorithms = shape_of_ep_.flat() ? kAnyAlgorithm : Only(algorithm),
+                               .step = static_cast<int32_t>(i)},
+                              steps[i].independent ? needs : last);
+        if (!steps[i].independent) last.clear();
+        last.push_back(step);
+      }
+      ends.insert(ends.end(), last.begin(), last.end());
+    }
+    return ends;
   }
 
   void Backward(OpId last) {
@@ -223,13 +287,13 @@ class Builder {
   }
 
   OpId MoeBackward(int32_t layer, OpId last) {
-    last = Add({.kind = OpKind::kUnpermute,
-                .direction = Direction::kBackward,
-                .layer = layer,
-                .size = Elements(),
-                .cut = Cut::kEither},
-               {last});
-    last = Pipeline(layer, Direction::kBackward, last);
+    const OpId start = Add({.kind = OpKind::kUnpermute,
+                            .direction = Direction::kBackward,
+                            .layer = layer,
+                            .size = Elements(),
+                            .cut = Cut::kEither},
+                           {last});
+    const std::vector<OpId> back = Pipeline(layer, Direction::kBackward, {start});
     const OpId wgrad = Add({.kind = OpKind::kExpertWgrad,
                             .direction = Direction::kBackward,
                             .layer = layer,
@@ -254,7 +318,7 @@ class Builder {
                 .layer = layer,
                 .size = Elements(),
                 .cut = Cut::kEither},
-               {last});
+               back);
   }
 
   // Dense gradients, replicated on all ranks: reduce-scatter inside the node, all-reduce between
@@ -315,8 +379,6 @@ class Builder {
   double Elements() const { return static_cast<double>(batch_.tokens()) * spec_.hidden_size; }
   // After the exchange a rank holds the rows of its ESP group's members.
   double ExpertSize() const { return ExpertFlops(spec_, hidden_units_, rows_ * layout_.esp); }
-  // EP inside one node uses the intra-node stream.
-  StreamKind ExpertStream() const { return StreamOf(GroupKind::kEp); }
   StreamKind EdpStream() const { return StreamOf(GroupKind::kEdp); }
   StreamKind StreamOf(GroupKind kind) const {
     const LinkClass link = LinkOf(topology_, GroupOf(topology_, layout_, kind, RankId{0}));
@@ -340,6 +402,7 @@ class Builder {
   ParameterCatalog catalog_;  // of rank 0: sizes of the expected load
   StepGraph graph_;
   int32_t micro_batch_ = 0;
+  GroupShape shape_of_ep_;
   int64_t rows_ = 0;
   int64_t hidden_units_ = 0;
   uint64_t shape_ = 0;

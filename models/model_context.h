@@ -11,12 +11,16 @@ namespace weft {
 // What every module of one rank's model is made with. Pointers outlive the model.
 struct ModelContext {
   ModelSpec spec;
+  Topology topology;
   Layout layout;
   RankId rank;
   BatchShape batch;
   Kernels* kernels = nullptr;   // used by the compute stream only
   Communicator* ep = nullptr;   // null when EP is 1
   Communicator* esp = nullptr;  // null when ESP is 1
+  // For all-to-alls in steps; null when there is only one member.
+  Communicator* ep_node = nullptr;   // the members of the EP group on this node
+  Communicator* ep_peers = nullptr;  // ... at this place of their nodes
 };
 
 }  // namespace weft

@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "base/status_macros.h"
 #include "graph/fixed_plan.h"
+#include "models/moe/ep_shape.h"
 #include "profiler/instances.h"
 #include "profiler/linear_fit.h"
 #include "runtime/broadcast.h"
@@ -43,7 +44,9 @@ absl::StatusOr<int32_t> MeasureCommunication(Worker& worker, double budget_secon
   const auto graph =
       std::make_shared<const StepGraph>(BuildCommCalibration(*worker.graph(StepKind::kTraining)));
   if (graph->ops.empty()) return 0;
-  CommCalibration program(worker.groups());
+  const WorkerOptions& options = worker.options();
+  CommCalibration program(worker.groups(),
+                          EpShape(options.topology, options.layout, worker.rank()));
   Executor executor(worker.rank(), worker.streams(), program, MonotonicClock(),
                     [&worker](const absl::Status& cause) { worker.Abort(cause); });
   const auto plan = std::make_shared<const Plan>(MakeFixedPlan(*graph, {}));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
@@ -22,14 +23,6 @@ struct Range {
   double least = 0;
   double most = 0;
 };
-
-// fp32 elements per member that make a collective of `bytes` sent (models/op_sizes.h, inverted).
-int64_t ElementsPerMember(OpKind kind, double bytes, int32_t members) {
-  const double others = members - 1;
-  const double each =
-      kind == OpKind::kGradAllReduce ? bytes / 8.0 * members / others : bytes / 4.0 / others;
-  return std::max<int64_t>(1, static_cast<int64_t>(each));
-}
 
 }  // namespace
 
@@ -70,7 +63,12 @@ Communicator* CommCalibration::CommunicatorOf(GroupKind group) const {
     case GroupKind::kInter:
       return groups_.inter.get();
     case GroupKind::kEp:
+    case GroupKind::kEpAcross:
       return groups_.ep.get();
+    case GroupKind::kEpNode:
+      return groups_.ep_node.get();
+    case GroupKind::kEpPeers:
+      return groups_.ep_peers.get();
     case GroupKind::kEsp:
       return groups_.esp.get();
     case GroupKind::kEdp:
@@ -81,9 +79,22 @@ Communicator* CommCalibration::CommunicatorOf(GroupKind group) const {
   return nullptr;
 }
 
+int32_t CommCalibration::PeersOf(const CostKey& key) const {
+  return key.group == GroupKind::kEpAcross ? ep_.size() - ep_.members_per_node : key.group_size - 1;
+}
+
+// fp32 elements per member that make a collective of the operation's bytes sent
+// (models/op_sizes.h, inverted).
+int64_t CommCalibration::ElementsPerMember(const Op& op) const {
+  const double each = op.key.kind == OpKind::kGradAllReduce
+                          ? op.size / 8.0 * op.key.group_size / PeersOf(op.key)
+                          : op.size / 4.0 / PeersOf(op.key);
+  return std::max<int64_t>(1, static_cast<int64_t>(each));
+}
+
 absl::Status CommCalibration::Prepare(const StepGraph& graph, const Plan& /*plan*/) {
   for (const Op& op : graph.ops) {
-    const int64_t each = ElementsPerMember(op.key.kind, op.size, op.key.group_size);
+    const int64_t each = ElementsPerMember(op);
     Scratch& scratch = scratch_[static_cast<size_t>(op.stream)];
     scratch.send.Ensure<float>({each * op.key.group_size});
     scratch.receive.Ensure<float>({each * op.key.group_size});
@@ -95,16 +106,24 @@ absl::Status CommCalibration::Prepare(const StepGraph& graph, const Plan& /*plan
 absl::Status CommCalibration::Run(const Op& op, const PlanTask& /*task*/, double* size) {
   Communicator* comm = CommunicatorOf(op.key.group);
   const int32_t members = op.key.group_size;
-  const int64_t each = ElementsPerMember(op.key.kind, op.size, members);
+  const int64_t each = ElementsPerMember(op);
   Scratch& scratch = scratch_[static_cast<size_t>(op.stream)];
   std::fill_n(scratch.rows.begin(), members, each);
+  if (op.key.group == GroupKind::kEpAcross) {
+    std::fill_n(scratch.rows.begin() + ep_.member(ep_.node(), 0), ep_.members_per_node, 0);
+  }
   const std::span<const int64_t> rows(scratch.rows.data(), static_cast<size_t>(members));
   const TensorView all = View(scratch.receive.as<float>(), {each * members, 1});
   const TensorView sent = View(scratch.send.as<float>(), {each * members, 1});
   switch (op.key.kind) {
-    case OpKind::kDispatch:
-      *size = AllToAllBytes(each * (members - 1));
-      return comm->AllToAllV({.send = sent, .send_rows = rows, .recv = all, .recv_rows = rows});
+    case OpKind::kDispatch: {
+      *size = AllToAllBytes(each * PeersOf(op.key));
+      const int64_t total = std::accumulate(rows.begin(), rows.end(), int64_t{0});
+      return comm->AllToAllV({.send = Rows(sent, 0, total),
+                              .send_rows = rows,
+                              .recv = Rows(all, 0, total),
+                              .recv_rows = rows});
+    }
     case OpKind::kEspAllGather:
       *size = AllGatherBytes(each, members);
       return comm->AllGatherV({.send = Rows(sent, 0, each), .recv = all, .rows = rows});

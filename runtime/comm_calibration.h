@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "comm/hierarchy/group_shape.h"
 #include "graph/plan.h"
 #include "graph/step_graph.h"
 #include "runtime/groups.h"
@@ -19,7 +20,8 @@ StepGraph BuildCommCalibration(const StepGraph& training);
 // Runs it: the same calls on the same communicators as the training step, on scratch memory.
 class CommCalibration final : public StepProgram {
  public:
-  explicit CommCalibration(Groups& groups) : groups_(groups) {}
+  // ep: how this rank's EP group lies over the nodes.
+  CommCalibration(Groups& groups, const GroupShape& ep) : groups_(groups), ep_(ep) {}
 
   absl::Status Prepare(const StepGraph& graph, const Plan& plan) override;
   absl::Status Run(const Op& op, const PlanTask& task, double* size) override;
@@ -32,8 +34,12 @@ class CommCalibration final : public StepProgram {
   };
 
   Communicator* CommunicatorOf(GroupKind group) const;
+  // Members that one exchanges with.
+  int32_t PeersOf(const CostKey& key) const;
+  int64_t ElementsPerMember(const Op& op) const;
 
   Groups& groups_;
+  const GroupShape ep_;
   Scratch scratch_[kNumStreams];
 };
 

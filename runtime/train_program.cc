@@ -33,23 +33,24 @@ TrainProgram::TrainProgram(const Args& args)
 }
 
 absl::Status TrainProgram::Prepare(const StepGraph& graph, const Plan& plan) {
-  cuts_.clear();
+  layers_.clear();
   for (int32_t layer = 0; layer < graph.num_layers; ++layer) {
-    cuts_.push_back({{DegreeOf(plan, layer, Direction::kForward)},
-                     {DegreeOf(plan, layer, Direction::kBackward)}});
+    layers_.push_back({{DegreeOf(plan, layer, Direction::kForward)},
+                       {DegreeOf(plan, layer, Direction::kBackward)},
+                       AlgorithmOf(plan, layer)});
   }
   for (const PlanTask& task : plan.tasks) {
     const Op& op = graph.op(task.op);
     if (op.cut != Cut::kEither || task.num_chunks == 1) continue;
-    LayerCuts& cuts = cuts_[static_cast<size_t>(op.layer)];
-    (op.direction() == Direction::kForward ? cuts.forward : cuts.backward).block = true;
+    LayerWays& layer = layers_[static_cast<size_t>(op.layer)];
+    (op.direction() == Direction::kForward ? layer.forward : layer.backward).block = true;
   }
   return absl::OkStatus();
 }
 
 void TrainProgram::Begin(std::span<const int32_t> tokens, std::span<const int32_t> labels,
                          int64_t update, double learning_rate, const StepAgreement& agreement) {
-  args_.model->Begin(args_.kind, cuts_, tokens, labels);
+  args_.model->Begin(args_.kind, layers_, tokens, labels);
   update_ = update;
   learning_rate_ = learning_rate;
   agreement_ = agreement;

@@ -74,7 +74,7 @@ class TrainProgram final : public StepProgram {
   void Update();
 
   Args args_;
-  std::vector<LayerCuts> cuts_;  // by layer
+  std::vector<LayerWays> layers_;
   std::vector<Buffer> reduced_;  // per dense bucket (last: outer): sums of this rank's shares
   std::vector<int64_t> share_rows_;
   std::vector<double> reduction_;  // [world][kReductionWidth]

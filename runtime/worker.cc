@@ -22,12 +22,15 @@ Worker::Worker(Backend& backend, Kernels& kernels, const WorkerOptions& options,
       parameters_(options.model, options.layout, rank_, options.seed) {
   ModelContext context;
   context.spec = options_.model;
+  context.topology = options_.topology;
   context.layout = options_.layout;
   context.rank = rank_;
   context.batch = options_.batch;
   context.kernels = &kernels_;
   context.ep = groups_.ep.get();
   context.esp = groups_.esp.get();
+  context.ep_node = groups_.ep_node.get();
+  context.ep_peers = groups_.ep_peers.get();
   model_ = std::make_unique<Transformer>(context, parameters_);
   for (const StepKind kind : {StepKind::kTraining, StepKind::kForward}) {
     Part& made = kind == StepKind::kTraining ? training_ : validation_;

@@ -49,12 +49,14 @@ std::string DescribeStep(const StepGraph& graph, const Plan& plan, const Simulat
 double GradientBeforeCombine(const StepGraph& graph, const Plan& plan, const SimulatedStep& step,
                              const Pipeline& pipeline) {
   double waiting = 0;
+  const Op& of = graph.op(pipeline.stages.front());
   for (size_t i = 0; i < plan.tasks.size(); ++i) {
     const Op& op = graph.op(plan.tasks[i].op);
     if (op.stream != StreamKind::kInter) continue;
     if (IsGradient(op)) {
       waiting += step.length[i];
-    } else if (op.key.kind == OpKind::kCombine && op.id == pipeline.stages.back()) {
+    } else if (op.key.kind == OpKind::kCombine && op.layer == of.layer &&
+               op.direction() == of.direction() && op.micro_batch == of.micro_batch) {
       return waiting;
     } else {
       waiting = 0;
@@ -83,9 +85,11 @@ std::string DescribeSlot(const StepGraph& graph, const Plan& plan, const Simulat
   const double gamma =
       GradientBeforeCombine(graph, plan, step, model.pipelines()[static_cast<size_t>(pipeline)]);
   const int32_t chosen = DegreeOf(plan, slot.layer, slot.direction);
+  const AllToAllAlgorithm algorithm = AlgorithmOf(plan, slot.layer);
   const bool ready = ServedByReadiness(graph, plan, model, pipeline);
   const LayerOrder order = ready ? LayerOrder::kReadyFirst : OrderUnder(plan.streams);
-  const std::vector<LayerCandidate> candidates = CandidatesOf(model, index, order, gamma);
+  const std::vector<LayerCandidate> candidates =
+      CandidatesOf(model, index, algorithm, order, gamma);
   const LayerCandidate* best = &candidates.front();
   const LayerCandidate* taken = best;
   std::vector<std::string> times;
@@ -95,13 +99,16 @@ std::string DescribeSlot(const StepGraph& graph, const Plan& plan, const Simulat
     times.push_back(absl::StrCat("r=", candidate.degree, " ", FormatSeconds(candidate.seconds),
                                  candidate.degree == chosen ? " *" : ""));
   }
+  const bool chooses =
+      std::binary_search(model.choosers().begin(), model.choosers().end(), slot.layer);
+  const std::string ways = chooses ? absl::StrCat(", all-to-all ", View(Name(algorithm))) : "";
   std::string text =
-      absl::StrCat("degree ", chosen, ready ? ", intra-node served by readiness" : "",
+      absl::StrCat("degree ", chosen, ways, ready ? ", intra-node served by readiness" : "",
                    "\n    alone: ", absl::StrJoin(times, ", "), "\n");
   if (gamma > 0) {
     absl::StrAppend(&text, "    with ", FormatSeconds(gamma), " of gradients before its combine\n");
   }
-  const int label = CaseLabel(TimesOf(model, index, chosen, gamma), chosen);
+  const int label = CaseLabel(TimesOf(model, index, algorithm, chosen, gamma), chosen);
   absl::StrAppend(&text, "    case ", label, ", bound by ", View(CaseMeaning(label)), "; ");
   if (plan.streams == 1) {
     absl::StrAppend(&text, "not overlapped under this policy\n");

@@ -33,24 +33,26 @@ LayerSimulation SimulateLayer(std::span<const Stage> stages, double gamma, int32
     schedule.Add(StreamUnder(streams, stream), seconds);
   };
   // Neighbours on one stream take turns chunk by chunk.
-  std::vector<int32_t> previous;  // the tasks of the stage before
+  // By chunk: what the next stage needs, and what the stage before it needed.
+  struct Frontier {
+    std::vector<int32_t> ends, before;
+  };
+  std::vector<Frontier> frontiers(static_cast<size_t>(r));
   for (size_t first = 0, next = 0; first < stages.size(); first = next) {
     next = first + 1;
     while (next < stages.size() && stream_of(next) == stream_of(first)) ++next;
     if (gamma > 0 && next == stages.size()) {
       add(OpKind::kGradAllReduce, 0, StreamKind::kInter, gamma);
     }
-    std::vector<int32_t> last;
     for (int32_t chunk = 0; chunk < r; ++chunk) {
-      int32_t before = previous.empty() ? -1 : previous[static_cast<size_t>(chunk)];
+      Frontier& frontier = frontiers[static_cast<size_t>(chunk)];
       for (size_t k = first; k < next; ++k) {
         add(stages[k].kind, chunk, stages[k].stream, stages[k].seconds);
-        if (before >= 0) schedule.Need(before);
-        before = schedule.size() - 1;
+        if (!stages[k].beside) frontier.before = std::exchange(frontier.ends, {});
+        for (const int32_t need : frontier.before) schedule.Need(need);
+        frontier.ends.push_back(schedule.size() - 1);
       }
-      last.push_back(before);
     }
-    previous = std::move(last);
   }
   if (order == LayerOrder::kReadyFirst) {
     const std::vector<int32_t> served = OrderByReadiness(schedule, intra, IntraRule::kReadiness);

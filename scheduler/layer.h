@@ -18,6 +18,8 @@ struct Stage {
   OpKind kind = OpKind::kExpert;
   StreamKind stream = StreamKind::kCompute;
   double seconds = 0;  // of one chunk
+  // Needs what the stage before it needs, not that stage; what follows needs both.
+  bool beside = false;
 };
 
 // Dispatch, gather, expert, scatter, combine.

@@ -17,7 +17,8 @@ struct LayerCandidate {
 
 // All candidate degrees of a slot, ascending, with `gamma` seconds of gradient before what follows
 // the experts. REQUIRES: the slot has a pipeline.
-std::vector<LayerCandidate> CandidatesOf(const StepModel& model, size_t slot, LayerOrder order,
+std::vector<LayerCandidate> CandidatesOf(const StepModel& model, size_t slot,
+                                         AllToAllAlgorithm algorithm, LayerOrder order,
                                          double gamma = 0);
 
 // The first one that is faster than all before it by more than rounding.
@@ -27,6 +28,7 @@ const LayerCandidate& FastestOf(const std::vector<LayerCandidate>& candidates);
 LayerOrder OrderUnder(int32_t streams);
 
 // Chunk times of a slot for the closed forms; operations the layer does not have cost 0.
-LayerTimes TimesOf(const StepModel& model, size_t slot, int32_t degree, double gamma = 0);
+LayerTimes TimesOf(const StepModel& model, size_t slot, AllToAllAlgorithm algorithm, int32_t degree,
+                   double gamma = 0);
 
 }  // namespace weft

@@ -31,7 +31,7 @@ class Issuer {
       if (chains_[c].missing == 0) IssueChain(c);  // a gradient that is there from the start
     }
     for (const Op& op : model_.graph().ops) {
-      if (model_.ChainOf(op.id) < 0 && model_.WgradOf(op.id) < 0) Issue(op.id);
+      if (model_.ChainOf(op.id) < 0 && model_.WgradOf(op.id) < 0 && Runs(op.id)) Issue(op.id);
     }
     FlushWgrads();
     std::vector<size_t> unneeded;
@@ -65,6 +65,15 @@ class Issuer {
   // The order is found afterwards, from what every task needs.
   bool listed() const { return draft_.service != Service::kInOrder; }
 
+  AllToAllAlgorithm AlgorithmOf(int32_t layer) const {
+    return draft_.all_to_alls[static_cast<size_t>(layer)];
+  }
+  // Whether the draft's algorithms have this operation.
+  bool Runs(OpId id) const {
+    const Op& op = model_.graph().op(id);
+    return op.algorithms == kAnyAlgorithm || op.RunsUnder(AlgorithmOf(op.layer));
+  }
+
   const GradientChain& Model(size_t chain) const { return model_.chains()[chain]; }
 
   void PrepareChains() {
@@ -94,7 +103,9 @@ class Issuer {
 
   void IssuePipeline(const Pipeline& pipeline) {
     const SlotDraft& slot = draft_.slots[static_cast<size_t>(pipeline.slot)];
-    for (const OpId stage : pipeline.stages) {
+    const int32_t layer = model_.slots()[static_cast<size_t>(pipeline.slot)].layer;
+    const std::vector<OpId>& stages = pipeline.stages_under(AlgorithmOf(layer));
+    for (const OpId stage : stages) {
       std::vector<OpId> outside;
       for (const OpId need : model_.graph().op(stage).needs) {
         if (model_.PipelineOf(need) != model_.PipelineOf(stage)) outside.push_back(need);
@@ -105,14 +116,10 @@ class Issuer {
     last_intra_ = -1;
     pipeline_segment_ = -1;
     // Neighbours on one stream take turns chunk by chunk: the first chunk gets through soonest.
-    for (size_t first = 0, next = 0; first < pipeline.stages.size(); first = next) {
+    for (size_t first = 0, next = 0; first < stages.size(); first = next) {
       next = first + 1;
-      while (next < pipeline.stages.size() &&
-             StreamOf(pipeline.stages[next]) == StreamOf(pipeline.stages[first])) {
-        ++next;
-      }
-      IssueTogether(std::span(pipeline.stages).subspan(first, next - first), slot.degree,
-                    slot.ready_first);
+      while (next < stages.size() && StreamOf(stages[next]) == StreamOf(stages[first])) ++next;
+      IssueTogether(std::span(stages).subspan(first, next - first), slot.degree, slot.ready_first);
     }
     if (pipeline.wgrad.valid()) {
       if (slot.delay_wgrad) {
@@ -163,7 +170,9 @@ class Issuer {
         const bool in_chunks = op.cut == Cut::kChunks || op.cut == Cut::kEither;
         const int32_t index =
             Add(task, in_chunks ? model_.ChunkSeconds(id, pieces) : model_.WholeSeconds(id));
-        for (const OpId need : op.needs) AddNeeds(op, chunk, pieces, need);
+        for (const OpId need : op.needs) {
+          if (Runs(need)) AddNeeds(op, chunk, pieces, need);
+        }
         if (listed()) KeepOrder(op, index, chunk);
         DescribeIntra(op, index, any_order);
       }
@@ -332,7 +341,7 @@ class Issuer {
   void Require(const std::vector<OpId>& needs) {
     std::vector<size_t> chains;
     for (const OpId need : needs) {
-      if (done_[static_cast<size_t>(need.value)]) continue;
+      if (done_[static_cast<size_t>(need.value)] || !Runs(need)) continue;
       if (model_.ChainOf(need) >= 0) {
         const size_t chain = static_cast<size_t>(model_.ChainOf(need));
         const bool listed = std::find(chains.begin(), chains.end(), chain) != chains.end();
@@ -405,6 +414,7 @@ class Issuer {
 PlanDraft MakeDraft(const StepModel& model) {
   PlanDraft draft;
   draft.slots.resize(model.slots().size());
+  draft.all_to_alls.resize(static_cast<size_t>(model.graph().num_layers));
   for (const GradientChain& chain : model.chains()) {
     draft.slices.push_back({DraftSlice{0, chain.elements, OpId{}}});
   }

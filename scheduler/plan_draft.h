@@ -52,6 +52,7 @@ struct OpenDecisions {
   bool slices = false;
   bool blocks = false;
   bool service = false;
+  std::vector<AllToAllAlgorithm> all_to_alls;  // the candidates; none: not open
 };
 
 struct PlanDraft {
@@ -61,7 +62,13 @@ struct PlanDraft {
   bool early_scatter = false;               // intra-node steps of a gradient start when it is there
   std::vector<SlotDraft> slots;             // by StepModel::slots()
   std::vector<std::vector<DraftSlice>> slices;  // by StepModel::chains(), ascending
+  std::vector<AllToAllAlgorithm> all_to_alls;   // by layer; says nothing where there is no choice
   OpenDecisions open;
+
+  // The all-to-all algorithm of a slot's layer.
+  AllToAllAlgorithm algorithm(const DegreeSlot& slot) const {
+    return all_to_alls[static_cast<size_t>(slot.layer)];
+  }
 };
 
 // Degree 1 everywhere, dW right behind the experts, every gradient in one piece at the end.

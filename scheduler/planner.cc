@@ -34,6 +34,8 @@ Plan PlanOf(const PlanRequest& request, const StepModel& model, const PlanDraft&
     const DegreeSlot& slot = model.slots()[i];
     plan.degrees.push_back(DegreeChoice{slot.layer, slot.direction, draft.slots[i].degree});
   }
+  for (const int32_t layer : model.choosers())
+    plan.all_to_alls.push_back({layer, draft.all_to_alls[static_cast<size_t>(layer)]});
   IssueOrder order = MakeIssueOrder(model, draft);
   std::vector<double> begin;
   plan.predicted_seconds = RunSchedule(order.schedule, begin);

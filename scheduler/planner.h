@@ -24,6 +24,9 @@ struct PlanRequest {
   const CostModel* costs = nullptr;
   std::string policy = "weft";                        // one of PolicyNames()
   std::vector<int32_t> degrees = {1, 2, 3, 4, 6, 8};  // candidate pipeline degrees, 1 to 1024
+  // Candidates where an EP group spans nodes; a policy knows some of them.
+  std::vector<AllToAllAlgorithm> all_to_alls{kAllToAllAlgorithms.begin(),
+                                             kAllToAllAlgorithms.end()};
   int64_t epoch = 0;
   // How long `refine` may search: simulated tasks over all its simulations.
   int64_t search_tasks = 1'000'000;

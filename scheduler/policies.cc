@@ -27,8 +27,12 @@ constexpr int64_t kLinaChunkBytes = 30'000'000;
 const std::vector<Policy>& Policies() {
   static const std::vector<Policy> policies = {
       {"sequential", 1, Service::kInOrder, 0, {}},
-      {"tutel", 2, Service::kInOrder, 0, {MakeChooseDegrees}},
-      {"tutel_improved", 2, Service::kInOrder, 0, {MakeChooseDegrees, MakeGradientsBesideDense}},
+      {"tutel", 2, Service::kInOrder, 0, {MakeChooseTutelAllToAll, MakeChooseDegrees}},
+      {"tutel_improved",
+       2,
+       Service::kInOrder,
+       0,
+       {MakeChooseTutelAllToAll, MakeChooseDegrees, MakeGradientsBesideDense}},
       {"lina", 2, Service::kGradientsYield, kLinaChunkBytes, {MakeChooseDegrees}},
       {"fsmoe_no_iio",
        2,
@@ -49,8 +53,8 @@ const std::vector<Policy>& Policies() {
        3,
        Service::kInOrder,
        0,
-       {MakeChooseDegrees, MakeReadyFirst, MakeDelayWgrad, MakeSliceGradients, MakePartitionRest,
-        MakeServeByPriority, MakeBestOfPolicies, MakeRefine}},
+       {MakeChooseAllToAll, MakeChooseDegrees, MakeReadyFirst, MakeDelayWgrad, MakeSliceGradients,
+        MakePartitionRest, MakeServeByPriority, MakeBestOfPolicies, MakeRefine}},
   };
   return policies;
 }

@@ -43,6 +43,10 @@ void StepModel::FindPipelines() {
   using Key = std::tuple<int32_t, Direction, int32_t>;  // layer, direction, micro-batch
   std::map<Key, std::vector<OpId>> groups;              // also those without a stage
   for (const Op& op : graph_.ops) {
+    const bool chooses = op.algorithms != kAnyAlgorithm;
+    if (chooses && !std::binary_search(choosers_.begin(), choosers_.end(), op.layer)) {
+      choosers_.insert(std::upper_bound(choosers_.begin(), choosers_.end(), op.layer), op.layer);
+    }
     if (op.cut != Cut::kChunks && op.cut != Cut::kEither) continue;
     std::vector<OpId>& stages = groups[Key(op.layer, op.direction(), op.micro_batch)];
     if (op.cut == Cut::kChunks) stages.push_back(op.id);
@@ -62,7 +66,13 @@ void StepModel::FindPipelines() {
     pipeline.slot = static_cast<int32_t>(slots_.size()) - 1;
     pipeline.micro_batch = micro_batch;
     pipeline.stages = stages;
-    for (const OpId stage : stages) pipeline_of_[static_cast<size_t>(stage.value)] = index;
+    for (const OpId stage : stages) {
+      pipeline_of_[static_cast<size_t>(stage.value)] = index;
+      for (const AllToAllAlgorithm algorithm : kAllToAllAlgorithms) {
+        if (!graph_.op(stage).RunsUnder(algorithm)) continue;
+        pipeline.stages_by_algorithm[static_cast<size_t>(algorithm)].push_back(stage);
+      }
+    }
     for (const OpId stage : stages) {
       for (const OpId need : graph_.op(stage).needs) {
         const bool inside = pipeline_of_[static_cast<size_t>(need.value)] == index;

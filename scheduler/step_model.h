@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -31,7 +32,11 @@ struct DegreeSlot {
 struct Pipeline {
   int32_t slot = 0;
   int32_t micro_batch = 0;
-  std::vector<OpId> stages;
+  std::vector<OpId> stages;  // under any all-to-all algorithm
+  std::array<std::vector<OpId>, kAllToAllAlgorithms.size()> stages_by_algorithm;
+  const std::vector<OpId>& stages_under(AllToAllAlgorithm algorithm) const {
+    return stages_by_algorithm[static_cast<size_t>(algorithm)];
+  }
   // Everything the stages need from outside comes before the first of them, so that they can be
   // issued in one go.
   bool closed = true;
@@ -62,6 +67,8 @@ class StepModel {
   int32_t num_cost_classes() const { return num_cost_classes_; }
   const std::vector<Pipeline>& pipelines() const { return pipelines_; }
   const std::vector<GradientChain>& chains() const { return chains_; }
+  // Layers whose all-to-alls can be done in several ways, ascending.
+  const std::vector<int32_t>& choosers() const { return choosers_; }
 
   // Index of the pipeline an operation is a stage of, or of the chain it belongs to; -1: none.
   int32_t PipelineOf(OpId op) const { return pipeline_of_[static_cast<size_t>(op.value)]; }
@@ -92,6 +99,7 @@ class StepModel {
   int32_t num_cost_classes_ = 0;
   std::vector<Pipeline> pipelines_;
   std::vector<GradientChain> chains_;
+  std::vector<int32_t> choosers_;
   std::vector<int32_t> pipeline_of_;
   std::vector<int32_t> slot_of_;
   std::vector<int32_t> chain_of_;

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "comm/hierarchy/all_to_all_algorithm.h"
+#include "comm/hierarchy/exchange_outline.h"
 #include "comm/hierarchy/group_shape.h"
 
 // What is compared: the same list for the program that simulates the collectives and for the one

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
-#include "comm/hierarchy/all_to_all_algorithm.h"
+#include "comm/hierarchy/exchange_outline.h"
 #include "comm/hierarchy/exchange_step.h"
 #include "comm/hierarchy/group_shape.h"
 

@@ -3,16 +3,17 @@
 #include <algorithm>
 
 #include "base/status_macros.h"
+#include "models/moe/ep_shape.h"
 #include "models/op_sizes.h"
-#include "models/parameters.h"
 
 namespace weft {
 
 TokenExchange::TokenExchange(const ModelContext& context, ExchangeBuffers& buffers)
-    : context_(context), buffers_(buffers) {
-  const Layout& layout = context.layout;
-  local_experts_ =
-      ExpertsOf(context.spec.moe.num_experts, layout.ep, layout.ep_index(context.rank)).count;
+    : context_(context),
+      buffers_(buffers),
+      experts_(context.spec.moe.num_experts),
+      local_experts_(ExpertsAt(context.layout.ep_index(context.rank))),
+      shape_(EpShape(context.topology, context.layout, context.rank)) {
   taken_.resize(sources());
   total_.resize(sources());
 }
@@ -22,8 +23,9 @@ size_t TokenExchange::sources() const {
          static_cast<size_t>(local_experts_);
 }
 
-void TokenExchange::Prepare(const LayerCut& cut) {
+void TokenExchange::Prepare(const LayerCut& cut, AllToAllAlgorithm algorithm) {
   cut_ = &cut;
+  algorithm_ = shape_.flat() ? AllToAllAlgorithm::kDirect : algorithm;
   const Layout& layout = context_.layout;
   const int32_t esp_index = layout.esp_index(context_.rank);
   forward_.Prepare(layout, local_experts_, esp_index, cut.of(Direction::kForward).degree);
@@ -34,15 +36,34 @@ void TokenExchange::Prepare(const LayerCut& cut) {
     Counts& counts = counts_[piece];
     const int64_t segments =
         cut.segments_of(Direction::kForward, static_cast<int32_t>(piece)).count();
-    const int64_t experts = context_.spec.moe.num_experts;
-    counts.sent.resize(static_cast<size_t>(segments * experts));
+    counts.sent.resize(static_cast<size_t>(segments * experts_));
     counts.send_rows.clear();
-    for (int32_t p = 0; p < layout.ep; ++p)
-      counts.send_rows.push_back(segments *
-                                 ExpertsOf(context_.spec.moe.num_experts, layout.ep, p).count);
+    for (int32_t p = 0; p < layout.ep; ++p) counts.send_rows.push_back(segments * ExpertsAt(p));
     counts.recv_rows.assign(static_cast<size_t>(layout.ep), segments * local_experts_);
     counts.from_ep.resize(static_cast<size_t>(layout.ep * segments * local_experts_));
     counts.from_all.resize(static_cast<size_t>(layout.esp) * counts.from_ep.size());
+    if (!passes_on()) continue;
+    counts.own.resize(counts.sent.size() + counts.from_ep.size());
+    counts.node_rows.clear();
+    int64_t all = 0;
+    for (int j = 0; j < shape_.members_per_node; ++j) {
+      const int32_t held = ExpertsAt(shape_.member(shape_.node(), j));
+      counts.node_rows.push_back(segments * (experts_ + layout.ep * held));
+      all += counts.node_rows.back();
+    }
+    counts.from_node.resize(static_cast<size_t>(all));
+  }
+  if (in_steps()) {
+    steps_[0].resize(static_cast<size_t>(forward_.degree()));
+    steps_[1].resize(static_cast<size_t>(backward_.degree()));
+  }
+  if (!passes_on()) return;
+  const auto segments = static_cast<size_t>(cut.segments());
+  node_sent_.resize(static_cast<size_t>(shape_.members_per_node));
+  node_received_.resize(node_sent_.size());
+  for (size_t j = 0; j < node_sent_.size(); ++j) {
+    node_sent_[j].assign(segments * static_cast<size_t>(experts_), 0);
+    node_received_[j].assign(segments * static_cast<size_t>(layout.ep * MostExperts()), 0);
   }
 }
 
@@ -50,12 +71,11 @@ absl::Status TokenExchange::CountsAllToAll(int32_t piece, std::span<const int32_
                                            double* size) {
   Counts& c = counts_[static_cast<size_t>(piece)];
   const RowRange segments = cut_->segments_of(Direction::kForward, piece);
-  const int32_t experts = context_.spec.moe.num_experts;
   auto to = c.sent.begin();
   for (int32_t p = 0; p < context_.layout.ep; ++p) {
-    const ExpertRange range = ExpertsOf(experts, context_.layout.ep, p);
+    const ExpertRange range = ExpertsOf(experts_, context_.layout.ep, p);
     for (int64_t s = segments.begin; s < segments.end; ++s) {
-      to = std::copy_n(counts.begin() + s * experts + range.first, range.count, to);
+      to = std::copy_n(counts.begin() + s * experts_ + range.first, range.count, to);
     }
   }
   const auto sent = static_cast<int64_t>(c.sent.size());
@@ -65,6 +85,36 @@ absl::Status TokenExchange::CountsAllToAll(int32_t piece, std::span<const int32_
        .send_rows = c.send_rows,
        .recv = View(c.from_ep.data(), {static_cast<int64_t>(c.from_ep.size()), 1}),
        .recv_rows = c.recv_rows});
+}
+
+absl::Status TokenExchange::CountsNodeGather(int32_t piece, std::span<const int32_t> counts,
+                                             double* size) {
+  Counts& c = counts_[static_cast<size_t>(piece)];
+  const RowRange segments = cut_->segments_of(Direction::kForward, piece);
+  const int64_t sent = segments.count() * experts_;
+  const auto received =
+      std::copy_n(counts.begin() + segments.begin * experts_, sent, c.own.begin());
+  std::copy(c.from_ep.begin(), c.from_ep.end(), received);
+  const auto own = static_cast<int64_t>(c.own.size());
+  *size = AllGatherBytes(own, shape_.members_per_node);
+  WEFT_RETURN_IF_ERROR(context_.ep_node->AllGatherV(
+      {.send = View(c.own.data(), {own, 1}),
+       .recv = View(c.from_node.data(), {static_cast<int64_t>(c.from_node.size()), 1}),
+       .rows = c.node_rows}));
+  const int32_t* from = c.from_node.data();
+  for (size_t j = 0; j < node_sent_.size(); ++j) {
+    const int32_t held = ExpertsAt(shape_.member(shape_.node(), static_cast<int>(j)));
+    std::copy_n(from, sent, node_sent_[j].begin() + segments.begin * experts_);
+    from += sent;
+    for (int64_t source = 0; source < context_.layout.ep; ++source) {
+      for (int64_t s = segments.begin; s < segments.end; ++s) {
+        std::copy_n(from, held,
+                    node_received_[j].begin() + (s * context_.layout.ep + source) * MostExperts());
+        from += held;
+      }
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status TokenExchange::CountsAllGather(int32_t piece, std::span<const int32_t> counts,
@@ -105,7 +155,6 @@ void TokenExchange::CountsKnown(int32_t piece, std::span<const int32_t> counts) 
   const RowRange chunks = cut_->chunks_of(Direction::kForward, piece);
   for (auto chunk = static_cast<int32_t>(chunks.begin); chunk < chunks.end; ++chunk) {
     AppendChunk(Direction::kForward, chunk);
-    buffers_.Reserve(chunk, forward_.received_rows(chunk), forward_.arrival_rows(chunk));
   }
   if (segments.end < cut_->segments()) return;
   for (int32_t chunk = 0; chunk < backward_.degree(); ++chunk)
@@ -122,8 +171,59 @@ void TokenExchange::AppendChunk(Direction direction, int32_t chunk) {
   (direction == Direction::kForward ? forward_ : backward_).Append(chunk, taken_);
 }
 
-void TokenExchange::ReserveBackward(int32_t chunk) {
-  buffers_.Reserve(chunk, backward_.received_rows(chunk), backward_.arrival_rows(chunk));
+void TokenExchange::PrepareChunk(const SendOrder& order, Direction direction, int32_t chunk) {
+  const ArrivalOrder& arriving = arrival(direction);
+  buffers_.Reserve(chunk, arriving.received_rows(chunk), arriving.arrival_rows(chunk));
+  if (!in_steps()) return;
+  const auto rows = [&](int source, int destination) {
+    if (source == shape_.me) return order.rows_to(chunk)[static_cast<size_t>(destination)];
+    if (destination == shape_.me) return arriving.rows_from(chunk)[static_cast<size_t>(source)];
+    return RowsBetween(direction, chunk, source, destination);
+  };
+  ChunkSteps& steps = StepsOf(direction, chunk);
+  steps.dispatch.Build(algorithm_, shape_, rows);
+  steps.combine.Build(algorithm_, shape_,
+                      [&](int source, int destination) { return rows(destination, source); });
+  for (size_t which = 0; which < 2; ++which) {
+    buffers_.ReserveStaging(
+        chunk, which,
+        std::max(steps.dispatch.staging_rows(which), steps.combine.staging_rows(which)));
+  }
+}
+
+int64_t TokenExchange::RowsBetween(Direction direction, int32_t chunk, int source,
+                                   int destination) const {
+  const ExpertRange held = ExpertsOf(experts_, context_.layout.ep, destination);
+  const bool sent_here = shape_.node_of(source) == shape_.node();
+  const int member = (sent_here ? source : destination) % shape_.members_per_node;
+  const std::vector<int32_t>& counts =
+      (sent_here ? node_sent_ : node_received_)[static_cast<size_t>(member)];
+  const auto first = static_cast<size_t>(sent_here ? held.first : int32_t{source} * MostExperts());
+  const auto stride =
+      static_cast<size_t>(sent_here ? experts_ : context_.layout.ep * MostExperts());
+  int64_t rows = 0;
+  for (int32_t e = 0; e < held.count; ++e) {
+    const auto of_expert = std::span(counts).subspan(first + static_cast<size_t>(e));
+    rows += cut_->rows(direction, chunk, of_expert, stride).count();
+  }
+  return rows;
+}
+
+ExchangeViews TokenExchange::ViewsOf(int32_t chunk, ConstTensorView input,
+                                     TensorView output) const {
+  return {input, output, {buffers_.staging(chunk, 0), buffers_.staging(chunk, 1)}};
+}
+
+absl::Status TokenExchange::RunSteps(const ExchangePlan& plan, int32_t step,
+                                     const ExchangeViews& views, double* size) {
+  const ExchangeStep& of = plan.steps()[static_cast<size_t>(step)];
+  Communicator* tier = of.tier == ExchangeTier::kGroup       ? context_.ep
+                       : of.tier == ExchangeTier::kIntraNode ? context_.ep_node
+                                                             : context_.ep_peers;
+  const ExchangeTraffic traffic = plan.Traffic(
+      static_cast<size_t>(step), context_.spec.hidden_size * static_cast<int64_t>(sizeof(float)));
+  *size = std::max(traffic.sent_bytes(), traffic.received_bytes);
+  return RunStep(of, views, *tier);
 }
 
 ConstTensorView TokenExchange::ExpertInput(Direction direction, int32_t chunk) const {
@@ -137,14 +237,20 @@ TensorView TokenExchange::ExpertOutput(const SendOrder& order, Direction directi
 }
 
 absl::Status TokenExchange::Dispatch(const SendOrder& order, Direction direction, int32_t chunk,
-                                     double* size) {
+                                     int32_t step, double* size) {
   const ArrivalOrder& arriving = arrival(direction);
-  const int64_t to_me =
-      order.rows_to(chunk)[static_cast<size_t>(context_.layout.ep_index(context_.rank))];
-  *size = AllToAllBytes((order.chunk_rows(chunk) - to_me) * context_.spec.hidden_size);
-  return context_.ep->AllToAllV({.send = buffers_.send(chunk, order.chunk_rows(chunk)),
+  const int64_t sent = order.chunk_rows(chunk), received = arriving.received_rows(chunk);
+  const TensorView input = buffers_.send(chunk, sent);
+  const TensorView output = buffers_.received(chunk, received);
+  if (in_steps()) {
+    return RunSteps(StepsOf(direction, chunk).dispatch, step, ViewsOf(chunk, input, output), size);
+  }
+  const auto me = static_cast<size_t>(shape_.me);
+  const int64_t own = order.rows_to(chunk)[me];
+  *size = AllToAllBytes((std::max(sent, received) - own) * context_.spec.hidden_size);
+  return context_.ep->AllToAllV({.send = input,
                                  .send_rows = order.rows_to(chunk),
-                                 .recv = buffers_.received(chunk, arriving.received_rows(chunk)),
+                                 .recv = output,
                                  .recv_rows = arriving.rows_from(chunk)});
 }
 
@@ -170,15 +276,20 @@ absl::Status TokenExchange::EspReduceScatter(const SendOrder& order, Direction d
 }
 
 absl::Status TokenExchange::Combine(const SendOrder& order, Direction direction, int32_t chunk,
-                                    TensorView returned, double* size) {
+                                    int32_t step, TensorView returned, double* size) {
   const ArrivalOrder& arriving = arrival(direction);
-  const auto me = static_cast<size_t>(context_.layout.ep_index(context_.rank));
-  const int64_t own = arriving.received_rows(chunk);
-  const TensorView back = Rows(returned, order.chunk_begin(chunk), order.chunk_rows(chunk));
-  *size = AllToAllBytes((own - arriving.rows_from(chunk)[me]) * context_.spec.hidden_size);
-  return context_.ep->AllToAllV({.send = buffers_.reduced(chunk, own, back),
+  const int64_t sent = arriving.received_rows(chunk), received = order.chunk_rows(chunk);
+  const TensorView output = Rows(returned, order.chunk_begin(chunk), received);
+  const TensorView input = buffers_.reduced(chunk, sent, output);
+  if (in_steps()) {
+    return RunSteps(StepsOf(direction, chunk).combine, step, ViewsOf(chunk, input, output), size);
+  }
+  const auto me = static_cast<size_t>(shape_.me);
+  const int64_t own = order.rows_to(chunk)[me];
+  *size = AllToAllBytes((std::max(sent, received) - own) * context_.spec.hidden_size);
+  return context_.ep->AllToAllV({.send = input,
                                  .send_rows = arriving.rows_from(chunk),
-                                 .recv = back,
+                                 .recv = output,
                                  .recv_rows = order.rows_to(chunk)});
 }
 

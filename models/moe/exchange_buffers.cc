@@ -33,6 +33,15 @@ void ExchangeBuffers::Reserve(int32_t chunk, int64_t received, int64_t arrived) 
   if (esp_ && ep_) c.reduced.Ensure<float>({received, width_});
 }
 
+void ExchangeBuffers::ReserveStaging(int32_t chunk, size_t which, int64_t rows) {
+  chunks_[static_cast<size_t>(chunk)].staging[which].Ensure<float>({rows, width_});
+}
+
+TensorView ExchangeBuffers::staging(int32_t chunk, size_t which) const {
+  const Buffer& buffer = of(chunk).staging[which];
+  return ViewOf(buffer, buffer.capacity_bytes() / (width_ * static_cast<int64_t>(sizeof(float))));
+}
+
 TensorView ExchangeBuffers::send(int32_t chunk, int64_t rows) const {
   return ViewOf(of(chunk).send, rows);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <vector>
 
 #include "models/model_context.h"
@@ -28,6 +29,9 @@ class ExchangeBuffers {
   // all-gather.
   void ReserveSend(int32_t chunk, int64_t rows);
   void Reserve(int32_t chunk, int64_t received, int64_t arrived);
+  // Room for rows that an exchange in steps passes on (comm/hierarchy/exchange_plan.h), of each of
+  // its two stages.
+  void ReserveStaging(int32_t chunk, size_t which, int64_t rows);
 
   TensorView send(int32_t chunk, int64_t rows) const;
   TensorView received(int32_t chunk, int64_t rows) const;
@@ -36,11 +40,15 @@ class ExchangeBuffers {
   TensorView partial(int32_t chunk, int64_t rows, TensorView returned) const;
   TensorView reduced(int32_t chunk, int64_t rows, TensorView returned) const;
 
+  // All of a chunk's staging buffer.
+  TensorView staging(int32_t chunk, size_t which) const;
+
   int64_t source_rows() const { return source_rows_; }
 
  private:
   struct Chunk {
     Buffer send, received, gathered, partial, reduced;
+    std::array<Buffer, 2> staging;
   };
   const Chunk& of(int32_t chunk) const { return chunks_[static_cast<size_t>(chunk)]; }
   TensorView ViewOf(const Buffer& buffer, int64_t rows) const {

@@ -21,12 +21,12 @@ MoeLayer::MoeLayer(const ModelContext& context, Bucket& dense, Bucket& experts,
   d_returned_ = View(data + rows * width, {rows, width});
 }
 
-void MoeLayer::Prepare(const LayerCut& cut) {
+void MoeLayer::Prepare(const LayerCut& cut, AllToAllAlgorithm algorithm) {
   cut_ = &cut;
   const int32_t forward = cut.of(Direction::kForward).degree;
   buffers_.Prepare(std::max(forward, cut.of(Direction::kBackward).degree));
   router_.Prepare(cut);
-  exchange_.Prepare(cut);
+  exchange_.Prepare(cut, algorithm);
   experts_.Prepare(forward);
 }
 
@@ -35,6 +35,7 @@ void MoeLayer::CountsKnown(int32_t piece) {
   const ArrivalOrder& arrival = exchange_.arrival(Direction::kForward);
   const RowRange chunks = cut_->chunks_of(Direction::kForward, piece);
   for (auto chunk = static_cast<int32_t>(chunks.begin); chunk < chunks.end; ++chunk) {
+    exchange_.PrepareChunk(router_.order(Direction::kForward), Direction::kForward, chunk);
     experts_.ReserveForward(chunk, arrival.arrival_rows(chunk));
   }
   if (chunks.end == arrival.degree()) experts_.ReserveBackward(exchange_.saved().total_rows());
@@ -53,7 +54,7 @@ void MoeLayer::StartBackward(int32_t piece, const Activations& a) {
   router_.CombineBackward(piece, a.dy, returned_, buffers_);
   const RowRange chunks = cut_->chunks_of(Direction::kBackward, piece);
   for (auto chunk = static_cast<int32_t>(chunks.begin); chunk < chunks.end; ++chunk) {
-    exchange_.ReserveBackward(chunk);
+    exchange_.PrepareChunk(router_.order(Direction::kBackward), Direction::kBackward, chunk);
   }
 }
 
@@ -75,6 +76,10 @@ absl::Status MoeLayer::Run(const Op& op, int32_t chunk, const Activations& a, do
       return absl::OkStatus();
     case OpKind::kCountsAllToAll:
       WEFT_RETURN_IF_ERROR(exchange_.CountsAllToAll(chunk, router_.counts(), size));
+      if (layout.esp == 1 && !exchange_.passes_on()) CountsKnown(chunk);
+      return absl::OkStatus();
+    case OpKind::kCountsNodeGather:
+      WEFT_RETURN_IF_ERROR(exchange_.CountsNodeGather(chunk, router_.counts(), size));
       if (layout.esp == 1) CountsKnown(chunk);
       return absl::OkStatus();
     case OpKind::kCountsAllGather:
@@ -82,7 +87,7 @@ absl::Status MoeLayer::Run(const Op& op, int32_t chunk, const Activations& a, do
       CountsKnown(chunk);
       return absl::OkStatus();
     case OpKind::kDispatch:
-      return exchange_.Dispatch(order, direction, chunk, size);
+      return exchange_.Dispatch(order, direction, chunk, op.step, size);
     case OpKind::kEspAllGather:
       return exchange_.EspAllGather(direction, chunk, size);
     case OpKind::kExpert:
@@ -91,7 +96,7 @@ absl::Status MoeLayer::Run(const Op& op, int32_t chunk, const Activations& a, do
     case OpKind::kEspReduceScatter:
       return exchange_.EspReduceScatter(order, direction, chunk, returned(direction), size);
     case OpKind::kCombine:
-      return exchange_.Combine(order, direction, chunk, returned(direction), size);
+      return exchange_.Combine(order, direction, chunk, op.step, returned(direction), size);
     case OpKind::kUnpermute:
       *size = op.size / cut_->of(direction).pieces();
       forward ? router_.Combine(chunk, a.x, returned_, a.y) : StartBackward(chunk, a);

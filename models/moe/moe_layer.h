@@ -16,7 +16,7 @@ class MoeLayer {
            int32_t layer);
 
   // Before a step: how its plan cuts this layer. `cut` outlives the step.
-  void Prepare(const LayerCut& cut);
+  void Prepare(const LayerCut& cut, AllToAllAlgorithm algorithm);
 
   // Runs one task of an operation of this layer: `chunk` of a pipeline, or a piece of the
   // operations beside it. x, y: the layer's input and output; dy, dx: their gradients.

@@ -32,7 +32,7 @@ Transformer::Transformer(const ModelContext& context, Parameters& parameters)
   d_hidden_ = take();
 }
 
-void Transformer::Begin(StepKind kind, std::span<const LayerCuts> cuts,
+void Transformer::Begin(StepKind kind, std::span<const LayerWays> layers,
                         std::span<const int32_t> tokens, std::span<const int32_t> labels) {
   kind_ = kind;
   tokens_ = tokens;
@@ -41,8 +41,8 @@ void Transformer::Begin(StepKind kind, std::span<const LayerCuts> cuts,
   for (size_t i = 0; i < layers_.size(); ++i) {
     Layer& layer = layers_[i];
     layer.balance = 0;
-    layer.cut = LayerCut(context_.batch, cuts[i].forward, cuts[i].backward);
-    if (layer.moe != nullptr) layer.moe->Prepare(layer.cut);
+    layer.cut = LayerCut(context_.batch, layers[i].forward, layers[i].backward);
+    if (layer.moe != nullptr) layer.moe->Prepare(layer.cut, layers[i].all_to_all);
   }
 }
 

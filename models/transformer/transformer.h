@@ -23,9 +23,10 @@ struct LossSums {
   double balance = 0;        // this rank's share of the balance losses of all layers
 };
 
-// How a plan cuts one layer in both directions.
-struct LayerCuts {
+// How a plan runs one layer.
+struct LayerWays {
   DirectionCut forward, backward;
+  AllToAllAlgorithm all_to_all = AllToAllAlgorithm::kDirect;
 };
 
 // One rank's model: owns the modules and the activations, runs the operations of a step graph that
@@ -37,9 +38,9 @@ class Transformer {
   Transformer(const ModelContext& context, Parameters& parameters);
 
   // Before a step. tokens and labels: [micro_batches * tokens], alive until the step has ended;
-  // cuts: [layer], of the plan that will run. kForward: the head keeps logits instead of their
+  // layers: of the plan that will run. kForward: the head keeps logits instead of their
   // gradient.
-  void Begin(StepKind kind, std::span<const LayerCuts> cuts, std::span<const int32_t> tokens,
+  void Begin(StepKind kind, std::span<const LayerWays> layers, std::span<const int32_t> tokens,
              std::span<const int32_t> labels);
 
   // From inside a stream's Work. *size: the regressor as it really was.

@@ -9,25 +9,32 @@ class ChooseDegrees final : public PlanPass {
   std::string_view name() const override { return "choose_degrees"; }
 
   void Run(const PlanRequest&, const StepModel& model, PlanDraft& draft) const override {
-    PlanDraft chosen = draft;
-    chosen.open.degrees = true;
-    std::vector<int32_t> degree_of_class(static_cast<size_t>(model.num_cost_classes()), 0);
-    for (size_t i = 0; i < model.slots().size(); ++i) {
-      int32_t& degree = degree_of_class[static_cast<size_t>(model.slots()[i].cost_class)];
-      if (model.slots()[i].pipelines.empty()) continue;
-      if (degree == 0) degree = FastestOf(CandidatesOf(model, i, OrderUnder(draft.streams))).degree;
-      chosen.slots[i].degree = degree;
-    }
-    // A pipeline that is faster alone may still cost the step time: what stands beside it is not in
-    // its model.
-    if (SecondsOf(model, chosen) <= SecondsOf(model, draft)) {
-      draft = chosen;
-    }
+    ChooseDegreesAlone(model, draft);
     draft.open.degrees = true;
   }
 };
 
 }  // namespace
+
+void ChooseDegreesAlone(const StepModel& model, PlanDraft& draft) {
+  PlanDraft chosen = draft;
+  std::vector<int32_t> degree_of_class(static_cast<size_t>(model.num_cost_classes()), 0);
+  for (size_t i = 0; i < model.slots().size(); ++i) {
+    int32_t& degree = degree_of_class[static_cast<size_t>(model.slots()[i].cost_class)];
+    if (model.slots()[i].pipelines.empty()) continue;
+    if (degree == 0) {
+      degree = FastestOf(CandidatesOf(model, i, draft.algorithm(model.slots()[i]),
+                                      OrderUnder(draft.streams)))
+                   .degree;
+    }
+    chosen.slots[i].degree = degree;
+  }
+  // A pipeline that is faster alone may still cost the step time: what stands beside it is not in
+  // its model.
+  if (SecondsOf(model, chosen) <= SecondsOf(model, draft)) {
+    draft = chosen;
+  }
+}
 
 std::unique_ptr<const PlanPass> MakeChooseDegrees() { return std::make_unique<ChooseDegrees>(); }
 

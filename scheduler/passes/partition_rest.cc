@@ -88,7 +88,8 @@ class PartitionRest final : public PlanPass {
     const LayerOrder order = draft.slots[slot].ready_first && draft.streams == kNumStreams
                                  ? LayerOrder::kReadyFirst
                                  : OrderUnder(draft.streams);
-    std::vector<LayerCandidate> candidates = CandidatesOf(model, slot, order, gamma);
+    std::vector<LayerCandidate> candidates =
+        CandidatesOf(model, slot, draft.algorithm(model.slots()[slot]), order, gamma);
     if (draft.open.degrees) return FastestOf(candidates);
     for (const LayerCandidate& candidate : candidates) {
       if (candidate.degree == draft.slots[slot].degree) return candidate;
@@ -105,7 +106,8 @@ class PartitionRest final : public PlanPass {
       const Pipeline& pipeline = model.pipelines()[static_cast<size_t>(slot.pipelines.back())];
       const OpId before = BehindExperts(model, draft, pipeline);
       if (pipeline.closed && before.valid()) {
-        hosts.push_back(Host{i, pipeline.stages.front(), before, Carried(model, draft, before)});
+        const OpId first = pipeline.stages_under(draft.algorithm(slot)).front();
+        hosts.push_back(Host{i, first, before, Carried(model, draft, before)});
       }
     }
     std::sort(hosts.begin(), hosts.end(),
@@ -116,7 +118,8 @@ class PartitionRest final : public PlanPass {
   static OpId BehindExperts(const StepModel& model, const PlanDraft& draft,
                             const Pipeline& pipeline) {
     bool computed = false;
-    for (const OpId stage : pipeline.stages) {
+    const DegreeSlot& slot = model.slots()[static_cast<size_t>(pipeline.slot)];
+    for (const OpId stage : pipeline.stages_under(draft.algorithm(slot))) {
       const StreamKind stream = StreamUnder(draft.streams, model.graph().op(stage).stream);
       computed |= stream == StreamKind::kCompute;
       if (computed && stream == StreamKind::kInter) return stage;

@@ -14,6 +14,12 @@ namespace weft {
 // gradients.
 std::unique_ptr<const PlanPass> MakeChooseDegrees();
 
+// Where an EP group spans nodes: the all-to-all algorithm that makes the step fastest, the same in
+// all layers, with the degrees that choose_degrees finds for it.
+std::unique_ptr<const PlanPass> MakeChooseAllToAll();
+// Of those that Tutel has, direct and 2dh.
+std::unique_ptr<const PlanPass> MakeChooseTutelAllToAll();
+
 // Lets the intra-node stream serve gathers and scatters in order of readiness, with the degree that
 // is best then.
 std::unique_ptr<const PlanPass> MakeReadyFirst();
@@ -69,6 +75,9 @@ std::vector<PriorityService> PriorityServicesOf(const StepModel& model);
 // Serves the draft so: the fastest uniform degree with gradients as they are, then the fastest
 // gradient chunks, then the degree once more. Returns the time, shorter than before or not.
 double ServeBy(const PriorityService& service, const StepModel& model, PlanDraft& draft);
+
+// What choose_degrees does.
+void ChooseDegreesAlone(const StepModel& model, PlanDraft& draft);
 
 // Degree `degree` in every layer and direction. Blocks are cut with it when `max_pieces` > 1; a
 // layer whose block would get more pieces than that gets the largest candidate that does not.

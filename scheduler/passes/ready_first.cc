@@ -35,10 +35,13 @@ class ReadyFirst final : public PlanPass {
       SlotDraft& slot = result.slots[i];
       if (model.slots()[i].pipelines.empty()) continue;
       double best = 0;
-      for (const LayerCandidate& candidate : CandidatesOf(model, i, LayerOrder::kGathersFirst)) {
+      const AllToAllAlgorithm algorithm = draft.algorithm(model.slots()[i]);
+      for (const LayerCandidate& candidate :
+           CandidatesOf(model, i, algorithm, LayerOrder::kGathersFirst)) {
         if (candidate.degree == slot.degree) best = candidate.seconds;
       }
-      for (const LayerCandidate& candidate : CandidatesOf(model, i, LayerOrder::kReadyFirst)) {
+      for (const LayerCandidate& candidate :
+           CandidatesOf(model, i, algorithm, LayerOrder::kReadyFirst)) {
         if (!draft.open.degrees && candidate.degree != slot.degree) continue;
         if (!Faster(candidate.seconds, best)) continue;
         best = candidate.seconds;

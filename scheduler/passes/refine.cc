@@ -22,6 +22,7 @@ class Search {
     while (improved && tasks_left_ > 0) {
       improved = false;
       if (best_.open.order && !listed()) improved |= TryRules();
+      improved |= TryAllToAlls();
       for (int32_t c = 0; c < model_.num_cost_classes(); ++c) improved |= TryClass(c);
       for (size_t slot = 0; slot < best_.slots.size(); ++slot) improved |= TrySlot(slot);
       if (best_.open.slices) improved |= TrySlices();
@@ -60,6 +61,24 @@ class Search {
       PlanDraft candidate = best_;
       candidate.rule = rule;
       improved |= Try(std::move(candidate));
+    }
+    return improved;
+  }
+
+  // In all layers, then in each.
+  bool TryAllToAlls() {
+    bool improved = false;
+    for (const AllToAllAlgorithm algorithm : best_.open.all_to_alls) {
+      PlanDraft everywhere = best_;
+      for (const int32_t layer : model_.choosers())
+        everywhere.all_to_alls[static_cast<size_t>(layer)] = algorithm;
+      improved |= Try(std::move(everywhere));
+      for (const int32_t layer : model_.choosers()) {
+        if (best_.all_to_alls[static_cast<size_t>(layer)] == algorithm) continue;
+        PlanDraft candidate = best_;
+        candidate.all_to_alls[static_cast<size_t>(layer)] = algorithm;
+        improved |= Try(std::move(candidate));
+      }
     }
     return improved;
   }

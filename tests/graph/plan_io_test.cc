@@ -41,7 +41,7 @@ TEST(PlanIoTest, ErrorsNameTheFieldAndWhatWasExpected) {
     const char* says;
   } cases[] = {
       {"weft.plan", "weft.profile", "'format' must be \"weft.plan\""},
-      {"\"version\": 2", "\"version\": 3", "'version' must be a whole number from 2 to 2"},
+      {"\"version\": 3", "\"version\": 4", "'version' must be a whole number from 3 to 3"},
       {"\"epoch\": 3", "\"epoch\": -3", "'epoch'"},
       {"\"epoch\": 3", "\"epoch\": 3.5", "'epoch'"},
       {"\"epoch\": 3", "\"epoch\": 18446744073709551615", "'epoch'"},

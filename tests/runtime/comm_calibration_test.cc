@@ -6,6 +6,7 @@
 #include "graph/fixed_plan.h"
 #include "gtest/gtest.h"
 #include "models/build_step_graph.h"
+#include "models/moe/ep_shape.h"
 #include "runtime/executor.h"
 #include "tests/runtime/tiny_job.h"
 #include "tests/support/spawn_ranks.h"
@@ -75,7 +76,7 @@ TEST_P(CommCalibrationTest, RunsOnTheRealGroups) {
       SpawnRanks(c.topology.world_size, [&](Backend& backend) -> absl::Status {
         WEFT_ASSIGN_OR_RETURN(Groups groups,
                               ConnectGroups(backend, c.topology, c.layout, absl::Seconds(30)));
-        CommCalibration program(groups);
+        CommCalibration program(groups, EpShape(c.topology, c.layout, RankId{backend.rank()}));
         StreamSet streams;
         Executor executor(RankId{backend.rank()}, streams, program, MonotonicClock(),
                           [&](const absl::Status& cause) { backend.Abort(cause); });

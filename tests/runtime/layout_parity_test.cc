@@ -142,6 +142,38 @@ TEST(PlanBitsTest, BlocksInThePipelineChangeNothing) {
   }
 }
 
+// Where an EP group spans nodes: every way of doing its all-to-alls, blocks whole and cut, experts
+// whole, sharded and uneven, ranks without rows.
+TEST(PlanBitsTest, AllToAllAlgorithmsChangeNothing) {
+  struct Case {
+    Topology topology;
+    Layout layout;
+    int32_t experts;
+  };
+  for (const Case& c : {Case{{4, 2}, {1, 4, 1}, 6}, Case{{8, 4}, {1, 4, 2}, 9},
+                        Case{{6, 2}, {1, 6, 1}, 31}, Case{{8, 2}, {2, 4, 1}, 4}}) {
+    TinyJob job = FourRanks(c.layout);
+    job.topology = c.topology;
+    job.length = job.model.max_sequence_length = 128;
+    job.steps = 3;
+    job.model.moe.num_experts = c.experts;
+    if (c.experts > 30) job.model.moe.top_k = 1;
+    if (c.experts == 31) job.length = job.model.max_sequence_length = TinyJob::kLength;
+    const std::vector<TinyResult> base = RunRanks(job);
+    for (const AllToAllAlgorithm algorithm : kAllToAllAlgorithms) {
+      for (const bool cut_blocks : {false, true}) {
+        job.all_to_all = algorithm;
+        job.cut_blocks = cut_blocks;
+        job.forward_degree = 2;
+        job.backward_degree = cut_blocks ? 1 : 3;
+        job.shuffle = static_cast<uint64_t>(algorithm) * 2 + 1;
+        ExpectSameBits(RunRanks(job), base,
+                       testing::PrintToString(std::tuple(c.experts, Name(algorithm), cut_blocks)));
+      }
+    }
+  }
+}
+
 TEST(PlanBitsTest, SwitchingPlansMidRunChangesNothing) {
   const std::vector<TinyResult> base = RunRanks(FourRanks({1, 2, 2}));
   TinyJob job = FourRanks({1, 2, 2});

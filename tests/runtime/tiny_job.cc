@@ -23,6 +23,7 @@ std::shared_ptr<const Plan> PlanOf(const TinyJob& job, const StepGraph& graph, i
   Plan plan = MakeFixedPlan(graph, {.forward = turned(job.forward_degree),
                                     .backward = turned(job.backward_degree),
                                     .slices = turned(job.slices),
+                                    .all_to_all = job.all_to_all,
                                     .cut_blocks = job.cut_blocks});
   plan.epoch = version;
   if (job.shuffle != 0)

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/all_to_all_algorithm.h"
 #include "comm/backend.h"
 #include "runtime/worker.h"
 
@@ -21,6 +22,7 @@ struct TinyJob {
   int32_t steps = 10;
   int32_t forward_degree = 1, backward_degree = 1, slices = 1;
   bool cut_blocks = false;
+  AllToAllAlgorithm all_to_all = AllToAllAlgorithm::kDirect;
   int32_t length = kLength;  // of a sequence
   uint64_t shuffle = 0;      // != 0: another issue order
   int32_t switch_every =

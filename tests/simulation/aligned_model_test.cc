@@ -52,7 +52,7 @@ TEST(AlignedModelTest, ChunkTimesAreThePapers) {
     ASSERT_TRUE(model.ok()) << model.status();
     size_t slot = 0;
     while ((*model)->slots()[slot].direction != row.direction) ++slot;
-    const LayerTimes times = TimesOf(**model, slot, row.r);
+    const LayerTimes times = TimesOf(**model, slot, AllToAllAlgorithm::kDirect, row.r);
     EXPECT_NEAR(times.a * 1e3, row.a, 6e-4);
     EXPECT_NEAR(times.g * 1e3, row.g, 6e-4);
     EXPECT_NEAR(times.e * 1e3, row.e, 6e-4);

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "comm/communicator.h"
-#include "comm/hierarchy/all_to_all_algorithm.h"
+#include "comm/hierarchy/exchange_outline.h"
 #include "comm/rows.h"
 
 namespace weft {

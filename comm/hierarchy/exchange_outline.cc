@@ -1,15 +1,13 @@
-#include "comm/hierarchy/all_to_all_algorithm.h"
+#include "comm/hierarchy/exchange_outline.h"
 
-#include "absl/strings/str_cat.h"
+#include <array>
+
 #include "base/check.h"
 
 namespace weft {
 namespace {
 
 using Outline = ExchangeStepOutline;
-
-constexpr std::array<std::string_view, 4> kNames = {"direct", "pipe", "2dh", "1dh"};
-static_assert(kNames.size() == kAllToAllAlgorithms.size());
 
 constexpr std::array kDirectOutline = {Outline{ExchangeTier::kGroup}};
 constexpr std::array kPipeOutline = {Outline{ExchangeTier::kIntraNode},
@@ -70,19 +68,6 @@ ExchangeTraffic FollowerTraffic(const Load& load, size_t step) {
 }
 
 }  // namespace
-
-std::string_view Name(AllToAllAlgorithm algorithm) {
-  return kNames[static_cast<size_t>(algorithm)];
-}
-
-absl::StatusOr<AllToAllAlgorithm> ParseAllToAllAlgorithm(std::string_view name) {
-  for (AllToAllAlgorithm algorithm : kAllToAllAlgorithms) {
-    if (Name(algorithm) == name) return algorithm;
-  }
-  return absl::InvalidArgumentError(absl::StrCat("all-to-all algorithm '",
-                                                 absl::string_view(name.data(), name.size()),
-                                                 "': must be direct, pipe, 2dh or 1dh"));
-}
 
 std::span<const ExchangeStepOutline> OutlineOf(AllToAllAlgorithm algorithm,
                                                const GroupShape& shape) {

@@ -1,34 +1,16 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <span>
-#include <string_view>
 
-#include "absl/status/statusor.h"
+#include "base/all_to_all_algorithm.h"
 #include "comm/hierarchy/group_shape.h"
 
-// The ways to do one all-to-all in a group that spans nodes, and everything about them that is
-// known before a single row count is: their steps, whose counts a member must know, and what an
-// even load sends. docs/collectives.md has the same as a table.
-//
-// A flat group has one kind of link and nothing to gain: there every algorithm is kDirect.
+// Everything about the ways to do one all-to-all in a group that spans nodes that is known before a
+// single row count is: their steps, whose counts a member must know, and what an even load sends.
+// docs/collectives.md has the same as a table.
 
 namespace weft {
-
-enum class AllToAllAlgorithm {
-  kDirect,  // everyone to everyone in one step
-  kPipe,    // the pairs inside the nodes and the pairs between them, two steps at once (ScheMoE)
-  k2DH,     // to the node's member of the destination's local index, then between nodes (Tutel)
-  k1DH,     // to the node's first member, between the first members, from there (Hetu)
-};
-inline constexpr std::array kAllToAllAlgorithms = {
-    AllToAllAlgorithm::kDirect, AllToAllAlgorithm::kPipe, AllToAllAlgorithm::k2DH,
-    AllToAllAlgorithm::k1DH};
-inline constexpr size_t kMaxExchangeSteps = 3;
-
-std::string_view Name(AllToAllAlgorithm algorithm);  // "direct", "pipe", "2dh", "1dh"
-absl::StatusOr<AllToAllAlgorithm> ParseAllToAllAlgorithm(std::string_view name);
 
 struct ExchangeStepOutline {
   ExchangeTier tier = ExchangeTier::kGroup;
@@ -54,6 +36,8 @@ struct ExchangeTraffic {
   double intra_bytes = 0;     // sent to members of the own node
   double inter_bytes = 0;     // sent to other nodes
   double received_bytes = 0;  // from either
+
+  double sent_bytes() const { return intra_bytes + inter_bytes; }
 
   friend bool operator==(const ExchangeTraffic&, const ExchangeTraffic&) = default;
 };
