@@ -1,16 +1,13 @@
 #include "tensor/device/cpu/cpu_stream.h"
 
 #include <pthread.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <utility>
 
+#include "base/thread_priority.h"
+
 namespace weft {
 namespace {
-
-constexpr int kYieldingNice = 10;
 
 class CpuEvent final : public Event {
  public:
@@ -91,10 +88,7 @@ absl::Status CpuStream::Synchronize() {
 }
 
 void CpuStream::Run(Priority priority) {
-  // On Linux a nice level belongs to a thread. Lowering one's own needs no right.
-  if (priority == Priority::kYielding) {
-    setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), kYieldingNice);
-  }
+  if (priority == Priority::kYielding) SetOwnNice(kComputeNice);
   absl::MutexLock lock(&mutex_);
   for (;;) {
     while (queue_.empty() && !closing_) changed_.Wait(&mutex_);
