@@ -73,7 +73,7 @@ struct TuningOptions {
   std::string policy = "weft";  // or "sequential"
   bool replan = true;
   int32_t replan_every = 20;   // steps between looks at the refined costs
-  double hysteresis = 2.0;     // times the standard error of the step time that a gain must exceed
+  double hysteresis = 2.0;     // times its own error that a predicted gain must exceed
   double profile_seconds = 8;  // budget of the calibration
   std::vector<int32_t> degrees = {1, 2, 3, 4, 6, 8};  // candidate pipeline degrees
   std::string profile;  // a saved profile.json to start from; empty: calibrate

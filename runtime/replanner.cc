@@ -9,9 +9,9 @@
 namespace weft {
 namespace {
 
-std::unique_ptr<const CostModel> CostsOf(const ProfileTable& table) {
+std::shared_ptr<const CostModel> CostsOf(const ProfileTable& table) {
   // One sample is better than a guess: the optimizer has one size.
-  return std::make_unique<MeasuredCostModel>(table,
+  return std::make_shared<MeasuredCostModel>(table,
                                              std::make_shared<AnalyticCostModel>(MachineSpeeds{}),
                                              /*min_samples=*/1);
 }
@@ -23,13 +23,13 @@ Replanner::Replanner(std::shared_ptr<const StepGraph> graph, const TuningOptions
     : graph_(std::move(graph)),
       options_(options),
       online_(calibration),
-      loaded_(*graph_),
+      loaded_(graph_),
       table_(calibration),
       costs_(CostsOf(table_)) {}
 
 PlanRequest Replanner::Request(const std::string& policy, int64_t epoch) const {
   PlanRequest request;
-  request.graph = &loaded_;
+  request.graph = loaded_.get();
   request.costs = costs_.get();
   request.policy = policy;
   request.degrees = options_.degrees;
@@ -46,7 +46,7 @@ absl::StatusOr<std::string> Replanner::Explain(const Plan& plan) const {
 }
 
 double Replanner::Predict(const Plan& plan) const {
-  return Simulate(loaded_, plan, *costs_).seconds;
+  return Simulate(*loaded_, plan, *costs_).seconds;
 }
 
 void Replanner::Record(const Plan& plan, const MergedStep& step) {
@@ -55,21 +55,32 @@ void Replanner::Record(const Plan& plan, const MergedStep& step) {
 }
 
 std::array<double, kNumStreams> Replanner::BusySeconds(const Plan& plan) const {
-  return StreamUseOf(loaded_, plan, TraceOf(loaded_, plan, Simulate(loaded_, plan, *costs_))).busy;
+  return StreamUseOf(*loaded_, plan, TraceOf(*loaded_, plan, Simulate(*loaded_, plan, *costs_)))
+      .busy;
 }
 
 void Replanner::Refresh() {
   table_ = online_.Refresh();
-  loaded_ = load_.Apply(*graph_);
+  loaded_ = std::make_shared<const StepGraph>(load_.Apply(*graph_));
   costs_ = CostsOf(table_);
 }
 
-absl::StatusOr<Replanner::Outcome> Replanner::Consider(const Plan& current,
-                                                       const ReplanTerms& terms) {
-  Refresh();
-  WEFT_ASSIGN_OR_RETURN(Plan candidate, MakePlan(options_.policy, current.epoch + 1));
-  Outcome outcome;
-  outcome.decision = Decide(loaded_, *costs_, current, candidate, terms);
+PlanningSnapshot Replanner::Snapshot(std::shared_ptr<const Plan> current,
+                                     const ReplanTerms& terms) const {
+  return {loaded_, costs_, options_.policy, options_.degrees, std::move(current), terms};
+}
+
+absl::StatusOr<ReplanOutcome> PlanAnew(const PlanningSnapshot& snapshot) {
+  PlanRequest request;
+  request.graph = snapshot.graph.get();
+  request.costs = snapshot.costs.get();
+  request.policy = snapshot.policy;
+  request.degrees = snapshot.degrees;
+  request.epoch = snapshot.current->epoch + 1;
+  WEFT_ASSIGN_OR_RETURN(Plan candidate, MakePlan(request));
+  ReplanOutcome outcome;
+  outcome.decision =
+      Decide(*snapshot.graph, *snapshot.costs, *snapshot.current, candidate, snapshot.terms);
   if (outcome.decision.replace) outcome.plan = std::move(candidate);
   return outcome;
 }

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "graph/plan.h"
@@ -19,8 +20,29 @@
 
 namespace weft {
 
-// Rank 0's planning: the first plan from the calibration, then, from the spans of the running job,
-// refined costs and now and then a better plan. Decides; who proposes and installs is the trainer.
+// All that one planning needs. Nobody changes what it points to: it may be used on another thread
+// while the job goes on.
+struct PlanningSnapshot {
+  std::shared_ptr<const StepGraph> graph;  // under the measured load
+  std::shared_ptr<const CostModel> costs;
+  std::string policy;
+  std::vector<int32_t> degrees;
+  std::shared_ptr<const Plan> current;
+  ReplanTerms terms;
+};
+
+struct ReplanOutcome {
+  ReplanDecision decision;
+  std::optional<Plan> plan;  // set when the decision is to replace
+};
+
+// Looks for a plan that is worth switching to, as the epoch after the current plan's. Pure; how
+// long it takes is bounded by the search's budget (PlanRequest::search_tasks).
+absl::StatusOr<ReplanOutcome> PlanAnew(const PlanningSnapshot& snapshot);
+
+// What rank 0 knows for planning: the costs, at first from the calibration, then refined by the
+// spans of the running job, and the load. Makes the first plan and the plans to compare, and hands
+// out snapshots for the others (plan_changes.h).
 class Replanner {
  public:
   Replanner(std::shared_ptr<const StepGraph> graph, const TuningOptions& options,
@@ -34,17 +56,12 @@ class Replanner {
   std::array<double, kNumStreams> BusySeconds(const Plan& plan) const;
   const ProfileTable& costs_table() const { return table_; }
 
-  // Samples and sizes of one step, which ran `plan`; costs and load are refreshed by Consider and
-  // Refresh.
+  // Samples and sizes of one step, which ran `plan`; they enter costs and load with Refresh.
   void Record(const Plan& plan, const MergedStep& step);
   void Refresh();
 
-  struct Outcome {
-    ReplanDecision decision;
-    std::optional<Plan> plan;  // set when the decision is to replace
-  };
-  // Refreshes the costs and looks for a plan that is worth switching to.
-  absl::StatusOr<Outcome> Consider(const Plan& current, const ReplanTerms& terms);
+  // With the costs and the load of the last Refresh.
+  PlanningSnapshot Snapshot(std::shared_ptr<const Plan> current, const ReplanTerms& terms) const;
 
  private:
   PlanRequest Request(const std::string& policy, int64_t epoch) const;
@@ -53,9 +70,9 @@ class Replanner {
   TuningOptions options_;
   OnlineCosts online_;
   RoutedLoad load_;
-  StepGraph loaded_;  // *graph_ under the measured load: what is planned and simulated
+  std::shared_ptr<const StepGraph> loaded_;  // under the measured load: planned and simulated
   ProfileTable table_;
-  std::unique_ptr<const CostModel> costs_;
+  std::shared_ptr<const CostModel> costs_;
 };
 
 }  // namespace weft

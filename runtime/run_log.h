@@ -43,8 +43,6 @@ class RunLog {
   // A line for a person, between progress lines; on rank 0 only.
   void Say(const std::string& line);
 
-  // Steps of the newest epoch: measured seconds, for the spread and the summary.
-  const std::vector<double>& epoch_seconds() const { return measured_; }
   void FillSummary(JobSummary& summary) const;
 
  private:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 namespace weft {
 
@@ -18,6 +19,12 @@ double RobustSpread(const std::vector<double>& values) {
   std::vector<double> deviations;
   for (const double v : values) deviations.push_back(std::abs(v - median));
   return 1.4826 * Median(std::move(deviations));
+}
+
+double MedianError(const std::vector<double>& values) {
+  if (values.empty()) return 0;
+  return std::sqrt(std::numbers::pi / 2 / static_cast<double>(values.size())) *
+         RobustSpread(values);
 }
 
 }  // namespace weft

@@ -10,4 +10,8 @@ double Median(std::vector<double> values);  // 0 for none
 // outliers.
 double RobustSpread(const std::vector<double>& values);
 
+// The standard error of the median of normal values: sqrt(pi / 2) * RobustSpread / sqrt(count). 0
+// for none.
+double MedianError(const std::vector<double>& values);
+
 }  // namespace weft

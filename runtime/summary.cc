@@ -25,6 +25,20 @@ nlohmann::ordered_json Comparison(const std::vector<ComparedPolicy>& policies) {
   return list;
 }
 
+nlohmann::ordered_json Switches(const std::vector<PlanSwitch>& switches) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const PlanSwitch& s : switches) {
+    list.push_back({{"plan_epoch", s.epoch},
+                    {"predicted_gain_seconds", s.predicted_gain},
+                    {"measured_gain_seconds", s.gain()},
+                    {"noise_seconds", s.noise_seconds},
+                    {"before_seconds", s.before_seconds},
+                    {"after_seconds", s.after_seconds},
+                    {"undone", s.undone}});
+  }
+  return list;
+}
+
 }  // namespace
 
 std::string SummaryToJson(const JobSummary& s) {
@@ -41,6 +55,7 @@ std::string SummaryToJson(const JobSummary& s) {
   json["exposed_communication_seconds"] = s.exposed_communication_seconds;
   json["comparison"] = Comparison(s.comparison);
   json["plan_epoch"] = s.plan_epoch;
+  json["plan_switches"] = Switches(s.plan_switches);
   json["world_size"] = s.world_size;
   json["workspace_growths"] = s.workspace_growths;
   json["stopped"] = s.stopped;

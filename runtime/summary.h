@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "runtime/comparison.h"
+#include "runtime/plan_history.h"
 
 namespace weft {
 
@@ -24,6 +25,7 @@ struct JobSummary {
   double exposed_communication_seconds = 0;
   std::vector<ComparedPolicy> comparison;  // as run.compare named them; empty: not compared
   int64_t plan_epoch = 0;
+  std::vector<PlanSwitch> plan_switches;  // those that ran long enough to be judged
   int32_t world_size = 1;
   int64_t workspace_growths = 0;  // buffers that grew after the first ten steps, all ranks together
   bool stopped = false;           // ended early on request, with a checkpoint

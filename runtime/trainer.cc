@@ -24,11 +24,11 @@
 #include "runtime/comparison.h"
 #include "runtime/data/corpus.h"
 #include "runtime/data/ngram.h"
+#include "runtime/plan_changes.h"
 #include "runtime/plan_ledger.h"
 #include "runtime/replanner.h"
 #include "runtime/run_log.h"
 #include "runtime/span_gather.h"
-#include "runtime/statistics.h"
 #include "runtime/storage/durable_file.h"
 #include "runtime/worker.h"
 
@@ -81,7 +81,7 @@ class Trainer {
   absl::Status Train();
   absl::StatusOr<StepReport> TrainStep(int64_t step);
   absl::Status Observe(const StepReport& report);
-  absl::Status ConsiderReplan(int64_t step);
+  absl::Status ConsiderReplan();
   void TakeProposal();
   absl::Status Validate(int64_t step);
   absl::Status Checkpoint(int64_t steps_done);
@@ -101,10 +101,9 @@ class Trainer {
   std::string given_plan_;  // rank 0: tuning.plan, checked; empty: plan
   ProfileTable calibration_;
   std::unique_ptr<Replanner> replanner_;  // rank 0
+  std::unique_ptr<PlanChanges> changes_;  // rank 0
   std::unique_ptr<PlanLedger> ledger_;
-  bool proposed_ = false;      // rank 0: a proposal is under way
-  double switch_seconds_ = 0;  // what the last installation of a plan took
-  double prediction_ = 0;      // of the next step, in force before it runs
+  double prediction_ = 0;  // of the next step, in force before it runs
   std::deque<Gathered> gathered_;
   int64_t next_step_ = 0;
   int64_t checkpointed_ = -1;  // steps done at the newest checkpoint
@@ -215,6 +214,7 @@ absl::Status Trainer::Profile() {
   log_->Say(ResidualsTable(calibration_));
   replanner_ =
       std::make_unique<Replanner>(worker_->graph(StepKind::kTraining), o_.tuning, calibration_);
+  changes_ = std::make_unique<PlanChanges>(o_.tuning, *replanner_);
   return args_.run.Write("profile.json", ProfileToJson(calibration_));
 }
 
@@ -265,9 +265,8 @@ absl::Status Trainer::InstallFirstPlan() {
 absl::Status Trainer::Install(const std::shared_ptr<const Plan>& plan) {
   const int64_t begin = MonotonicClock().NowNanos();
   WEFT_RETURN_IF_ERROR(worker_->Install(StepKind::kTraining, plan));
-  switch_seconds_ = static_cast<double>(MonotonicClock().NowNanos() - begin) * 1e-9;
   if (!first()) return absl::OkStatus();
-  proposed_ = false;
+  changes_->Installed(plan, static_cast<double>(MonotonicClock().NowNanos() - begin) * 1e-9);
   prediction_ = replanner_->Predict(*plan);
   WEFT_ASSIGN_OR_RETURN(const std::string explanation, replanner_->Explain(*plan));
   const std::string json = PlanToJson(*worker_->graph(StepKind::kTraining), *plan);
@@ -334,16 +333,13 @@ absl::Status Trainer::Train() {
       facts.overlap = &overlap;
     }
     WEFT_RETURN_IF_ERROR(log_->Step(facts));
+    if (first()) changes_->Measured(report.seconds);
 
     if (std::shared_ptr<const Plan> agreed = ledger_->TakeAgreed(totals.agreement.prepared_epoch);
         agreed != nullptr) {
       WEFT_RETURN_IF_ERROR(Install(agreed));
     }
-    // A plan for the last few steps would not pay.
-    if (o_.tuning.replan && next_step_ % o_.tuning.replan_every == 0 &&
-        steps - next_step_ >= o_.tuning.replan_every) {
-      WEFT_RETURN_IF_ERROR(ConsiderReplan(step));
-    }
+    if (first() && o_.tuning.replan) WEFT_RETURN_IF_ERROR(ConsiderReplan());
     const int32_t every = o_.training.validate_every;
     if (every > 0 && next_step_ % every == 0 && next_step_ < steps)
       WEFT_RETURN_IF_ERROR(Validate(next_step_));
@@ -352,6 +348,7 @@ absl::Status Trainer::Train() {
     if (due || stop || totals.agreement.checkpoint) WEFT_RETURN_IF_ERROR(Checkpoint(next_step_));
   }
   summary_.stopped = stop && next_step_ < steps;
+  if (first()) changes_->Wait();  // nothing runs beside what is measured from here on
   return absl::OkStatus();
 }
 
@@ -368,25 +365,26 @@ absl::Status Trainer::Observe(const StepReport& report) {
   return absl::OkStatus();
 }
 
-absl::Status Trainer::ConsiderReplan(int64_t step) {
-  if (!first() || proposed_) return absl::OkStatus();
-  const std::shared_ptr<const Plan> current = worker_->plan(StepKind::kTraining);
-  ReplanTerms terms;
-  terms.hysteresis = o_.tuning.hysteresis;
-  terms.spread_seconds =
-      RobustSpread(log_->epoch_seconds()) /
-      std::sqrt(static_cast<double>(std::max<size_t>(1, log_->epoch_seconds().size())));
-  terms.switch_seconds = switch_seconds_ / o_.tuning.replan_every;
-  WEFT_ASSIGN_OR_RETURN(const Replanner::Outcome outcome, replanner_->Consider(*current, terms));
-  prediction_ = outcome.decision.current_seconds;
-  if (!outcome.plan.has_value()) return absl::OkStatus();
-  log_->Say(absl::StrFormat("step %d: proposing plan %d: %s", step + 1, outcome.plan->epoch,
-                            outcome.decision.reason));
+absl::Status Trainer::ConsiderReplan() {
+  // A plan for the last few steps would not pay.
+  const bool look = next_step_ % o_.tuning.replan_every == 0 &&
+                    o_.training.steps - next_step_ >= o_.tuning.replan_every;
+  WEFT_ASSIGN_OR_RETURN(const PlanChanges::News news, changes_->BetweenSteps(look));
+  if (news.predicted_seconds.has_value()) prediction_ = *news.predicted_seconds;
+  if (news.judged.has_value()) {
+    log_->Say(absl::StrFormat("step %d: plan %d was predicted to gain %s a step; measured: %s",
+                              next_step_, news.judged->epoch,
+                              FormatSeconds(news.judged->predicted_gain),
+                              FormatSeconds(news.judged->gain())));
+  }
+  if (!news.proposal.has_value()) return absl::OkStatus();
+  const Plan& plan = news.proposal->plan;
+  log_->Say(absl::StrFormat("step %d: proposing plan %d: %s", next_step_, plan.epoch,
+                            news.proposal->reason));
   ProposedPlan proposal;
-  proposal.epoch = outcome.plan->epoch;
-  proposal.json = PlanToJson(*worker_->graph(StepKind::kTraining), *outcome.plan);
+  proposal.epoch = plan.epoch;
+  proposal.json = PlanToJson(*worker_->graph(StepKind::kTraining), plan);
   proposal.fingerprint = Fingerprint(proposal.json);
-  proposed_ = true;
   return args_.coordination.Propose(proposal);
 }
 
@@ -488,6 +486,7 @@ absl::Status Trainer::Finish() {
   if (!o_.run.compare.empty() && !summary_.stopped) WEFT_RETURN_IF_ERROR(Compare());
   log_->FillSummary(summary_);
   if (!first()) return absl::OkStatus();
+  summary_.plan_switches = changes_->switches();
   replanner_->Refresh();
   return args_.run.Write("profile.json", ProfileToJson(replanner_->costs_table()));
 }

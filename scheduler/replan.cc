@@ -11,6 +11,16 @@
 namespace weft {
 namespace {
 
+double KnownLoss(const Plan& candidate, const std::vector<RefusedPlan>& refused) {
+  double loss = 0;
+  for (const RefusedPlan& one : refused) {
+    if (SameTasks(*one.plan, candidate)) loss = std::max(loss, one.loss_seconds);
+  }
+  return loss;
+}
+
+}  // namespace
+
 bool SameTasks(const Plan& a, const Plan& b) {
   const auto same = [](const PlanTask& x, const PlanTask& y) {
     return x.op == y.op && x.chunk == y.chunk && x.num_chunks == y.num_chunks &&
@@ -20,25 +30,29 @@ bool SameTasks(const Plan& a, const Plan& b) {
          std::equal(a.tasks.begin(), a.tasks.end(), b.tasks.begin(), b.tasks.end(), same);
 }
 
-}  // namespace
-
 ReplanDecision Decide(const StepGraph& graph, const CostModel& costs, const Plan& current,
                       const Plan& candidate, const ReplanTerms& terms) {
+  const double loss = KnownLoss(candidate, terms.refused);
   ReplanDecision decision;
   decision.current_seconds = Simulate(graph, current, costs).seconds;
   decision.candidate_seconds = Simulate(graph, candidate, costs).seconds;
-  decision.required_gain = terms.hysteresis * terms.spread_seconds + terms.switch_seconds;
+  const double model_seconds = terms.model_error * decision.current_seconds;
+  decision.required_gain = terms.hysteresis * std::hypot(terms.spread_seconds, model_seconds) +
+                           terms.switch_seconds + loss;
   if (SameTasks(current, candidate)) {
     decision.reason = "the current plan is still the best known";
     return decision;
   }
-  const double gain = decision.current_seconds - decision.candidate_seconds;
-  decision.replace = gain > decision.required_gain;
+  decision.replace = decision.gain() > decision.required_gain;
   decision.reason = absl::StrCat(
-      gain < 0 ? "loses " : "gains ", FormatSeconds(std::abs(gain)), " a step, ",
-      decision.replace ? "more" : "not more", " than the ", FormatSeconds(decision.required_gain),
-      absl::StrFormat(" required (%.1f x spread %s + switch %s)", terms.hysteresis,
-                      FormatSeconds(terms.spread_seconds), FormatSeconds(terms.switch_seconds)));
+      decision.gain() < 0 ? "loses " : "gains ", FormatSeconds(std::abs(decision.gain())),
+      " a step, ", decision.replace ? "more" : "not more", " than the ",
+      FormatSeconds(decision.required_gain),
+      absl::StrFormat(" required (%.1f x spread %s and model error %s together, + switch %s",
+                      terms.hysteresis, FormatSeconds(terms.spread_seconds),
+                      FormatSeconds(model_seconds), FormatSeconds(terms.switch_seconds)),
+      loss > 0 ? absl::StrCat(" + ", FormatSeconds(loss), " that it was measured to lose") : "",
+      ")");
   return decision;
 }
 

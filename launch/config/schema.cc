@@ -206,7 +206,8 @@ std::vector<Field> MakeSchema() {
       {WEFT_FIELD(tuning.replan), "Look for a better plan while training."},
       {WEFT_FIELD(tuning.replan_every), "Steps between two looks.", kCount},
       {WEFT_FIELD(tuning.hysteresis),
-       "Times the standard error of the step time that a new plan must gain.",
+       "Times the error of a predicted gain, by noise and by the cost model, that a new plan must "
+       "gain.",
        {0, 1000}},
       {WEFT_FIELD(tuning.profile_seconds),
        "Budget of the calibration before the first step.",

@@ -37,6 +37,9 @@ def summary(run, steps, *fields):
     for policy in policies:
         need(len(policy["rounds"]) == 2, f"not two rounds: {policy}")
         need(0 < policy["bound_seconds"] == max(policy["busy_seconds"].values()), f"odd bound: {policy}")
+    for switch in got.pop("plan_switches"):
+        need(0 < switch["plan_epoch"] <= got["plan_epoch"], f"a switch to another plan: {switch}")
+        need(0 < switch["predicted_gain_seconds"], f"a switch without a promise: {switch}")
     for name, value in got.items():
         need(isinstance(value, (int, float)) and math.isfinite(value), f"{name} is {value}")
         need(value >= 0, f"{name} is {value}")

@@ -38,5 +38,20 @@ TEST(RobustSpreadTest, OfNothingOrEqualValuesIsZero) {
   EXPECT_EQ(RobustSpread({5, 5, 5, 5}), 0);
 }
 
+TEST(MedianErrorTest, IsHowFarMediansAreApart) {
+  const CounterRng rng(4, "normal");
+  std::vector<double> medians;
+  double error = 0;
+  for (uint64_t sample = 0; sample < 4000; ++sample) {
+    std::vector<double> values;
+    for (uint64_t i = 0; i < 50; ++i) values.push_back(7 + 0.5 * rng.Normal(50 * sample + i));
+    medians.push_back(Median(values));
+    error += MedianError(values) / 4000;
+  }
+  EXPECT_NEAR(error / RobustSpread(medians), 1, 0.1);
+  EXPECT_EQ(MedianError({}), 0);
+  EXPECT_EQ(MedianError({5}), 0);
+}
+
 }  // namespace
 }  // namespace weft

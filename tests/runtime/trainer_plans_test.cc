@@ -1,6 +1,8 @@
 // Which plan runs, and when it changes, is of no consequence for what is learned; and all ranks
 // change it at the same step or none does.
 
+#include <atomic>
+
 #include "gtest/gtest.h"
 #include "scheduler/policies.h"
 #include "tests/runtime/training_job.h"
@@ -92,6 +94,44 @@ TEST_F(TrainerPlansTest, AProposalIsInstalledAtTheSameStepOnAllRanks) {
     EXPECT_EQ(switched.Read("plan.json"), coordination.plans().back());
     EXPECT_EQ(coordination.plans().size(), 2u);
   }
+}
+
+// A plan that nobody chose to begin with: the job trains until its own planning has replaced it and
+// the change has been judged, which is at most 15 steps later.
+TEST_F(TrainerPlansTest, ReplanningBesideTheStepsChangesNoBit) {
+  job_.decorate = BehindNodeLinks;
+  job_.options.training.steps = 2000;
+  job_.options.training.validate_every = 0;
+  job_.options.tuning.plan = directory_.Write("plan.json", job_.Proposal(0, 5).json);
+  job_.options.tuning.replan = true;
+  job_.options.tuning.replan_every = 5;
+  job_.options.tuning.hysteresis = 0;
+  std::atomic<bool> stop = false;
+  job_.stop_requested = [&](int32_t) { return stop.load(); };
+  InprocCoordination coordination(4);
+  int64_t steps_since = 0;
+  coordination.on_publish = [&](const JobStatus& status) {
+    if (status.plan_epoch > 0 && ++steps_since == 15) stop = true;
+  };
+  job_.coordination = &coordination;
+  const TrainingResult replanned = Run();
+  EXPECT_TRUE(replanned.summary.stopped) << "no plan was better in 2000 steps";
+  EXPECT_GE(replanned.summary.plan_epoch, 1);
+  const auto summary = nlohmann::json::parse(SummaryToJson(replanned.summary));
+  ASSERT_GE(summary["plan_switches"].size(), 1u);
+  EXPECT_EQ(summary["plan_switches"][0]["plan_epoch"], 1);
+  EXPECT_GT(summary["plan_switches"][0]["predicted_gain_seconds"], 0);
+
+  // As many steps under the first plan alone.
+  job_.options.tuning.replan = false;
+  stop = false;
+  InprocCoordination quiet(4);
+  quiet.RequestAt(replanned.summary.steps - 1, {.stop = true});
+  job_.coordination = &quiet;
+  const TrainingResult undisturbed = Run();
+  EXPECT_EQ(undisturbed.summary.plan_epoch, 0);
+  EXPECT_EQ(undisturbed.Series("loss"), replanned.Series("loss"));
+  EXPECT_EQ(undisturbed.Series("gradient_norm"), replanned.Series("gradient_norm"));
 }
 
 TEST_F(TrainerPlansTest, AProposalThatOneRankCannotPrepareIsInstalledNowhere) {

@@ -54,6 +54,40 @@ TEST_F(ReplanTest, NotForLessThanHysteresisTimesSpreadPlusSwitchCost) {
   EXPECT_FALSE(Decide(graph_, *after_, current_, candidate_, {2, gain / 2.1, gain / 10}).replace);
 }
 
+TEST_F(ReplanTest, MeasurementAndModelMayBothBeOff) {
+  const ReplanDecision free = Decide(graph_, *after_, current_, candidate_, {0, 0, 0});
+  const auto decide = [&](double spread, double model_error) {
+    ReplanTerms terms{2, spread * free.gain(), 0};
+    terms.model_error = model_error * free.gain() / free.current_seconds;
+    return Decide(graph_, *after_, current_, candidate_, terms);
+  };
+  const ReplanDecision decision = decide(0.3, 0.4);
+  EXPECT_NEAR(decision.required_gain, 2 * 0.5 * free.gain(), 1e-12);
+  EXPECT_NE(decision.reason.find("model error"), std::string::npos) << decision.reason;
+  EXPECT_TRUE(decide(0.29, 0.4).replace);
+  EXPECT_FALSE(decide(0.31, 0.4).replace);
+  EXPECT_FALSE(decide(0.3, 0.41).replace);
+  EXPECT_FALSE(decide(0, 0.51).replace);
+}
+
+TEST_F(ReplanTest, ARefusedPlanMustGainWhatItLostOnTop) {
+  const double gain = Decide(graph_, *after_, current_, candidate_, {0, 0, 0}).gain();
+  Plan renamed = candidate_;
+  renamed.epoch = 7;
+  const auto refused = std::make_shared<const Plan>(renamed);
+  ReplanTerms terms{0, 0, 0};
+  terms.refused = {{refused, 0.5 * gain}};
+  EXPECT_TRUE(Decide(graph_, *after_, current_, candidate_, terms).replace);
+  terms.refused = {{refused, 1.5 * gain}, {refused, 0.5 * gain}};
+  const ReplanDecision again = Decide(graph_, *after_, current_, candidate_, terms);
+  EXPECT_FALSE(again.replace) << again.reason;
+  EXPECT_DOUBLE_EQ(again.required_gain, 1.5 * gain);
+  EXPECT_NE(again.reason.find("measured to lose"), std::string::npos) << again.reason;
+  // Another plan is not concerned.
+  terms.refused = {{std::make_shared<const Plan>(current_), 1.5 * gain}};
+  EXPECT_TRUE(Decide(graph_, *after_, current_, candidate_, terms).replace);
+}
+
 TEST_F(ReplanTest, NeverBackToASlowerPlanNorToTheSame) {
   const ReplanDecision slower = Decide(graph_, *before_, current_, candidate_, {0, 0, 0});
   EXPECT_FALSE(slower.replace);

@@ -1,0 +1,75 @@
+#include "runtime/plan_changes.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "base/units.h"
+
+namespace weft {
+
+PlanChanges::PlanChanges(const TuningOptions& options, Replanner& replanner)
+    : options_(options), replanner_(replanner) {}
+
+void PlanChanges::Installed(std::shared_ptr<const Plan> plan, double install_seconds) {
+  const bool ours = proposed_.has_value() && proposed_->epoch == plan->epoch;
+  history_.Begin(plan, ours ? proposed_->predicted_gain : std::nullopt);
+  proposed_.reset();
+  running_ = std::move(plan);
+  install_seconds_ = install_seconds;
+}
+
+void PlanChanges::Measured(double step_seconds) { history_.Record(step_seconds); }
+
+double PlanChanges::SwitchCost() const { return install_seconds_ / options_.replan_every; }
+
+PlanChanges::Proposal PlanChanges::Propose(Plan plan, std::optional<double> predicted_gain,
+                                           std::string reason) {
+  proposed_ = Proposed{plan.epoch, predicted_gain};
+  return {std::move(plan), std::move(reason)};
+}
+
+PlanChanges::Proposal PlanChanges::GoBack(const PlanSwitch& judged) {
+  Plan plan = *history_.previous();
+  std::string reason = absl::StrCat(
+      "measured: plan ", judged.epoch, " takes ", FormatSeconds(judged.after_seconds),
+      " a step where plan ", plan.epoch, " took ", FormatSeconds(judged.before_seconds), ", +- ",
+      FormatSeconds(judged.noise_seconds), "; it was predicted to gain ",
+      FormatSeconds(judged.predicted_gain));
+  plan.epoch = judged.epoch + 1;
+  return Propose(std::move(plan), std::nullopt, std::move(reason));
+}
+
+void PlanChanges::BeginPlanning() {
+  ReplanTerms terms;
+  terms.hysteresis = options_.hysteresis;
+  terms.spread_seconds = history_.spread_seconds();
+  terms.switch_seconds = SwitchCost();
+  terms.model_error = history_.model_error();
+  terms.refused = history_.refused();
+  replanner_.Refresh();
+  planner_.Begin(running_->epoch,
+                 [snapshot = replanner_.Snapshot(running_, terms)] { return PlanAnew(snapshot); });
+}
+
+absl::StatusOr<PlanChanges::News> PlanChanges::BetweenSteps(bool look) {
+  News news;
+  WEFT_ASSIGN_OR_RETURN(std::optional<ReplanOutcome> outcome, planner_.Take(running_->epoch));
+  if (outcome.has_value()) {
+    news.predicted_seconds = outcome->decision.current_seconds;
+    if (outcome->plan.has_value()) {
+      news.proposal = Propose(*std::move(outcome->plan), outcome->decision.gain(),
+                              std::move(outcome->decision.reason));
+    }
+  }
+  if (!look || planner_.busy() || proposed_.has_value() || !history_.settled()) return news;
+  news.judged = history_.Judge(SwitchCost());
+  if (news.judged.has_value() && news.judged->undone) {
+    news.proposal = GoBack(*news.judged);
+  } else {
+    BeginPlanning();
+  }
+  return news;
+}
+
+}  // namespace weft
