@@ -17,6 +17,7 @@ double Median(std::vector<double> values) {
 double RobustSpread(const std::vector<double>& values) {
   const double median = Median(values);
   std::vector<double> deviations;
+  deviations.reserve(values.size());
   for (const double v : values) deviations.push_back(std::abs(v - median));
   return 1.4826 * Median(std::move(deviations));
 }
