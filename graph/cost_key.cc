@@ -76,20 +76,31 @@ bool ParseGroup(std::string_view text, CostKey& key) {
   return true;
 }
 
-enum class Collective : uint8_t { kNone, kAllToAll, kAllGather, kReduceScatter, kAllReduce };
+enum class Collective : uint8_t {
+  kNone,
+  kAllToAll,
+  kAllGather,
+  kReduceScatter,
+  kAllReduce,
+  // A few numbers: latency, and whatever keeps a rank from answering at once.
+  kSmallAllToAll,
+  kSmallAllGather,
+};
 
 Collective CollectiveOf(OpKind kind) {
   switch (kind) {
     case OpKind::kCountsAllToAll:
+      return Collective::kSmallAllToAll;
+    case OpKind::kCountsAllGather:
+    case OpKind::kCountsNodeGather:
+    case OpKind::kStepReduction:
+      return Collective::kSmallAllGather;
     case OpKind::kDispatch:
     case OpKind::kCombine:
       return Collective::kAllToAll;
-    case OpKind::kCountsAllGather:
-    case OpKind::kCountsNodeGather:
     case OpKind::kEspAllGather:
     case OpKind::kMpAllGather:
     case OpKind::kGradAllGather:
-    case OpKind::kStepReduction:
       return Collective::kAllGather;
     case OpKind::kEspReduceScatter:
     case OpKind::kMpReduceScatter:
@@ -184,6 +195,14 @@ CostKey CalibrationKey(const CostKey& key) {
       break;
     case Collective::kAllGather:
       shared.kind = OpKind::kEspAllGather;
+      shared.dtype = DType::kU8;
+      break;
+    case Collective::kSmallAllToAll:
+      shared.kind = OpKind::kCountsAllToAll;
+      shared.dtype = DType::kU8;
+      break;
+    case Collective::kSmallAllGather:
+      shared.kind = OpKind::kCountsAllGather;
       shared.dtype = DType::kU8;
       break;
     case Collective::kReduceScatter:

@@ -89,11 +89,13 @@ std::string_view Name(GroupKind group);
 std::string_view Name(LinkClass link);
 
 // Communication by kind: collectives that carry the same bytes over the same group cost the same,
-// so that calibrating one all-to-all serves counts, dispatch, combine, forward and backward. Maps a
-// key to the one its cost is fitted under: `dispatch` for every all-to-all and `esp_all_gather` for
+// so that calibrating one all-to-all serves dispatch and combine, forward and backward. Maps a key
+// to the one its cost is fitted under: `dispatch` for every all-to-all and `esp_all_gather` for
 // every all-gather of the group (dtype u8: bytes are bytes), `esp_reduce_scatter` and
 // `grad_all_reduce` for the reductions (dtype kept: adding costs time), without direction or shape.
-// Compute keys map to themselves. Idempotent.
+// Collectives of a few numbers, whose time is latency and what keeps the others from answering, have
+// costs of their own: `counts_all_to_all` and `counts_all_gather`. Compute keys map to themselves.
+// Idempotent.
 CostKey CalibrationKey(const CostKey& key);
 
 }  // namespace weft

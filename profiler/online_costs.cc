@@ -117,14 +117,42 @@ double OnlineCosts::DriftOf(const CostKey& key) const {
   return found == costs_.end() ? 1 : std::exp(LogDrift(found->second));
 }
 
+// What `seconds`, calibrated at `size`, are now. A live mean of sizes below tells of the latency,
+// and of the rate only as far as its own time is more than latency: a message of eight bytes that
+// takes ten times as long does not make a megabyte take ten times as long.
+double OnlineCosts::Drifted(const Costs& costs, double size, double seconds) const {
+  const double decay = Decay(costs, step_);
+  double least = seconds;  // of any calibrated size: about the latency
+  for (const auto& [index, bucket] : costs.buckets) {
+    if (bucket.calibrated.weight > 0) least = std::min(least, bucket.calibrated.seconds);
+  }
+  double shift = 0;
+  double weight = kDriftPrior;
+  for (const auto& [index, bucket] : costs.buckets) {
+    if (bucket.live.weight == 0) continue;
+    const double w = bucket.live.weight * decay;
+    const double there = CalibratedSeconds(costs, bucket.live.size);
+    const double excess = bucket.live.seconds - there;
+    const double ratio = excess / there;
+    if (size <= bucket.live.size || seconds <= there) {
+      shift += w * ratio * seconds;
+    } else {
+      const double of_rate = std::max(0.0, 1 - least / there);
+      shift += w * (excess + ratio * of_rate * (seconds - there));
+    }
+    weight += w;
+  }
+  return std::max(seconds + shift / weight, 1e-9);
+}
+
 CostEntry OnlineCosts::Refresh(const Costs& costs) const {
-  const double drift = std::exp(LogDrift(costs));
   const double decay = Decay(costs, step_);
   std::vector<FitPoint> points;
   for (const auto& [index, bucket] : costs.buckets) {
     Mean blend;
     if (bucket.calibrated.weight > 0) {
-      blend.Add(bucket.calibrated.size, bucket.calibrated.seconds * drift, 1);
+      const Mean& point = bucket.calibrated;
+      blend.Add(point.size, Drifted(costs, point.size, point.seconds), 1);
     }
     if (bucket.live.weight > 0) {
       blend.Add(bucket.live.size, bucket.live.seconds,

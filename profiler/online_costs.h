@@ -10,9 +10,10 @@
 // a product is slower than one alone. Life of a key: the calibration seeds its size buckets (a
 // quarter octave each); every step's samples enter exponentially weighted means in the buckets that
 // they fall into; what the job really pays against the calibrated curve is the key's drift;
-// Refresh() scales the calibrated points by the drift, blends them with the live means and fits a
-// line. So the sizes that the job uses follow the job, and the sizes that it does not use keep the
-// calibration's shape, without which the slope could not be known while every message has one size.
+// Refresh() shifts the calibrated points by what the live means near them say, blends them with the
+// live means and fits a line. So the sizes that the job uses follow the job, and the sizes that it
+// does not use keep the calibration's shape, without which the slope could not be known while every
+// message has one size.
 
 namespace weft {
 
@@ -61,6 +62,7 @@ class OnlineCosts {
   double Decay(const Costs& costs, int64_t step) const;
   double CalibratedSeconds(const Costs& costs, double size) const;
   double LogDrift(const Costs& costs) const;
+  double Drifted(const Costs& costs, double size, double seconds) const;
   CostEntry Refresh(const Costs& costs) const;
 
   OnlineOptions options_;

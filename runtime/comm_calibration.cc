@@ -116,6 +116,7 @@ absl::Status CommCalibration::Run(const Op& op, const PlanTask& /*task*/, double
   const TensorView all = View(scratch.receive.as<float>(), {each * members, 1});
   const TensorView sent = View(scratch.send.as<float>(), {each * members, 1});
   switch (op.key.kind) {
+    case OpKind::kCountsAllToAll:
     case OpKind::kDispatch: {
       *size = AllToAllBytes(each * PeersOf(op.key));
       const int64_t total = std::accumulate(rows.begin(), rows.end(), int64_t{0});
@@ -124,6 +125,7 @@ absl::Status CommCalibration::Run(const Op& op, const PlanTask& /*task*/, double
                               .recv = Rows(all, 0, total),
                               .recv_rows = rows});
     }
+    case OpKind::kCountsAllGather:
     case OpKind::kEspAllGather:
       *size = AllGatherBytes(each, members);
       return comm->AllGatherV({.send = Rows(sent, 0, each), .recv = all, .rows = rows});

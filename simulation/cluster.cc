@@ -71,8 +71,10 @@ const MeasuredCollective* ClusterCostModel::Measured(const CostKey& key) const {
   };
   switch (shared.kind) {
     case OpKind::kDispatch:
+    case OpKind::kCountsAllToAll:
       return of(cluster_.all_to_all, LinkClass::kInterNode);
     case OpKind::kEspAllGather:
+    case OpKind::kCountsAllGather:
       return of(cluster_.all_gather, LinkClass::kIntraNode);
     case OpKind::kEspReduceScatter:
       return of(cluster_.reduce_scatter, LinkClass::kIntraNode);

@@ -72,12 +72,16 @@ TEST(CostKeyTest, CollectivesOfAGroupShareACostAndComputeDoesNot) {
       CalibrationKey(key(OpKind::kDispatch, Direction::kForward, GroupKind::kEp, DType::kF32));
   EXPECT_EQ(dispatch, CalibrationKey(key(OpKind::kCombine, Direction::kBackward, GroupKind::kEp,
                                          DType::kBF16)));
-  EXPECT_EQ(dispatch, CalibrationKey(key(OpKind::kCountsAllToAll, Direction::kForward,
+  EXPECT_NE(dispatch, CalibrationKey(key(OpKind::kCountsAllToAll, Direction::kForward,
                                          GroupKind::kEp, DType::kI32)));
+  EXPECT_EQ(CalibrationKey(
+                key(OpKind::kCountsAllGather, Direction::kForward, GroupKind::kWorld, DType::kI32)),
+            CalibrationKey(
+                key(OpKind::kStepReduction, Direction::kNone, GroupKind::kWorld, DType::kF32)));
   EXPECT_NE(dispatch, CalibrationKey(key(OpKind::kDispatch, Direction::kForward, GroupKind::kInter,
                                          DType::kF32)));
   EXPECT_EQ(CalibrationKey(
-                key(OpKind::kCountsAllGather, Direction::kForward, GroupKind::kEsp, DType::kI32)),
+                key(OpKind::kGradAllGather, Direction::kForward, GroupKind::kEsp, DType::kBF16)),
             CalibrationKey(
                 key(OpKind::kEspAllGather, Direction::kBackward, GroupKind::kEsp, DType::kF32)));
   EXPECT_EQ(CalibrationKey(key(OpKind::kGradReduceScatter, Direction::kBackward, GroupKind::kIntra,

@@ -65,6 +65,22 @@ TEST(OnlineCosts, FollowsADriftSeenAtOneSizeOnly) {
   }
 }
 
+// Counts that wait for a busy processor say nothing of how long a megabyte takes.
+TEST(OnlineCosts, TinyMessagesTellOfTheLatencyOnly) {
+  OnlineCosts costs(Calibrated());
+  const double late = 20 * Line(32);
+  for (int64_t step = 0; step < 100; ++step) {
+    const std::vector<KeyedSample> samples = {{DispatchKey(), {32, late}}};
+    costs.Record(step, samples);
+  }
+  const CostEntry entry = costs.Refresh().entries.at(DispatchKey());
+  for (const CostSample& sample : entry.samples) {
+    if (sample.size < 1e5) continue;
+    EXPECT_LE(sample.seconds, 1.05 * (Line(sample.size) + late)) << sample.size;
+    EXPECT_GE(sample.seconds, Line(sample.size)) << sample.size;
+  }
+}
+
 TEST(OnlineCosts, NoiseAtTwoNearbySizesDoesNotTiltTheLine) {
   OnlineCosts costs(Calibrated());
   const CounterRng rng(7, "noise");

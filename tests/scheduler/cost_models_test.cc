@@ -50,7 +50,7 @@ TEST(AnalyticCostModelTest, AlphaPlusBetaTimesSize) {
 
 TEST(MeasuredCostModelTest, AnAcceptedLineAnswersForAllItsOperations) {
   const MeasuredCostModel model = Measured({{{0, 1}, {10, 3}}, LinearCost{1, 0.2, 1, 0.03, true}});
-  for (const OpKind kind : {OpKind::kDispatch, OpKind::kCombine, OpKind::kCountsAllToAll}) {
+  for (const OpKind kind : {OpKind::kDispatch, OpKind::kCombine}) {
     const CostEstimate estimate = model.Estimate(AllToAll(kind, Direction::kBackward), 20);
     EXPECT_DOUBLE_EQ(estimate.seconds, 5);
     EXPECT_DOUBLE_EQ(estimate.spread, 0.03);
