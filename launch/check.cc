@@ -13,6 +13,7 @@
 #include "models/build_step_graph.h"
 #include "models/parameters.h"
 #include "runtime/batch_shape_of.h"
+#include "runtime/plan_request.h"
 #include "scheduler/analytic_cost_model.h"
 #include "scheduler/planner.h"
 
@@ -44,11 +45,9 @@ absl::StatusOr<std::string> Check(const std::string& config_path,
   const StepGraph graph = BuildStepGraph(o.model, topology, layout,
                                          BatchShapeOf(o.training, topology), StepKind::kTraining);
   const AnalyticCostModel costs{MachineSpeeds{}};
-  PlanRequest request;
+  PlanRequest request = PlanRequestOf(o.tuning, o.tuning.policy);
   request.graph = &graph;
   request.costs = &costs;
-  request.policy = o.tuning.policy;
-  request.degrees = o.tuning.degrees;
   WEFT_ASSIGN_OR_RETURN(const Plan plan, MakePlan(request));
   return absl::StrCat(config_path,
                       " is valid: ", FormatCount(static_cast<double>(CountParameters(o.model))),

@@ -14,6 +14,7 @@
 #include "models/build_step_graph.h"
 #include "profiler/sinks/chrome_trace.h"
 #include "runtime/batch_shape_of.h"
+#include "runtime/plan_request.h"
 #include "runtime/storage/durable_file.h"
 #include "scheduler/analytic_cost_model.h"
 #include "scheduler/measured_cost_model.h"
@@ -135,11 +136,9 @@ absl::StatusOr<std::string> SimulateModel(const Arguments& arguments) {
 
   std::vector<Row> rows;
   for (const std::string& policy : policies) {
-    PlanRequest request;
+    PlanRequest request = PlanRequestOf(o.tuning, policy);
     request.graph = &graph;
     request.costs = &costs;
-    request.policy = policy;
-    request.degrees = o.tuning.degrees;
     WEFT_ASSIGN_OR_RETURN(Plan plan, MakePlan(request));
     const double bound = LowerBoundOf(graph, plan, costs);
     rows.push_back(Row{policy, std::move(plan), bound});

@@ -11,7 +11,8 @@ namespace weft {
 // How much the operations that carry routed rows really carry: per operation the busiest rank's
 // size, because the others wait for it, as an exponentially weighted mean over the recorded steps.
 // The step graph expects every expert to be as popular as any other; a plan made for that is too
-// optimistic.
+// optimistic. An operation that the recorded plans left out, of another all-to-all algorithm,
+// carries as many times its expected size as those of its kind that ran.
 class RoutedLoad {
  public:
   // A step's weight halves in `half_life_steps`.
@@ -25,9 +26,15 @@ class RoutedLoad {
   StepGraph Apply(const StepGraph& graph) const;
 
  private:
-  double keep_;                // of the mean, in one step
-  double weight_ = 0;          // of all steps so far, newest 1
-  std::vector<double> means_;  // by operation, times weight_
+  // An exponentially weighted mean.
+  struct Mean {
+    double sum = 0;
+    double weight = 0;  // of the steps that had the operation, newest 1
+    double value() const { return sum / weight; }
+  };
+
+  double keep_;              // of the mean, in one step
+  std::vector<Mean> means_;  // by operation
 };
 
 }  // namespace weft

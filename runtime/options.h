@@ -76,6 +76,8 @@ struct TuningOptions {
   double hysteresis = 2.0;     // times its own error that a predicted gain must exceed
   double profile_seconds = 8;  // budget of the calibration
   std::vector<int32_t> degrees = {1, 2, 3, 4, 6, 8};  // candidate pipeline degrees
+  // Candidates where an EP group spans nodes.
+  std::vector<std::string> all_to_alls = {"direct", "pipe", "2dh", "1dh"};
   std::string profile;  // a saved profile.json to start from; empty: calibrate
   std::string plan;     // a saved plan.json to run; empty: plan
 };

@@ -1,6 +1,7 @@
 #include "runtime/replanner.h"
 
 #include "base/status_macros.h"
+#include "runtime/plan_request.h"
 #include "scheduler/analytic_cost_model.h"
 #include "scheduler/explain.h"
 #include "scheduler/simulate.h"
@@ -28,11 +29,9 @@ Replanner::Replanner(std::shared_ptr<const StepGraph> graph, const TuningOptions
       costs_(CostsOf(table_)) {}
 
 PlanRequest Replanner::Request(const std::string& policy, int64_t epoch) const {
-  PlanRequest request;
+  PlanRequest request = PlanRequestOf(options_, policy);
   request.graph = loaded_.get();
   request.costs = costs_.get();
-  request.policy = policy;
-  request.degrees = options_.degrees;
   request.epoch = epoch;
   return request;
 }
@@ -67,15 +66,13 @@ void Replanner::Refresh() {
 
 PlanningSnapshot Replanner::Snapshot(std::shared_ptr<const Plan> current,
                                      const ReplanTerms& terms) const {
-  return {loaded_, costs_, options_.policy, options_.degrees, std::move(current), terms};
+  return {loaded_, costs_, options_, std::move(current), terms};
 }
 
 absl::StatusOr<ReplanOutcome> PlanAnew(const PlanningSnapshot& snapshot) {
-  PlanRequest request;
+  PlanRequest request = PlanRequestOf(snapshot.options, snapshot.options.policy);
   request.graph = snapshot.graph.get();
   request.costs = snapshot.costs.get();
-  request.policy = snapshot.policy;
-  request.degrees = snapshot.degrees;
   request.epoch = snapshot.current->epoch + 1;
   WEFT_ASSIGN_OR_RETURN(Plan candidate, MakePlan(request));
   ReplanOutcome outcome;

@@ -25,8 +25,7 @@ namespace weft {
 struct PlanningSnapshot {
   std::shared_ptr<const StepGraph> graph;  // under the measured load
   std::shared_ptr<const CostModel> costs;
-  std::string policy;
-  std::vector<int32_t> degrees;
+  TuningOptions options;
   std::shared_ptr<const Plan> current;
   ReplanTerms terms;
 };

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/all_to_all_algorithm.h"
 #include "launch/config/substitute.h"
 #include "scheduler/policies.h"
 
@@ -26,6 +27,9 @@ static_assert(static_cast<int>(CapacityMode::kDropless) == 0 &&
 
 std::vector<Field> MakeSchema() {
   const std::vector<std::string_view> kPolicies(PolicyNames().begin(), PolicyNames().end());
+  std::vector<std::string_view> kAllToAlls;
+  for (const AllToAllAlgorithm algorithm : kAllToAllAlgorithms)
+    kAllToAlls.push_back(Name(algorithm));
   return {
       {WEFT_FIELD(schema_version), "The version of this format.", {1, 1}},
 
@@ -214,6 +218,14 @@ std::vector<Field> MakeSchema() {
        {.min = 0, .max = 86400, .above_min = true},
        Unit::kSeconds},
       {WEFT_FIELD(tuning.degrees), "Pipeline degrees to choose from, ascending.", {1, 64}},
+      {WEFT_FIELD(tuning.all_to_alls),
+       "Ways of doing an all-to-all to choose from, where expert parallelism spans nodes with "
+       "several "
+       "ranks each (docs/collectives.md).",
+       {},
+       Unit::kNone,
+       TextRule::kAny,
+       kAllToAlls},
       {WEFT_FIELD(tuning.profile), "A saved profile.json to start from; empty: calibrate."},
       {WEFT_FIELD(tuning.plan), "A saved plan.json to run; empty: make one."},
 

@@ -143,12 +143,19 @@ void CheckSystem(const JobOptions& options, std::vector<Conflict>& conflicts) {
                                                         degrees[i], " follows ", degrees[i - 1])});
     break;
   }
-  const std::vector<std::string>& compare = options.run.compare;
-  for (auto policy = compare.begin(); policy != compare.end(); ++policy) {
-    if (std::find(compare.begin(), policy, *policy) == policy) continue;
-    conflicts.push_back({"run.compare", absl::StrCat("run.compare names ", *policy, " twice")});
-    break;
+  if (options.tuning.all_to_alls.empty()) {
+    conflicts.push_back(
+        {"tuning.all_to_alls", "tuning.all_to_alls = [] must name at least one algorithm"});
   }
+  const auto once = [&conflicts](const char* key, const std::vector<std::string>& names) {
+    for (auto name = names.begin(); name != names.end(); ++name) {
+      if (std::find(names.begin(), name, *name) == name) continue;
+      conflicts.push_back({key, absl::StrCat(key, " names ", *name, " twice")});
+      return;
+    }
+  };
+  once("tuning.all_to_alls", options.tuning.all_to_alls);
+  once("run.compare", options.run.compare);
   const ServiceOptions& service = options.service;
   if (const absl::Status address = ValidateListenAddress(service.address, service.insecure_network);
       !address.ok()) {

@@ -68,7 +68,8 @@ class Search {
   // In all layers, then in each.
   bool TryAllToAlls() {
     bool improved = false;
-    for (const AllToAllAlgorithm algorithm : best_.open.all_to_alls) {
+    const std::vector<AllToAllAlgorithm> candidates = best_.open.all_to_alls;
+    for (const AllToAllAlgorithm algorithm : candidates) {
       PlanDraft everywhere = best_;
       for (const int32_t layer : model_.choosers())
         everywhere.all_to_alls[static_cast<size_t>(layer)] = algorithm;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <limits>
 
+#include "graph/fixed_plan.h"
 #include "tests/graph/small_graph.h"
 
 namespace weft {
@@ -129,6 +130,41 @@ TEST(PlanTest, PiecesOfABlockNeedTheirPiece) {
                 .find("attention.bwd.l0[1/2] is issued before attention.bwd.l0[0/2]"),
             std::string::npos)
       << status;
+}
+
+// The small graph, whose dispatch is direct or in two steps of pipe.
+StepGraph ChoiceGraph() {
+  StepGraph graph = SmallGraph();
+  graph.ops[1].algorithms = Only(AllToAllAlgorithm::kDirect);
+  Op step = graph.ops[1];
+  step.algorithms = Only(AllToAllAlgorithm::kPipe);
+  step.id = OpId{static_cast<int32_t>(graph.ops.size())};
+  graph.ops.push_back(step);
+  return graph;
+}
+
+TEST(PlanTest, OnlyTheChosenAllToAllHasTasks) {
+  const StepGraph graph = ChoiceGraph();
+  ASSERT_EQ(OpName(graph, graph.ops.back().id), OpName(graph, graph.ops[1].id) + ".pipe0");
+  const auto says = [&graph](const Plan& plan) {
+    return std::string(ValidatePlan(graph, plan).message());
+  };
+  for (const AllToAllAlgorithm algorithm : {AllToAllAlgorithm::kDirect, AllToAllAlgorithm::kPipe}) {
+    EXPECT_EQ(says(MakeFixedPlan(graph, {.forward = 2, .backward = 2, .all_to_all = algorithm})),
+              "");
+  }
+  const int32_t layer = graph.ops[1].layer;
+  Plan plan = MakeFixedPlan(graph, {});
+  plan.all_to_alls = {{layer, AllToAllAlgorithm::kPipe}};
+  EXPECT_NE(says(plan).find("is not part of the layer's all-to-all, pipe"), std::string::npos)
+      << says(plan);
+  plan.all_to_alls = {{layer, AllToAllAlgorithm::kDirect}};
+  EXPECT_EQ(says(plan), "");
+  plan.all_to_alls.push_back({layer, AllToAllAlgorithm::kDirect});
+  EXPECT_NE(says(plan).find("must be sorted by layer, one each"), std::string::npos) << says(plan);
+  plan = MakeFixedPlan(graph, {.all_to_all = AllToAllAlgorithm::kPipe});
+  std::erase_if(plan.tasks, [&](const PlanTask& task) { return task.op == graph.ops.back().id; });
+  EXPECT_NE(says(plan).find("no task covers chunk 0"), std::string::npos) << says(plan);
 }
 
 struct Break {

@@ -190,5 +190,34 @@ INSTANTIATE_TEST_SUITE_P(
                           test.param.every, "MicroBatches", test.param.micro_batches);
     });
 
+// Every way of doing an all-to-all is in the graph where the EP group spans nodes, none but direct
+// where it does not.
+TEST(AllToAllsTest, AreThereInEveryWayWhereEpSpansNodes) {
+  const ModelSpec spec = SpecOf(Backbone::kMixtral, 1);
+  const World across = {{8, 4}, {1, 4, 2}};
+  const StepGraph graph = BuildStepGraph(spec, across.topology, across.layout,
+                                         BatchOf(across.layout, 1), StepKind::kTraining);
+  std::set<std::string> names;
+  for (const Op& op : graph.ops) names.insert(OpName(graph, op.id));
+  for (const char* name : {"counts_node_gather.fwd.l1", "dispatch.fwd.l1", "dispatch.fwd.l1.pipe0",
+                           "dispatch.fwd.l1.pipe1", "dispatch.fwd.l1.2dh0", "dispatch.fwd.l1.2dh1",
+                           "dispatch.fwd.l1.1dh0", "dispatch.fwd.l1.1dh1", "dispatch.fwd.l1.1dh2",
+                           "combine.bwd.l1", "combine.bwd.l1.pipe1"}) {
+    EXPECT_TRUE(names.contains(name)) << name;
+  }
+  for (const AllToAllAlgorithm algorithm : kAllToAllAlgorithms) {
+    const Plan plan = MakeFixedPlan(graph, {.forward = 2, .all_to_all = algorithm});
+    EXPECT_EQ(ValidatePlan(graph, plan).message(), "") << Name(algorithm);
+  }
+  for (const World& world : Worlds()) {
+    if (world.layout.ep == 4) continue;  // the one world above with two members a node
+    const StepGraph other = BuildStepGraph(spec, world.topology, world.layout,
+                                           BatchOf(world.layout, 1), StepKind::kTraining);
+    for (const Op& op : other.ops) {
+      EXPECT_EQ(op.algorithms, kAnyAlgorithm) << OpName(other, op.id);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace weft

@@ -52,5 +52,17 @@ TEST_F(RoutedLoadTest, OnlyWhatTheRouterDecidesFollowsTheLoad) {
   EXPECT_EQ(FingerprintOf(loaded), FingerprintOf(nodes_.graph));
 }
 
+TEST_F(RoutedLoadTest, WhatThePlanLeftOutCarriesAsMuchMore) {
+  Op other = nodes_.graph.ops[1];
+  nodes_.graph.ops[1].algorithms = Only(AllToAllAlgorithm::kDirect);
+  other.algorithms = Only(AllToAllAlgorithm::kPipe);
+  other.size = 400;
+  other.id = OpId{static_cast<int32_t>(nodes_.graph.ops.size())};
+  nodes_.graph.ops.push_back(other);
+  Record({1500, 0, 0, 0});
+  EXPECT_DOUBLE_EQ(Dispatch(), 1500);
+  EXPECT_DOUBLE_EQ(load_.Apply(nodes_.graph).ops.back().size, 600);
+}
+
 }  // namespace
 }  // namespace weft

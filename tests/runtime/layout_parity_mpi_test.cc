@@ -23,6 +23,7 @@ struct Case {
   Backbone backbone;
   Topology topology;
   Layout layout;
+  AllToAllAlgorithm all_to_all = AllToAllAlgorithm::kDirect;
 };
 
 constexpr Case kCases[] = {
@@ -32,6 +33,9 @@ constexpr Case kCases[] = {
     {"MixtralEp2Esp2", Backbone::kMixtral, {4, 2}, {1, 2, 2}},
     {"Gpt2Edp2Ep2", Backbone::kGpt2, {4, 2}, {2, 2, 1}},
     {"MixtralEp4", Backbone::kMixtral, {4, 2}, {1, 4, 1}},
+    {"MixtralEp4Pipe", Backbone::kMixtral, {4, 2}, {1, 4, 1}, AllToAllAlgorithm::kPipe},
+    {"MixtralEp4In2DH", Backbone::kMixtral, {4, 2}, {1, 4, 1}, AllToAllAlgorithm::k2DH},
+    {"MixtralEp4In1DH", Backbone::kMixtral, {4, 2}, {1, 4, 1}, AllToAllAlgorithm::k1DH},
 };
 
 // Every rank runs the same cases in the same order.
@@ -52,6 +56,8 @@ TEST(LayoutParityMpiTest, EqualsThreadsBitForBit) {
     job.slices = 2;
     job.shuffle = 17;
     job.switch_every = 2;
+    job.all_to_all = c.all_to_all;
+    job.cut_blocks = true;
     const auto threads = RunAsThreads(job);
     ASSERT_TRUE(threads.ok()) << threads.status();
     const auto mine = RunTinyJob(*session.MakeBackend(), job);

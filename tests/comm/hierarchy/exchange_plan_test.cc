@@ -37,14 +37,6 @@ auto CountsOf(const RowMatrix& matrix) {
   return [&matrix](int source, int destination) { return matrix.at(source, destination); };
 }
 
-TEST(AllToAllAlgorithmTest, NamesAreReadBack) {
-  for (AllToAllAlgorithm algorithm : kAllToAllAlgorithms) {
-    EXPECT_EQ(ParseAllToAllAlgorithm(Name(algorithm)).value(), algorithm);
-  }
-  EXPECT_EQ(ParseAllToAllAlgorithm("3dh").status().message(),
-            "all-to-all algorithm '3dh': must be direct, pipe, 2dh or 1dh");
-}
-
 TEST(ExchangePlanTest, HasTheStepsOfItsOutline) {
   ExchangePlan plan;  // reused, as in a run whose algorithm changes
   ForEachPlan([&plan](AllToAllAlgorithm algorithm, const GroupShape& shape) {

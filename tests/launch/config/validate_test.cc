@@ -116,6 +116,11 @@ TEST(ValidateOptionsTest, APolicyIsComparedOnce) {
   EXPECT_EQ(ConflictOf(options), "");
   options.run.compare = {"weft", "sequential", "weft"};
   EXPECT_EQ(ConflictOf(options), "run.compare names weft twice");
+  options.run.compare = {};
+  options.tuning.all_to_alls = {"pipe", "2dh", "pipe"};
+  EXPECT_EQ(ConflictOf(options), "tuning.all_to_alls names pipe twice");
+  options.tuning.all_to_alls = {};
+  EXPECT_EQ(ConflictOf(options), "tuning.all_to_alls = [] must name at least one algorithm");
 }
 
 TEST(ValidateOptionsTest, TheServiceLeavesTheHostOnlyOnDemand) {
