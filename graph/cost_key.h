@@ -93,9 +93,9 @@ std::string_view Name(LinkClass link);
 // to the one its cost is fitted under: `dispatch` for every all-to-all and `esp_all_gather` for
 // every all-gather of the group (dtype u8: bytes are bytes), `esp_reduce_scatter` and
 // `grad_all_reduce` for the reductions (dtype kept: adding costs time), without direction or shape.
-// Collectives of a few numbers, whose time is latency and what keeps the others from answering, have
-// costs of their own: `counts_all_to_all` and `counts_all_gather`. Compute keys map to themselves.
-// Idempotent.
+// Collectives of a few numbers, whose time is latency and what keeps the others from answering,
+// have costs of their own: `counts_all_to_all` and `counts_all_gather`. Compute keys map to
+// themselves. Idempotent.
 CostKey CalibrationKey(const CostKey& key);
 
 }  // namespace weft
