@@ -11,7 +11,7 @@ using nlohmann::json;
 
 constexpr std::string_view kFile = "profile.json";
 constexpr std::string_view kFormat = "weft.profile";
-constexpr int64_t kVersion = 1;
+constexpr int64_t kVersion = 2;
 
 absl::StatusOr<LinearCost> ReadFit(const std::string& where, const json& value) {
   WEFT_RETURN_IF_ERROR(json_io::CheckFields(
@@ -27,6 +27,28 @@ absl::StatusOr<LinearCost> ReadFit(const std::string& where, const json& value) 
                         json_io::ReadNumber(where, value, "median_relative_residual"));
   WEFT_ASSIGN_OR_RETURN(fit.accepted, json_io::ReadBool(where, value, "accepted"));
   return fit;
+}
+
+// By stream, what each other stream adds to it.
+absl::StatusOr<Contention> ReadContention(const json& file) {
+  WEFT_RETURN_IF_ERROR(json_io::CheckArray(kFile, file, "contention"));
+  const json& rows = file["contention"];
+  Contention contention;
+  bool right = rows.size() == kNumStreams;
+  for (size_t s = 0; right && s < kNumStreams; ++s) {
+    right = rows[s].is_array() && rows[s].size() == kNumStreams;
+    for (size_t t = 0; right && t < kNumStreams; ++t) {
+      right = json_io::IsNumber(rows[s][t]);
+      if (right) contention.stretch[s][t] = rows[s][t].get<double>();
+    }
+    right = right && contention.stretch[s][s] == 0;
+  }
+  if (!right) {
+    return absl::InvalidArgumentError(absl::StrCat(View(kFile), ": field 'contention' must be ",
+                                                   kNumStreams, " rows of ", kNumStreams,
+                                                   " numbers >= 0 with 0 on the diagonal"));
+  }
+  return contention;
 }
 
 absl::StatusOr<CostEntry> ReadEntry(const std::string& where, const json& value) {
@@ -55,7 +77,14 @@ std::string ProfileToJson(const ProfileTable& table) {
   std::string text;
   absl::StrAppend(&text, "{\n  \"format\": \"", View(kFormat), "\",\n  \"version\": ", kVersion,
                   ",\n  \"machine_fingerprint\": ", json_io::Hex(table.machine_fingerprint),
-                  ",\n  \"entries\": [");
+                  ",\n  \"contention\": [");
+  const char* row_separator = "";
+  for (const auto& row : table.contention.stretch) {
+    absl::StrAppend(&text, row_separator, "[", json_io::Number(row[0]), ", ",
+                    json_io::Number(row[1]), ", ", json_io::Number(row[2]), "]");
+    row_separator = ", ";
+  }
+  absl::StrAppend(&text, "],\n  \"entries\": [");
   const char* separator = "\n";
   for (const auto& [key, entry] : table.entries) {
     absl::StrAppend(
@@ -80,12 +109,13 @@ std::string ProfileToJson(const ProfileTable& table) {
 
 absl::StatusOr<ProfileTable> ProfileFromJson(std::string_view text) {
   WEFT_ASSIGN_OR_RETURN(const json file, json_io::Parse(kFile, text));
-  WEFT_RETURN_IF_ERROR(
-      json_io::CheckFields(kFile, file, {"format", "version", "machine_fingerprint", "entries"}));
+  WEFT_RETURN_IF_ERROR(json_io::CheckFields(
+      kFile, file, {"format", "version", "machine_fingerprint", "contention", "entries"}));
   WEFT_RETURN_IF_ERROR(json_io::CheckFormat(kFile, file, kFormat, kVersion));
   ProfileTable table;
   WEFT_ASSIGN_OR_RETURN(table.machine_fingerprint,
                         json_io::ReadHex(kFile, file, "machine_fingerprint"));
+  WEFT_ASSIGN_OR_RETURN(table.contention, ReadContention(file));
   WEFT_RETURN_IF_ERROR(json_io::CheckArray(kFile, file, "entries"));
   size_t index = 0;
   for (const json& value : file["entries"]) {

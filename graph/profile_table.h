@@ -7,9 +7,11 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "graph/contention.h"
 #include "graph/cost_key.h"
 
-// Measured costs by CostKey (always a CalibrationKey): samples and the line fitted through them.
+// Measured costs by CostKey (always a CalibrationKey): samples and the line fitted through them,
+// each task alone, and what tasks that run beside one another add.
 // Filled by the profiler, read by the scheduler's MeasuredCostModel, saved as profile.json.
 
 namespace weft {
@@ -40,6 +42,7 @@ struct CostEntry {
 struct ProfileTable {
   uint64_t machine_fingerprint =
       0;  // digest of topology, layout and host: a profile of another machine is refused
+  Contention contention;
   std::map<CostKey, CostEntry> entries;
   friend bool operator==(const ProfileTable&, const ProfileTable&) = default;
 };

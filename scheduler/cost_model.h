@@ -1,5 +1,6 @@
 #pragma once
 
+#include "graph/contention.h"
 #include "graph/cost_key.h"
 
 namespace weft {
@@ -10,12 +11,15 @@ struct CostEstimate {
   bool measured = false;  // false: a guess from first principles
 };
 
-// Seconds for one task of `size` under `key` (units of size: graph/cost_key.h). Total: never fails,
-// never negative, non-decreasing in size.
+// Seconds for one task of `size` under `key` while nothing else runs (units of size:
+// graph/cost_key.h). Total: never fails, never negative, non-decreasing in size.
 class CostModel {
  public:
   virtual ~CostModel() = default;
   virtual CostEstimate Estimate(const CostKey& key, double size) const = 0;
+
+  // What running beside another stream adds to it.
+  virtual Contention contention() const { return {}; }
 };
 
 }  // namespace weft

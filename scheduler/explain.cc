@@ -1,6 +1,7 @@
 #include "scheduler/explain.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -43,6 +44,23 @@ std::string DescribeStep(const StepGraph& graph, const Plan& plan, const Simulat
     absl::StrAppend(&text, "  every task starts after the one before has ended\n");
   if (plan.streams == 2) absl::StrAppend(&text, "  both kinds of communication share one stream\n");
   return text;
+}
+
+// One line: what running beside one another adds, where that is noticeable.
+std::string DescribeContention(const Contention& contention) {
+  constexpr double kNoticeable = 0.005;
+  constexpr std::array<absl::string_view, kNumStreams> kWork = {
+      "computation", "intra-node communication", "inter-node communication"};
+  std::vector<std::string> parts;
+  for (size_t s = 0; s < kNumStreams; ++s) {
+    for (size_t t = 0; t < kNumStreams; ++t) {
+      if (contention.stretch[s][t] < kNoticeable) continue;
+      parts.push_back(
+          absl::StrCat("beside ", kWork[t], ", ", kWork[s],
+                       absl::StrFormat(" takes %.2f times as long", 1 + contention.stretch[s][t])));
+    }
+  }
+  return parts.empty() ? "" : absl::StrCat("  ", absl::StrJoin(parts, "; "), "\n");
 }
 
 // Seconds of gradient slices on the inter-node stream just before the combine of one pipeline.
@@ -199,7 +217,8 @@ absl::StatusOr<std::string> Explain(const PlanRequest& request, const Plan& plan
   WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<const StepModel> model,
                         StepModel::Make(graph, *request.costs, degrees));
   const SimulatedStep step = Simulate(graph, plan, *request.costs);
-  return absl::StrCat(DescribeStep(graph, plan, step), DescribePipelines(graph, plan, step, *model),
+  return absl::StrCat(DescribeStep(graph, plan, step), DescribeContention(model->contention()),
+                      DescribePipelines(graph, plan, step, *model),
                       DescribeSlices(graph, plan, step));
 }
 

@@ -13,7 +13,8 @@ bool InsidePipeline(const StepModel& model, OpId op) {
 }
 
 std::vector<Window> FindWindows(const StepModel& model, const IssueOrder& order,
-                                const std::vector<double>& begin) {
+                                const std::vector<double>& begin,
+                                const std::vector<double>& end_of) {
   std::vector<Window> windows;
   OpId op;  // the first of the current group
   int32_t group = -1;
@@ -37,8 +38,8 @@ std::vector<Window> FindWindows(const StepModel& model, const IssueOrder& order,
       group = order.group[i];
       op = order.tasks[i].op;
     }
-    end = begin[i] + order.schedule.seconds(task);
-    sum += order.schedule.seconds(task);
+    end = end_of[i];
+    sum += end - begin[i];
   }
   close();
   return windows;
@@ -46,11 +47,11 @@ std::vector<Window> FindWindows(const StepModel& model, const IssueOrder& order,
 
 // Gradients with a step on the inter-node stream, by the moment they are there.
 std::vector<PendingGradient> FindPending(const StepModel& model, const IssueOrder& order,
-                                         const std::vector<double>& begin) {
-  std::vector<double> end_of(model.graph().ops.size(), 0);
+                                         const std::vector<double>& end) {
+  std::vector<double> done(model.graph().ops.size(), 0);  // by operation
   for (size_t i = 0; i < order.tasks.size(); ++i) {
-    double& end = end_of[static_cast<size_t>(order.tasks[i].op.value)];
-    end = std::max(end, begin[i] + order.schedule.seconds(static_cast<int32_t>(i)));
+    double& last = done[static_cast<size_t>(order.tasks[i].op.value)];
+    last = std::max(last, end[i]);
   }
   std::vector<PendingGradient> pending;
   for (size_t c = 0; c < model.chains().size(); ++c) {
@@ -58,7 +59,7 @@ std::vector<PendingGradient> FindPending(const StepModel& model, const IssueOrde
     PendingGradient gradient;
     gradient.chain = c;
     for (const OpId need : model.chains()[c].needs) {
-      gradient.ready = std::max(gradient.ready, end_of[static_cast<size_t>(need.value)]);
+      gradient.ready = std::max(gradient.ready, done[static_cast<size_t>(need.value)]);
     }
     pending.push_back(gradient);
   }
@@ -110,8 +111,9 @@ bool WorthAnotherSlice(const StepModel& model, const GradientChain& chain, int64
 GradientWindows FindGradientWindows(const StepModel& model, const PlanDraft& draft) {
   const IssueOrder order = MakeIssueOrder(model, draft, Gradients::kLeftOut);
   std::vector<double> begin;
-  RunSchedule(order.schedule, begin);
-  return {FindWindows(model, order, begin), FindPending(model, order, begin)};
+  std::vector<double> end;
+  RunSchedule(order.schedule, begin, end);
+  return {FindWindows(model, order, begin, end), FindPending(model, order, end)};
 }
 
 std::vector<std::vector<DraftSlice>> FillWindows(const StepModel& model, const PlanDraft& draft) {

@@ -63,7 +63,8 @@ LayerSimulation SimulateLayer(std::span<const Stage> stages, double gamma, int32
     result.tasks = std::move(tasks);
   }
   std::vector<double> begin;
-  result.seconds = RunSchedule(schedule, begin);
+  std::vector<double> end;
+  result.seconds = RunSchedule(schedule, begin, end);
   for (size_t i = 0; i < begin.size(); ++i) result.tasks[i].begin = begin[i];
   return result;
 }

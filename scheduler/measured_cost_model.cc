@@ -60,7 +60,7 @@ void MakeSubadditive(std::vector<CostSample>& points) {
 
 MeasuredCostModel::MeasuredCostModel(const ProfileTable& table,
                                      std::shared_ptr<const CostModel> fallback, size_t min_samples)
-    : fallback_(std::move(fallback)) {
+    : contention_(table.contention), fallback_(std::move(fallback)) {
   WEFT_CHECK(fallback_ != nullptr, "a fallback answers what was not measured");
   for (const auto& [key, entry] : table.entries) {
     if (entry.samples.empty() || entry.samples.size() < min_samples) continue;

@@ -21,6 +21,8 @@ class MeasuredCostModel final : public CostModel {
                     size_t min_samples = 2);
 
   CostEstimate Estimate(const CostKey& key, double size) const override;
+  // The table's.
+  Contention contention() const override { return contention_; }
 
  private:
   struct Curve {
@@ -35,6 +37,7 @@ class MeasuredCostModel final : public CostModel {
   static double Interpolate(const Curve& curve, double size);
 
   std::map<CostKey, Curve> curves_;
+  Contention contention_;
   std::shared_ptr<const CostModel> fallback_;
 };
 

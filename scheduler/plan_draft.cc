@@ -22,6 +22,7 @@ class Issuer {
     const size_t ops = model.graph().ops.size();
     done_.assign(ops, false);
     tasks_of_.assign(ops, {});
+    order_.schedule = Schedule(model.contention());
     order_.tasks.reserve(4 * ops);
     PrepareChains();
   }
@@ -446,7 +447,8 @@ IssueOrder MakeIssueOrder(const StepModel& model, const PlanDraft& draft, Gradie
 
 double SecondsOf(const StepModel& model, const PlanDraft& draft) {
   std::vector<double> begin;
-  return RunSchedule(MakeIssueOrder(model, draft).schedule, begin);
+  std::vector<double> end;
+  return RunSchedule(MakeIssueOrder(model, draft).schedule, begin, end);
 }
 
 }  // namespace weft

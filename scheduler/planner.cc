@@ -38,10 +38,11 @@ Plan PlanOf(const PlanRequest& request, const StepModel& model, const PlanDraft&
     plan.all_to_alls.push_back({layer, draft.all_to_alls[static_cast<size_t>(layer)]});
   IssueOrder order = MakeIssueOrder(model, draft);
   std::vector<double> begin;
-  plan.predicted_seconds = RunSchedule(order.schedule, begin);
+  std::vector<double> end;
+  plan.predicted_seconds = RunSchedule(order.schedule, begin, end);
   for (size_t i = 0; i < order.tasks.size(); ++i) {
     order.tasks[i].predicted_begin = begin[i];
-    order.tasks[i].predicted_seconds = order.schedule.seconds(static_cast<int32_t>(i));
+    order.tasks[i].predicted_seconds = end[i] - begin[i];
   }
   // By expected start: every stream keeps its order, needs stay first, and a host that launches in
   // this order never holds back a task that could run.

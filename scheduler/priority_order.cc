@@ -172,11 +172,12 @@ std::vector<double> ServedSecondsToTheEnd(const Schedule& schedule) {
   }
   const std::vector<int32_t> order = OrderByPriority(reversed, urgency);
   std::vector<double> begin;
-  RunSchedule(Reordered(reversed, order), begin);
-  std::vector<double> seconds(begin.size());
-  for (size_t i = 0; i < begin.size(); ++i) {
+  std::vector<double> end;
+  RunSchedule(Reordered(reversed, order), begin, end);
+  std::vector<double> seconds(end.size());
+  for (size_t i = 0; i < end.size(); ++i) {
     const int32_t task = schedule.size() - 1 - order[i];
-    seconds[static_cast<size_t>(task)] = begin[i] + schedule.seconds(task);
+    seconds[static_cast<size_t>(task)] = end[i];
   }
   return seconds;
 }

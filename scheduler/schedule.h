@@ -3,16 +3,21 @@
 #include <cstdint>
 #include <vector>
 
+#include "graph/contention.h"
 #include "graph/cost_key.h"
 
 // The event simulator's view of a step: tasks in the global issue order, each with a stream, a
-// duration and the tasks it waits for. Plans, single layers and the planner's drafts all become a
-// Schedule, so that there is one simulator.
+// duration (alone) and the tasks it waits for, and what streams that are busy at the same time add.
+// Plans, single layers and the planner's drafts all become a Schedule, so that there is one
+// simulator.
 
 namespace weft {
 
 class Schedule {
  public:
+  Schedule() = default;
+  explicit Schedule(const Contention& contention) : contention_(contention) {}
+
   // Appends a task; returns its index. Need() then adds what this last task waits for.
   // REQUIRES: seconds >= 0, needs are earlier tasks.
   int32_t Add(StreamKind stream, double seconds) {
@@ -28,6 +33,7 @@ class Schedule {
 
   int32_t size() const { return static_cast<int32_t>(streams_.size()); }
   StreamKind stream(int32_t task) const { return streams_[static_cast<size_t>(task)]; }
+  // Alone: what it takes beside others, RunSchedule says.
   double seconds(int32_t task) const { return seconds_[static_cast<size_t>(task)]; }
   // Needs of a task: needs()[needs_begin(task)] .. needs()[needs_end(task) - 1].
   int32_t needs_begin(int32_t task) const {
@@ -35,8 +41,10 @@ class Schedule {
   }
   int32_t needs_end(int32_t task) const { return needs_end_[static_cast<size_t>(task)]; }
   const std::vector<int32_t>& needs() const { return needs_; }
+  const Contention& contention() const { return contention_; }
 
  private:
+  Contention contention_;
   std::vector<StreamKind> streams_;
   std::vector<double> seconds_;
   std::vector<int32_t> needs_end_;
@@ -44,14 +52,15 @@ class Schedule {
 };
 
 // Every stream runs its tasks in issue order, each as soon as the stream is free and its needs have
-// ended. Fills begin[task] and returns the makespan. One pass over tasks and needs.
-double RunSchedule(const Schedule& schedule, std::vector<double>& begin);
+// ended, at the speed that its contention leaves it. Fills begin[task] and end[task] and returns
+// the makespan. In the order of tasks and needs together; without contention one pass.
+double RunSchedule(const Schedule& schedule, std::vector<double>& begin, std::vector<double>& end);
 
 // A change must gain more than rounding.
 inline bool Faster(double candidate, double best) { return candidate < best * (1 - 1e-9); }
 
-// The same tasks issued in another order: `order` lists the old indices. REQUIRES: a permutation
-// with needs first.
+// The same tasks with the same contention issued in another order: `order` lists the old indices.
+// REQUIRES: a permutation with needs first.
 Schedule Reordered(const Schedule& schedule, const std::vector<int32_t>& order);
 
 }  // namespace weft

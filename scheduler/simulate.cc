@@ -12,7 +12,7 @@ namespace {
 Schedule ScheduleOf(const StepGraph& graph, const Plan& plan, int32_t streams,
                     const CostModel& costs) {
   const std::vector<std::vector<int32_t>> needs = TaskNeeds(graph, plan);
-  Schedule schedule;
+  Schedule schedule(costs.contention());
   for (size_t i = 0; i < plan.tasks.size(); ++i) {
     const PlanTask& task = plan.tasks[i];
     const Op& op = graph.op(task.op);
@@ -28,9 +28,10 @@ Schedule ScheduleOf(const StepGraph& graph, const Plan& plan, int32_t streams,
 SimulatedStep Simulate(const StepGraph& graph, const Plan& plan, const CostModel& costs) {
   const Schedule schedule = ScheduleOf(graph, plan, plan.streams, costs);
   SimulatedStep step;
-  step.seconds = RunSchedule(schedule, step.begin);
-  for (int32_t task = 0; task < schedule.size(); ++task) {
-    step.length.push_back(schedule.seconds(task));
+  std::vector<double> end;
+  step.seconds = RunSchedule(schedule, step.begin, end);
+  for (size_t task = 0; task < end.size(); ++task) {
+    step.length.push_back(end[task] - step.begin[task]);
   }
   return step;
 }

@@ -82,9 +82,12 @@ class StepModel {
   // REQUIRES: degree is 1 or a candidate.
   double ChunkSeconds(OpId op, int32_t degree) const;
   double SliceSeconds(OpId op, int64_t elements) const;
+  // The seconds above are of a task alone; beside other streams this comes on top.
+  const Contention& contention() const { return contention_; }
 
  private:
-  StepModel(const StepGraph& graph, const CostModel& costs) : graph_(graph), costs_(costs) {}
+  StepModel(const StepGraph& graph, const CostModel& costs)
+      : graph_(graph), costs_(costs), contention_(costs.contention()) {}
   void FindPipelines();
   void FindWgrads();
   absl::Status FindChains();
@@ -93,6 +96,7 @@ class StepModel {
 
   const StepGraph& graph_;
   const CostModel& costs_;
+  const Contention contention_;
   std::vector<int32_t> degrees_;
   std::vector<int32_t> priced_degrees_;
   std::vector<DegreeSlot> slots_;

@@ -35,7 +35,8 @@ class Search {
     const IssueOrder order = MakeIssueOrder(model_, draft);
     tasks_left_ -= order.schedule.size();
     std::vector<double> begin;
-    return RunSchedule(order.schedule, begin);
+    std::vector<double> end;
+    return RunSchedule(order.schedule, begin, end);
   }
 
   bool Try(PlanDraft candidate) {

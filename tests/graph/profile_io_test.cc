@@ -8,6 +8,7 @@ namespace {
 ProfileTable SmallProfile() {
   ProfileTable table;
   table.machine_fingerprint = 0xfedcba9876543210;
+  table.contention.stretch = {{{0, 0.125, 0.5}, {0.1, 0, 0}, {1.0 / 3, 2, 0}}};
   const CostKey a2a = CalibrationKey(CostKey{OpKind::kDispatch, Direction::kForward, GroupKind::kEp,
                                              2, LinkClass::kInterNode, DType::kF32, 0});
   const CostKey expert{OpKind::kExpert,
@@ -48,6 +49,11 @@ TEST(ProfileIoTest, ErrorsNameTheFieldAndWhatWasExpected) {
       {"\"alpha\": 1e-04", "\"alpha\": -1", "entries[0].fit: field 'alpha'"},
       {"\"r2\": 0.99", "\"r2\": \"good\"", "'r2' must be a number"},
       {"\"accepted\": true", "\"accepted\": 1", "'accepted'"},
+      {"[0, 0.125, 0.5]", "[0.25, 0.125, 0.5]", "'contention' must be 3 rows of 3 numbers"},
+      {"[0, 0.125, 0.5]", "[0, -0.125, 0.5]", "0 on the diagonal"},
+      {"[0, 0.125, 0.5]", "[0, 0.5]", "'contention'"},
+      {"[0, 0.125, 0.5], ", "", "'contention'"},
+      {"\"version\": 2", "\"version\": 1", "version"},
       {"[0, 1e-04]", "[0]", "samples[0] must be [size, seconds]"},
       {"[0, 1e-04]", "[0, -1]", "samples[0] must be [size, seconds]"},
       {"[0, 1e-04]", "[9e9, 0.0001]", "ascend"},

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "scheduler/measured_cost_model.h"
 #include "tests/scheduler/step_graph_builder.h"
 
 namespace weft {
@@ -55,6 +56,20 @@ TEST_F(ExplainTest, NamesTheWindowsOfTheGradients) {
   request.policy = "fsmoe";
   const std::string text = Text(request);
   EXPECT_TRUE(Says(text, "before combine.bwd.l")) << text;
+}
+
+TEST_F(ExplainTest, SaysWhatRunningBesideSomethingAdds) {
+  EXPECT_FALSE(Says(Text(request_), "times as long"));
+  ProfileTable table;
+  table.contention.stretch[0][2] = 0.23;
+  table.contention.stretch[2][0] = 0.001;
+  const MeasuredCostModel beside(table, costs_);
+  PlanRequest request = request_;
+  request.costs = &beside;
+  const std::string text = Text(request);
+  EXPECT_TRUE(
+      Says(text, "  beside inter-node communication, computation takes 1.23 times as long\n"))
+      << text;
 }
 
 TEST_F(ExplainTest, SameInputsSameText) { EXPECT_EQ(Text(request_), Text(request_)); }

@@ -128,7 +128,9 @@ double OptimalOrder::Stretch(const Schedule& schedule, double below) {
   std::vector<double> urgency = SecondsToTheEnd(schedule);
   for (double& seconds : urgency) seconds = -seconds;
   std::vector<double> begin;
-  const double first = RunSchedule(Reordered(schedule, OrderByPriority(schedule, urgency)), begin);
+  std::vector<double> end;
+  const double first =
+      RunSchedule(Reordered(schedule, OrderByPriority(schedule, urgency)), begin, end);
   best_ = std::min(first, below);
   State state;
   state.end.resize(static_cast<size_t>(schedule.size()));

@@ -27,7 +27,8 @@ double BestOfAllOrders(const Schedule& schedule) {
       issued[static_cast<size_t>(task)] = true;
     }
     std::vector<double> begin;
-    if (legal) best = std::min(best, RunSchedule(Reordered(schedule, order), begin));
+    std::vector<double> end;
+    if (legal) best = std::min(best, RunSchedule(Reordered(schedule, order), begin, end));
   } while (std::next_permutation(order.begin(), order.end()));
   return best;
 }

@@ -101,7 +101,8 @@ TEST(PriorityOrderTest, NoStreamIdlesWhileATaskOfItsOwnIsReady) {
         OrderByPriority(schedule, RandomUrgency(random, draw, schedule.size()));
     const Schedule ordered = Reordered(schedule, order);
     std::vector<double> begin;
-    RunSchedule(ordered, begin);
+    std::vector<double> end;
+    RunSchedule(ordered, begin, end);
     ASSERT_TRUE(std::is_sorted(begin.begin(), begin.end())) << i;
     std::array<double, kNumStreams> free = {};
     for (int32_t task = 0; task < ordered.size(); ++task) {
@@ -212,7 +213,8 @@ TEST(PriorityOrderTest, GapsAreFilledWhereTasksFirstFit) {
     }
     const std::vector<int32_t> order = OrderInGaps(schedule, urgency);
     std::vector<double> begin;
-    RunSchedule(Reordered(schedule, order), begin);
+    std::vector<double> end;
+    RunSchedule(Reordered(schedule, order), begin, end);
     for (size_t k = 0; k < order.size(); ++k) {
       ASSERT_EQ(begin[k], placed[static_cast<size_t>(order[k])]) << i;
     }

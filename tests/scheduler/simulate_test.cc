@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/random.h"
+#include "scheduler/measured_cost_model.h"
 #include "scheduler/planner.h"
 #include "scheduler/stream_use.h"
 #include "tests/scheduler/step_graph_builder.h"
@@ -86,6 +87,33 @@ TEST(SimulateTest, EqualsTheSlowSimulatorOnRandomPlans) {
       makespan = std::max(makespan, slow[t] + step.length[t]);
     }
     ASSERT_NEAR(step.seconds, makespan, 1e-12);
+  }
+}
+
+TEST(SimulateTest, ContentionIsInPlansAndInTheirSimulationAlike) {
+  const StepGraph graph = BuildTestGraph(TestModel{});
+  const auto alone = BalancedCosts();
+  ProfileTable table;
+  table.contention.stretch = {{{0, 0.1, 0.4}, {0.2, 0, 0.1}, {0.3, 0, 0}}};
+  const MeasuredCostModel beside(table, alone);
+  for (const char* policy : {"sequential", "tutel", "fsmoe", "weft"}) {
+    PlanRequest request = RequestFor(graph, beside);
+    request.policy = policy;
+    const absl::StatusOr<Plan> plan = MakePlan(request);
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    const SimulatedStep step = Simulate(graph, *plan, beside);
+    const SimulatedStep easy = Simulate(graph, *plan, *alone);
+    EXPECT_NEAR(step.seconds, plan->predicted_seconds, 1e-12) << policy;
+    if (plan->streams == 1) {
+      EXPECT_NEAR(step.seconds, easy.seconds, 1e-12) << "nothing overlaps";
+    } else {
+      EXPECT_GT(step.seconds, easy.seconds) << policy;
+    }
+    EXPECT_GE(step.seconds, LowerBoundOf(graph, *plan, beside));
+    for (size_t t = 0; t < plan->tasks.size(); ++t) {
+      ASSERT_NEAR(step.begin[t], plan->tasks[t].predicted_begin, 1e-12) << policy;
+      ASSERT_NEAR(step.length[t], plan->tasks[t].predicted_seconds, 1e-12) << policy;
+    }
   }
 }
 
