@@ -1,10 +1,13 @@
 #include "profiler/instances.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "profiler/overlap.h"
 
 namespace weft {
 namespace {
@@ -65,11 +68,18 @@ SpanIndex IndexSpans(const Plan& plan, const StepSpans& spans, MergedStep& merge
   return index;
 }
 
+// What an instance cost, and the rank and the interval that say so.
+struct Measured {
+  CostSample sample;
+  size_t rank = 0;
+  Interval work;
+};
+
 // One task on one group: appends its members' intervals and returns what it cost, when that is
 // known.
-std::optional<CostSample> MergeInstance(const Op& op, int32_t task,
-                                        const std::vector<RankId>& members, const SpanIndex& index,
-                                        MergedStep& merged) {
+std::optional<Measured> MergeInstance(const Op& op, int32_t task,
+                                      const std::vector<RankId>& members, const SpanIndex& index,
+                                      MergedStep& merged) {
   std::vector<const Span*> present;
   for (const RankId member : members) {
     const Span* span = index[static_cast<size_t>(member.value)][static_cast<size_t>(task)];
@@ -81,19 +91,46 @@ std::optional<CostSample> MergeInstance(const Op& op, int32_t task,
   if (present.empty()) return std::nullopt;
 
   const auto length = [](const Span* s) { return s->end_nanos - s->begin_nanos; };
-  int64_t shortest = length(present.front());
+  const Span* last = present.front();  // to arrive
   double size = 0;
   for (const Span* span : present) {
-    shortest = std::min(shortest, length(span));
+    if (length(span) < length(last)) last = span;
     size = std::max(size, span->size);
   }
+  const int64_t shortest = length(last);
   for (const Span* span : present) {
     merged.by_rank[static_cast<size_t>(span->rank)].push_back(
         {task, op.stream, members.size() > 1 ? op.key.link : LinkClass::kNone, span->begin_nanos,
          span->end_nanos - shortest, span->end_nanos, span->size});
   }
   if (!complete || shortest <= 0) return std::nullopt;
-  return CostSample{size, static_cast<double>(shortest) * 1e-9};
+  return Measured{{size, static_cast<double>(shortest) * 1e-9},
+                  static_cast<size_t>(last->rank),
+                  {last->begin_nanos, last->end_nanos}};
+}
+
+// When each stream of a rank was at work.
+using WorkOfRank = std::array<IntervalSet, kNumStreams>;
+
+WorkOfRank WorkOf(std::span<const TaskInterval> tasks) {
+  std::array<std::vector<Interval>, kNumStreams> intervals;
+  for (const TaskInterval& t : tasks) {
+    intervals[static_cast<size_t>(t.stream)].push_back({t.transfer_nanos, t.end_nanos});
+  }
+  WorkOfRank work;
+  for (size_t s = 0; s < kNumStreams; ++s) work[s] = UnionOf(std::move(intervals[s]));
+  return work;
+}
+
+// The share of a window that a set covers.
+double ShareOf(const IntervalSet& set, const Interval& window) {
+  auto next = std::upper_bound(set.begin(), set.end(), window.begin,
+                               [](int64_t at, const Interval& i) { return at < i.end; });
+  int64_t covered = 0;
+  for (; next != set.end() && next->begin < window.end; ++next) {
+    covered += std::min(next->end, window.end) - std::max(next->begin, window.begin);
+  }
+  return static_cast<double>(covered) / static_cast<double>(window.end - window.begin);
 }
 
 }  // namespace
@@ -104,6 +141,7 @@ absl::StatusOr<MergedStep> MergeStep(const MergeContext& context, const StepSpan
   merged.step = spans.step;
   merged.epoch = context.plan.epoch;
   merged.by_rank.resize(spans.by_rank.size());
+  std::vector<Measured> measured;  // by sample
   const SpanIndex index = IndexSpans(context.plan, spans, merged);
   std::map<GroupKind, Groups> groups;
   for (size_t t = 0; t < context.plan.tasks.size(); ++t) {
@@ -113,19 +151,31 @@ absl::StatusOr<MergedStep> MergeStep(const MergeContext& context, const StepSpan
       found = groups.emplace(op.key.group, GroupsOf(context.topology, context.layout, op.key.group))
                   .first;
     }
-    const CostKey key = CalibrationKey(op.key);
-    CostSample slowest;  // of the ranks of a compute task
+    const auto add = [&](const Measured& m) {
+      merged.samples.push_back({CalibrationKey(op.key), m.sample, op.stream, {}});
+      measured.push_back(m);
+    };
+    Measured slowest;  // of the ranks of a compute task
     for (const std::vector<RankId>& members : found->second) {
-      const std::optional<CostSample> sample =
+      const std::optional<Measured> instance =
           MergeInstance(op, static_cast<int32_t>(t), members, index, merged);
-      if (!sample.has_value()) continue;
+      if (!instance.has_value()) continue;
       if (op.key.group != GroupKind::kNone) {
-        merged.samples.push_back({key, *sample});
-      } else if (sample->seconds > slowest.seconds) {
-        slowest = *sample;
+        add(*instance);
+      } else if (instance->sample.seconds > slowest.sample.seconds) {
+        slowest = *instance;
       }
     }
-    if (slowest.seconds > 0) merged.samples.push_back({key, slowest});
+    if (slowest.sample.seconds > 0) add(slowest);
+  }
+  std::vector<WorkOfRank> work;
+  for (const std::vector<TaskInterval>& tasks : merged.by_rank) work.push_back(WorkOf(tasks));
+  for (size_t i = 0; i < measured.size(); ++i) {
+    KeyedSample& keyed = merged.samples[i];
+    for (size_t s = 0; s < kNumStreams; ++s) {
+      if (static_cast<StreamKind>(s) == keyed.stream) continue;
+      keyed.beside[s] = ShareOf(work[measured[i].rank][s], measured[i].work);
+    }
   }
   return merged;
 }

@@ -61,7 +61,8 @@ struct MergeContext {
 
 // A compute task gives one sample, of the slowest rank: the others wait for it at the next
 // collective. A collective gives one an instance, of the shortest member's time and the busiest
-// member's size. kInvalidArgument when there is not one trace a rank, or a task of the plan names
+// member's size. What ran beside it is read off the rank that gave the sample: the slowest one, the
+// shortest member. kInvalidArgument when there is not one trace a rank, or a task of the plan names
 // no operation.
 absl::StatusOr<MergedStep> MergeStep(const MergeContext& context, const StepSpans& spans);
 

@@ -31,7 +31,9 @@ void OnlineCosts::Mean::Add(double new_size, double new_seconds, double new_weig
 }
 
 OnlineCosts::OnlineCosts(const ProfileTable& calibration, const OnlineOptions& options)
-    : options_(options), machine_fingerprint_(calibration.machine_fingerprint) {
+    : options_(options),
+      machine_fingerprint_(calibration.machine_fingerprint),
+      contention_(calibration.contention) {
   WEFT_CHECK(options.half_life_steps > 0, "the half-life is positive");
   WEFT_CHECK(options.max_weight >= 1, "a live bucket may outweigh a calibrated one");
   for (const auto& [key, entry] : calibration.entries) {
@@ -53,9 +55,11 @@ double OnlineCosts::Decay(const Costs& costs, int64_t step) const {
 void OnlineCosts::Record(int64_t step, std::span<const KeyedSample> samples) {
   WEFT_CHECK(step >= step_, "steps do not decrease");
   step_ = step;
-  for (const auto& [key, sample] : samples) {
+  for (const KeyedSample& keyed : samples) {
+    CostSample sample = keyed.sample;
+    sample.seconds /= contention_.StretchOf(keyed.stream, keyed.beside);
     if (!Usable(sample)) continue;
-    Costs& costs = costs_[key];
+    Costs& costs = costs_[keyed.key];
     if (costs.last_step != step) {
       const double decay = Decay(costs, step);
       for (auto& [index, bucket] : costs.buckets) {
@@ -169,6 +173,7 @@ CostEntry OnlineCosts::Refresh(const Costs& costs) const {
 ProfileTable OnlineCosts::Refresh() const {
   ProfileTable table;
   table.machine_fingerprint = machine_fingerprint_;
+  table.contention = contention_;
   for (const auto& [key, costs] : costs_) table.entries[key] = Refresh(costs);
   return table;
 }

@@ -6,13 +6,14 @@
 
 #include "profiler/sample.h"
 
-// The cost model refined by the running job, because links and clocks drift and a collective beside
-// a product is slower than one alone. Life of a key: the calibration seeds its size buckets (a
-// quarter octave each); every step's samples enter exponentially weighted means in the buckets that
-// they fall into; what the job really pays against the calibrated curve is the key's drift;
-// Refresh() shifts the calibrated points by what the live means near them say, blends them with the
-// live means and fits a line. So the sizes that the job uses follow the job, and the sizes that it
-// does not use keep the calibration's shape, without which the slope could not be known while every
+// The cost model refined by the running job, because links and clocks drift. It keeps what tasks
+// cost alone: a live sample is divided by what the calibrated contention says that running beside
+// other streams added to it. Life of a key: the calibration seeds its size buckets (a quarter
+// octave each); every step's samples enter exponentially weighted means in the buckets that they
+// fall into; what the job really pays against the calibrated curve is the key's drift; Refresh()
+// shifts the calibrated points by what the live means near them say, blends them with the live
+// means and fits a line. So the sizes that the job uses follow the job, and the sizes that it does
+// not use keep the calibration's shape, without which the slope could not be known while every
 // message has one size.
 
 namespace weft {
@@ -29,16 +30,16 @@ class OnlineCosts {
  public:
   explicit OnlineCosts(const ProfileTable& calibration, const OnlineOptions& options = {});
 
-  // Samples of one step. Samples without a positive, finite time and a finite size are ignored.
-  // REQUIRES: steps do not decrease.
+  // Samples of one step, with what ran beside them. Samples without a positive, finite time and a
+  // finite size are ignored. REQUIRES: steps do not decrease.
   void Record(int64_t step, std::span<const KeyedSample> samples);
 
   // Live cost / calibrated cost of the key as of the last recorded step: 1.2 = 20% slower than
   // calibrated. 1 for a key that was not calibrated or not seen since.
   double DriftOf(const CostKey& key) const;
 
-  // The calibration's fingerprint; an entry for every key calibrated or seen, its samples one a
-  // bucket.
+  // The calibration's fingerprint and contention; an entry for every key calibrated or seen, its
+  // samples one a bucket.
   ProfileTable Refresh() const;
 
  private:
@@ -67,6 +68,7 @@ class OnlineCosts {
 
   OnlineOptions options_;
   uint64_t machine_fingerprint_;
+  Contention contention_;
   int64_t step_ = 0;
   std::map<CostKey, Costs> costs_;
 };

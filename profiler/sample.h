@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <span>
 
 #include "graph/profile_table.h"
@@ -12,6 +13,9 @@ namespace weft {
 struct KeyedSample {
   CostKey key;  // a CalibrationKey
   CostSample sample;
+  StreamKind stream = StreamKind::kCompute;
+  // By stream: the share of the sample's time during which that other stream was at work, too.
+  std::array<double, kNumStreams> beside{};
   friend bool operator==(const KeyedSample&, const KeyedSample&) = default;
 };
 

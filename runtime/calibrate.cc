@@ -11,32 +11,35 @@
 #include "base/status_macros.h"
 #include "graph/fixed_plan.h"
 #include "models/moe/ep_shape.h"
+#include "profiler/contention.h"
 #include "profiler/instances.h"
 #include "profiler/linear_fit.h"
 #include "runtime/broadcast.h"
 #include "runtime/comm_calibration.h"
 #include "runtime/span_gather.h"
+#include "scheduler/analytic_cost_model.h"
+#include "scheduler/measured_cost_model.h"
 
 namespace weft {
 namespace {
 
 constexpr int32_t kLeastRounds = 3;
 constexpr int32_t kMostRounds = 40;
+constexpr int32_t kWarmUpRounds = 2;  // of training steps: blocks whole, and cut
 constexpr int32_t kDegrees[] = {1, 2, 4, 8};
+constexpr int32_t kOverlappedDegrees[] = {2, 4};
 
 double SecondsSince(int64_t begin) {
   return static_cast<double>(MonotonicClock().NowNanos() - begin) * 1e-9;
 }
 
-// Files the spans of one calibration step in the table.
-absl::Status Collect(Worker& worker, const StepGraph& graph, const Plan& plan,
-                     const StepReport& report, ProfileTable& table) {
+// The samples of one calibration step.
+absl::StatusOr<std::vector<KeyedSample>> Collect(Worker& worker, const StepGraph& graph,
+                                                 const Plan& plan, const StepReport& report) {
   WEFT_ASSIGN_OR_RETURN(const StepSpans spans, GatherSpans(*worker.groups().control, report));
   const WorkerOptions& o = worker.options();
-  WEFT_ASSIGN_OR_RETURN(const MergedStep merged,
-                        MergeStep({graph, plan, o.topology, o.layout}, spans));
-  AddSamples(merged.samples, table);
-  return absl::OkStatus();
+  WEFT_ASSIGN_OR_RETURN(MergedStep merged, MergeStep({graph, plan, o.topology, o.layout}, spans));
+  return std::move(merged.samples);
 }
 
 absl::StatusOr<int32_t> MeasureCommunication(Worker& worker, double budget_seconds,
@@ -57,13 +60,18 @@ absl::StatusOr<int32_t> MeasureCommunication(Worker& worker, double budget_secon
                                  kLeastRounds, kMostRounds);
   for (int32_t round = 1; round <= rounds; ++round) {
     WEFT_ASSIGN_OR_RETURN(const StepReport report, executor.RunStep(round));
-    WEFT_RETURN_IF_ERROR(Collect(worker, *graph, *plan, report, table));
+    WEFT_ASSIGN_OR_RETURN(const std::vector<KeyedSample> samples,
+                          Collect(worker, *graph, *plan, report));
+    AddSamples(samples, table);
   }
   return rounds;
 }
 
-absl::Status MeasureComputation(Backend& backend, Worker& worker, double budget_seconds,
-                                ProfileTable& table) {
+// Steps task after task give the costs that the table files. Steps that overlap show what that
+// adds: their samples, of the measured rounds, are returned.
+absl::StatusOr<std::vector<KeyedSample>> MeasureComputation(Backend& backend, Worker& worker,
+                                                            double budget_seconds,
+                                                            ProfileTable& table) {
   WorkerOptions options = worker.options();
   options.model.num_layers =
       options.model.moe.every;  // one dense-to-MoE period: every kind of operation
@@ -82,24 +90,54 @@ absl::Status MeasureComputation(Backend& backend, Worker& worker, double budget_
   Worker::StepArgs args;
   args.tokens = tokens;
   args.labels = labels;
+  const StepGraph& graph = *block->graph(StepKind::kTraining);
+  // Every other round cuts what stands beside the pipelines, too: pieces of every size are
+  // measured.
+  const auto measure = [&](int32_t round, int32_t degree,
+                           int32_t streams) -> absl::StatusOr<std::vector<KeyedSample>> {
+    const auto plan = std::make_shared<const Plan>(MakeFixedPlan(
+        graph,
+        {.forward = degree, .backward = degree, .streams = streams, .cut_blocks = round % 2 == 1}));
+    WEFT_RETURN_IF_ERROR(block->Install(StepKind::kTraining, plan));
+    WEFT_ASSIGN_OR_RETURN(const StepReport report, block->RunStep(StepKind::kTraining, args));
+    return Collect(worker, graph, *plan, report);
+  };
+  const bool communicates = std::any_of(graph.ops.begin(), graph.ops.end(), [](const Op& op) {
+    return op.stream != StreamKind::kCompute;
+  });
+  std::vector<KeyedSample> overlapped;
   const int64_t begin = MonotonicClock().NowNanos();
   bool more = true;
   for (int32_t round = 0; more; ++round) {
+    const bool warm = round >= kWarmUpRounds;
     for (const int32_t degree : kDegrees) {
-      const StepGraph& graph = *block->graph(StepKind::kTraining);
-      const auto plan = std::make_shared<const Plan>(
-          MakeFixedPlan(graph, {.forward = degree, .backward = degree, .streams = 1}));
-      WEFT_RETURN_IF_ERROR(block->Install(StepKind::kTraining, plan));
-      WEFT_ASSIGN_OR_RETURN(const StepReport report, block->RunStep(StepKind::kTraining, args));
-      if (round > 0)
-        WEFT_RETURN_IF_ERROR(
-            Collect(worker, graph, *plan, report, table));  // the first round warms up
+      WEFT_ASSIGN_OR_RETURN(const std::vector<KeyedSample> samples, measure(round, degree, 1));
+      if (warm) AddSamples(samples, table);
+    }
+    for (const int32_t degree : kOverlappedDegrees) {
+      if (!warm || !communicates) continue;
+      WEFT_ASSIGN_OR_RETURN(const std::vector<KeyedSample> samples,
+                            measure(round, degree, kNumStreams));
+      overlapped.insert(overlapped.end(), samples.begin(), samples.end());
     }
     WEFT_ASSIGN_OR_RETURN(const double spent,
                           AgreeOnMax(*worker.groups().control, SecondsSince(begin)));
-    more = round < kLeastRounds || (round < kMostRounds && spent < budget_seconds);
+    const int32_t measured = round + 1 - kWarmUpRounds;
+    more = measured < kLeastRounds || (measured < kMostRounds && spent < budget_seconds);
   }
-  return absl::OkStatus();
+  return overlapped;
+}
+
+// What overlap added to these samples, by what the table says that they cost alone.
+Contention ContentionOf(const ProfileTable& table, const std::vector<KeyedSample>& overlapped) {
+  const MeasuredCostModel alone(table, std::make_shared<AnalyticCostModel>(MachineSpeeds{}));
+  std::vector<BesideSample> samples;
+  for (const KeyedSample& keyed : overlapped) {
+    const CostEstimate estimate = alone.Estimate(keyed.key, keyed.sample.size);
+    if (!estimate.measured) continue;
+    samples.push_back({keyed.stream, estimate.seconds, keyed.sample.seconds, keyed.beside});
+  }
+  return FitContention(samples);
 }
 
 }  // namespace
@@ -113,8 +151,10 @@ absl::StatusOr<Calibration> Calibrate(Backend& backend, Worker& worker, double b
   WEFT_ASSIGN_OR_RETURN(const double spent,
                         AgreeOnMax(*worker.groups().control, SecondsSince(begin)));
   const double left = std::max(0.0, budget_seconds - spent);
-  WEFT_RETURN_IF_ERROR(MeasureComputation(backend, worker, left, calibration.table));
+  WEFT_ASSIGN_OR_RETURN(const std::vector<KeyedSample> overlapped,
+                        MeasureComputation(backend, worker, left, calibration.table));
   FitTable(calibration.table);
+  calibration.table.contention = ContentionOf(calibration.table, overlapped);
   calibration.seconds = SecondsSince(begin);
   return calibration;
 }

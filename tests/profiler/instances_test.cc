@@ -89,6 +89,36 @@ TEST_F(MergeStepTest, TheSlowestRankIsTheCostOfCompute) {
   EXPECT_EQ(slow.sample.size, 5);
 }
 
+TEST_F(MergeStepTest, WhatRanBesideIsReadOffTheRankThatGaveTheSample) {
+  std::vector<Trace> spans = world.Even();
+  // Rank 1 is the slowest at the expert. Its gather waits until 450 (rank 0 arrives late), then
+  // works beside the expert until 550; its second dispatch works from 300 to 420.
+  const int64_t clock = 1'000'000;
+  spans[1][TwoNodes::kExpert] = world.MakeSpan(1, TwoNodes::kExpert, clock + 400, clock + 600);
+  spans[1][TwoNodes::kGather] = world.MakeSpan(1, TwoNodes::kGather, clock + 350, clock + 550);
+  spans[0][TwoNodes::kGather] = world.MakeSpan(0, TwoNodes::kGather, 300, 400);
+  spans[1][TwoNodes::kDispatch1] =
+      world.MakeSpan(1, TwoNodes::kDispatch1, clock + 300, clock + 420);
+  spans[3][TwoNodes::kDispatch1] =
+      world.MakeSpan(3, TwoNodes::kDispatch1, 3 * clock, 3 * clock + 120);
+  const auto merged = Merge({TwoNodes::kStep, spans});
+  ASSERT_TRUE(merged.ok()) << merged.status();
+  ASSERT_EQ(merged->samples.size(), 8u);
+
+  const KeyedSample& expert = merged->samples[7];
+  EXPECT_EQ(expert.stream, StreamKind::kCompute);
+  EXPECT_NEAR(expert.sample.seconds, 200e-9, 1e-15);
+  EXPECT_DOUBLE_EQ(expert.beside[0], 0) << "its own stream";
+  EXPECT_DOUBLE_EQ(expert.beside[1], 0.5) << "[450, 550) of [400, 600): the wait is no work";
+  EXPECT_DOUBLE_EQ(expert.beside[2], 0.1) << "[400, 420)";
+
+  // Group {0, 1} of the gather: rank 0 was the last, and nothing ran beside it there.
+  const KeyedSample& gather = merged->samples[5];
+  EXPECT_EQ(gather.stream, StreamKind::kIntra);
+  EXPECT_NEAR(gather.sample.seconds, 100e-9, 1e-15);
+  EXPECT_EQ(gather.beside, (std::array<double, kNumStreams>{}));
+}
+
 TEST_F(MergeStepTest, ACollectiveWithAMissingMemberGivesNoSample) {
   std::vector<Trace> spans = world.Even();
   spans[3].erase(spans[3].begin() + TwoNodes::kDispatch1);

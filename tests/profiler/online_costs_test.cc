@@ -51,6 +51,21 @@ TEST(OnlineCosts, WithoutLiveSamplesIsTheCalibration) {
   EXPECT_EQ(costs.DriftOf(DispatchKey()), 1);
 }
 
+TEST(OnlineCosts, KeepsWhatATaskCostsAlone) {
+  ProfileTable calibration = Calibrated();
+  calibration.contention.stretch[2] = {0.5, 1, 0};
+  OnlineCosts costs(calibration);
+  const double size = std::ldexp(1.0, 20);
+  KeyedSample sample{DispatchKey(), {size, Line(size) * 1.45}, StreamKind::kInter, {0.7, 0.1, 0}};
+  for (int64_t step = 0; step < 100; ++step) costs.Record(step, std::vector(4, sample));
+  EXPECT_NEAR(costs.DriftOf(DispatchKey()), 1, 1e-9);
+  EXPECT_EQ(costs.Refresh().contention, calibration.contention);
+  // The same seconds with nothing beside are a drift.
+  sample.beside = {};
+  for (int64_t step = 100; step < 1000; ++step) costs.Record(step, std::vector(4, sample));
+  EXPECT_NEAR(costs.DriftOf(DispatchKey()), 1.45, 0.02);
+}
+
 TEST(OnlineCosts, FollowsADriftSeenAtOneSizeOnly) {
   OnlineCosts costs(Calibrated());
   const double size = std::ldexp(1.0, 20);
