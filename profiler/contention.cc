@@ -53,7 +53,9 @@ Pair Fit(std::span<const Row> rows, const std::array<bool, 2>& seen) {
         {(g0 * h11 - g1 * h01) / determinant, (g1 * h00 - g0 * h01) / determinant});
   }
   Pair best = candidates.front();
-  for (const Pair& x : candidates) {
+  for (Pair x : candidates) {
+    // No sample says more than kMostRatio; small fractions would promise any multiple of it.
+    for (double& stretch : x) stretch = std::min(stretch, kMostRatio - 1);
     if (x[0] >= 0 && x[1] >= 0 && Loss(rows, x) < Loss(rows, best)) best = x;
   }
   return best;

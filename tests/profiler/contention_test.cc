@@ -86,5 +86,14 @@ TEST(ContentionTest, NothingBesideIsNoContention) {
   EXPECT_TRUE(FitContention(samples).none());
 }
 
+// Short tasks that wait for a core beside a sliver of computation do not run a hundred times as
+// long beside all of it.
+TEST(FitContentionTest, PromisesNoMoreThanSamplesSay) {
+  std::vector<BesideSample> samples;
+  for (int i = 0; i < 50; ++i) samples.push_back({StreamKind::kIntra, 1e-4, 4e-4, {0.06, 0, 0}});
+  const Contention contention = FitContention(samples);
+  EXPECT_DOUBLE_EQ(contention.stretch[1][0], 3);
+}
+
 }  // namespace
 }  // namespace weft
