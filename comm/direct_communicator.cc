@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/all_reduce.h"
 #include "base/check.h"
 #include "base/fingerprint.h"
 #include "base/status_macros.h"
@@ -137,8 +138,8 @@ void DirectCommunicator::ReceiveContributions(const void* mine, int64_t bytes) {
 }
 
 absl::Status DirectCommunicator::AllReduce(TensorView data, ReduceOp op) {
-  if (data.bytes() <= kOneStepAllReduceBytes) return OneStepAllReduce(data, op);
-  return TwoStepAllReduce(data, op);
+  const AllReduceCost cost = CostOfAllReduce(data.elements(), SizeOf(data.dtype), size());
+  return cost.steps == 1 ? OneStepAllReduce(data, op) : TwoStepAllReduce(data, op);
 }
 
 absl::Status DirectCommunicator::OneStepAllReduce(TensorView data, ReduceOp op) {

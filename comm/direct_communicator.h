@@ -19,15 +19,6 @@
 
 namespace weft {
 
-// An AllReduce of at most this many bytes gathers everything and sums locally (one step); a larger
-// one is a reduce-scatter and an all-gather of blocks (two steps). The bits are the same.
-inline constexpr int64_t kOneStepAllReduceBytes = 16 * 1024;
-
-// The elements of one member's block in a two-step AllReduce; the last blocks may be shorter.
-constexpr int64_t AllReduceBlock(int64_t elements, int size) {
-  return (elements + size - 1) / size;
-}
-
 class DirectCommunicator final : public Communicator {
  public:
   // COLLECTIVE over the group. Makes the communicator and checks that all members asked for the

@@ -61,9 +61,9 @@ enum class GroupKind : uint8_t {
 enum class LinkClass : uint8_t { kNone, kIntraNode, kInterNode };
 
 // What a cost is filed under. Prediction and measurement share it. The size (bytes sent by the
-// busiest rank of a collective, FLOPs of a product, elements of anything else) is the regressor,
-// not part of the key. Direction is part of the key: a backward expert is another program than a
-// forward one.
+// busiest rank of a collective, of an all-reduce those of its two steps even where it takes one;
+// FLOPs of a product, elements of anything else) is the regressor, not part of the key. Direction
+// is part of the key: a backward expert is another program than a forward one.
 struct CostKey {
   OpKind kind = OpKind::kEmbedding;
   Direction direction = Direction::kNone;

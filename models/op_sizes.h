@@ -16,6 +16,9 @@ namespace weft {
 
 // Bytes one rank sends to others, per element of 4 bytes, by the direct algorithms of
 // docs/collectives.md. `own`: elements of this rank's block; `total`: elements of all blocks.
+// AllReduceBytes counts two steps even where the all-reduce takes one (base/all_reduce.h): bytes
+// really sent fall where the second step begins, so that one size would mean two different
+// all-reduces. In this size costs grow, slices add up, and elements can be found back.
 double AllGatherBytes(int64_t own, int32_t group_size);
 double ReduceScatterBytes(int64_t total, int64_t own);
 double AllReduceBytes(int64_t elements, int32_t group_size);

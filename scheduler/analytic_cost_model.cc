@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/all_reduce.h"
 #include "base/check.h"
 
 namespace weft {
@@ -31,6 +32,16 @@ Regressor RegressorOf(OpKind kind) {
   }
 }
 
+// `size` counts two steps whatever the all-reduce does (models/op_sizes.h); one step sends
+// group_size / 2 times as much. Never less than the largest all-reduce of one step, which a slow
+// link without latency could make the longer one: costs do not decrease.
+double AllReduceSeconds(const LinkSpeed& link, int32_t group_size, double size) {
+  const double one_step = size * group_size / 2;
+  if (one_step < kOneStepAllReduceBytes + 1) return link.latency + one_step / link.bandwidth;
+  return std::max(link.latency + kOneStepAllReduceBytes / link.bandwidth,
+                  2 * link.latency + size / link.bandwidth);
+}
+
 }  // namespace
 
 AnalyticCostModel::AnalyticCostModel(const MachineSpeeds& speeds) : speeds_(speeds) {
@@ -46,14 +57,16 @@ CostEstimate AnalyticCostModel::Estimate(const CostKey& key, double size) const 
                           : shared.link == LinkClass::kIntraNode ? speeds_.intra
                                                                  : speeds_.local;
   const bool collective = shared.group != GroupKind::kNone;
-  // An all-reduce is a reduce-scatter followed by an all-gather: two rounds.
-  const int rounds = shared.kind == OpKind::kGradAllReduce ? 2 : 1;
   double rate = link.bandwidth;
   if (RegressorOf(shared.kind) == Regressor::kFlops) rate = speeds_.flops;
   if (RegressorOf(shared.kind) == Regressor::kElements) rate = speeds_.elements;
   CostEstimate estimate;
-  estimate.seconds =
-      speeds_.launch + (collective ? rounds * link.latency : 0) + std::max(size, 0.0) / rate;
+  estimate.seconds = speeds_.launch;
+  if (shared.kind == OpKind::kGradAllReduce) {
+    estimate.seconds += AllReduceSeconds(link, shared.group_size, std::max(size, 0.0));
+  } else {
+    estimate.seconds += (collective ? link.latency : 0) + std::max(size, 0.0) / rate;
+  }
   estimate.spread = kGuessSpread;
   return estimate;
 }

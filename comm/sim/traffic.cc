@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "comm/direct_communicator.h"
+#include "base/all_reduce.h"
 #include "comm/rows.h"
 
 namespace weft {
@@ -21,9 +21,8 @@ int64_t Messages(int64_t count, int64_t bytes) { return bytes > 0 ? count : 0; }
 
 Traffic AllReduceTraffic(int64_t elements, int64_t element_bytes, int size) {
   const int64_t peers = size - 1;
-  const int64_t bytes = elements * element_bytes;
-  if (bytes <= kOneStepAllReduceBytes) return {1, peers * bytes, Messages(peers, bytes)};
-  return {2, 2 * peers * AllReduceBlock(elements, size) * element_bytes, 2 * peers};
+  const AllReduceCost cost = CostOfAllReduce(elements, element_bytes, size);
+  return {cost.steps, cost.bytes, Messages(cost.steps * peers, cost.bytes)};
 }
 
 Traffic AllGatherTraffic(int64_t bytes, int size) {

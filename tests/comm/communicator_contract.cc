@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "base/all_reduce.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/status_macros.h"
@@ -28,7 +29,7 @@ absl::StatusOr<std::unique_ptr<Communicator>> ConnectWorld(Backend& backend,
 
 namespace {
 
-constexpr int64_t kElements[] = {0, 1, 3, 1000, 4097, 40001};  // below and above the one-step limit
+constexpr int64_t kElements[] = {0, 1, 3, 1000, 4097, 40001};
 
 // Normal values scaled by 1e-6 .. 1e6, so that another order of additions gives other bits.
 template <typename T>
@@ -62,9 +63,20 @@ bool SameBits(const std::vector<T>& a, const std::vector<T>& b) {
          (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0);
 }
 
+// kElements and what lies around the last all-reduce of one step (base/all_reduce.h).
+std::vector<int64_t> AllReduceElements(int64_t element_bytes, int size) {
+  std::vector<int64_t> elements(std::begin(kElements), std::end(kElements));
+  if (size == 1) return elements;
+  const int64_t last = kOneStepAllReduceBytes / (element_bytes * (size - 1));
+  EXPECT_EQ(CostOfAllReduce(last, element_bytes, size).steps, 1);
+  EXPECT_EQ(CostOfAllReduce(last + 1, element_bytes, size).steps, 2);
+  elements.insert(elements.end(), {last - 1, last, last + 1, last + 2});
+  return elements;
+}
+
 template <typename T>
 absl::Status ExpectAllReduce(Communicator& comm, ReduceOp op) {
-  for (int64_t elements : kElements) {
+  for (int64_t elements : AllReduceElements(sizeof(T), comm.size())) {
     std::vector<T> data = Contribution<T>(comm.rank(), elements);
     WEFT_RETURN_IF_ERROR(comm.AllReduce(View(data.data(), {elements}), op));
     EXPECT_TRUE(SameBits(data, Reduced<T>(comm.size(), elements, op)))

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "base/all_reduce.h"
 #include "scheduler/analytic_cost_model.h"
 #include "scheduler/measured_cost_model.h"
 
@@ -37,15 +38,48 @@ TEST(AnalyticCostModelTest, AlphaPlusBetaTimesSize) {
   EXPECT_DOUBLE_EQ(model->Estimate(dispatch, 0).seconds, 1e-5 + 1e-3);
   EXPECT_DOUBLE_EQ(model->Estimate(dispatch, 2e6).seconds, 1e-5 + 1e-3 + 2);
   EXPECT_FALSE(model->Estimate(dispatch, 0).measured);
-  CostKey reduce = dispatch;
-  reduce.kind = OpKind::kGradAllReduce;
-  EXPECT_DOUBLE_EQ(model->Estimate(reduce, 0).seconds, 1e-5 + 2e-3);
   const CostKey expert{
       OpKind::kExpert, Direction::kForward, GroupKind::kNone, 1, LinkClass::kNone, DType::kF32, 5};
   EXPECT_DOUBLE_EQ(model->Estimate(expert, 1e9).seconds, 1e-5 + 1);
   CostKey optimizer = expert;
   optimizer.kind = OpKind::kOptimizer;
   EXPECT_DOUBLE_EQ(model->Estimate(optimizer, 1e7).seconds, 1e-5 + 1);
+}
+
+TEST(AnalyticCostModelTest, AnAllReducePaysForTheStepsItTakes) {
+  MachineSpeeds speeds;
+  speeds.launch = 0;
+  speeds.inter = {1e-3, 1e8};
+  CostKey reduce = AllToAll(OpKind::kGradAllReduce, Direction::kBackward);
+  for (const int32_t members : {2, 3, 4, 64}) {
+    reduce.group_size = members;
+    double previous = 0;
+    for (const int64_t elements : {0, 1, 65, 66, 1365, 1366, 2048, 2049, 4096, 4097, 1000000}) {
+      const AllReduceCost real = CostOfAllReduce(elements, 4, members);
+      const double size = 8.0 * static_cast<double>(elements) * (members - 1) / members;
+      const double seconds = AnalyticCostModel(speeds).Estimate(reduce, size).seconds;
+      // But for the rounding to whole elements.
+      EXPECT_NEAR(seconds,
+                  static_cast<double>(real.steps) * 1e-3 + static_cast<double>(real.bytes) / 1e8,
+                  8e-8 * members)
+          << elements << " elements of " << members;
+      EXPECT_GE(seconds, previous);
+      previous = seconds;
+    }
+  }
+}
+
+TEST(AnalyticCostModelTest, AnAllReduceDoesNotGetCheaperWithTheSecondStep) {
+  MachineSpeeds speeds;
+  speeds.launch = 0;
+  speeds.inter = {0, 1e8};
+  CostKey reduce = AllToAll(OpKind::kGradAllReduce, Direction::kBackward);
+  reduce.group_size = 16;
+  const AnalyticCostModel model(speeds);
+  const double last = 2.0 * kOneStepAllReduceBytes / 16;  // bytes of two steps
+  EXPECT_DOUBLE_EQ(model.Estimate(reduce, last).seconds, kOneStepAllReduceBytes / 1e8);
+  EXPECT_DOUBLE_EQ(model.Estimate(reduce, 2 * last).seconds, kOneStepAllReduceBytes / 1e8);
+  EXPECT_DOUBLE_EQ(model.Estimate(reduce, 1e6).seconds, 1e6 / 1e8);
 }
 
 TEST(MeasuredCostModelTest, AnAcceptedLineAnswersForAllItsOperations) {

@@ -126,7 +126,7 @@ TEST(PlannerTest, DelayedWeightGradientsFillTheWaitForTheNextDispatch) {
   model.layers = 3;
   model.esp = 1;
   model.expert_flops = 1.5e9;  // dW outlasts the wait for the combine
-  model.gradient_elements = 1000;
+  model.gradient_elements = 10000;
   const StepGraph graph = BuildTestGraph(model);
   const auto costs = BalancedCosts();
   const Plan with = MustPlan(RequestFor(graph, *costs));

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "comm/direct_communicator.h"
+#include "base/all_reduce.h"
 #include "gtest/gtest.h"
 
 namespace weft {
@@ -10,12 +10,16 @@ namespace {
 
 TEST(TrafficTest, SmallAllReduceSendsEverythingToEveryoneAtOnce) {
   EXPECT_EQ(AllReduceTraffic(10, 4, 3), (Traffic{1, 2 * 40, 2}));
-  EXPECT_EQ(AllReduceTraffic(kOneStepAllReduceBytes / 4, 4, 4),
-            (Traffic{1, 3 * kOneStepAllReduceBytes, 3}));
+  EXPECT_EQ(AllReduceTraffic(kOneStepAllReduceBytes / 4, 4, 2),
+            (Traffic{1, kOneStepAllReduceBytes, 1}));
+  EXPECT_EQ(AllReduceTraffic(kOneStepAllReduceBytes / 12, 4, 4), (Traffic{1, 3 * 1365 * 4, 3}));
   EXPECT_EQ(AllReduceTraffic(0, 4, 3), (Traffic{1, 0, 0}));
 }
 
 TEST(TrafficTest, LargeAllReduceMovesEachBlockTwice) {
+  EXPECT_EQ(AllReduceTraffic(kOneStepAllReduceBytes / 4 + 1, 4, 2), (Traffic{2, 2 * 2049 * 4, 2}));
+  EXPECT_EQ(AllReduceTraffic(kOneStepAllReduceBytes / 12 + 1, 4, 4),
+            (Traffic{2, 2 * 3 * 342 * 4, 6}));
   EXPECT_EQ(AllReduceTraffic(1000000, 4, 4), (Traffic{2, 2 * 3 * 250000 * 4, 6}));
   EXPECT_EQ(AllReduceTraffic(1000001, 8, 4), (Traffic{2, 2 * 3 * 250001 * 8, 6}));
 }
