@@ -15,6 +15,7 @@ struct ModelContext {
   Layout layout;
   RankId rank;
   BatchShape batch;
+  uint64_t seed = 0;            // of forced routing
   Kernels* kernels = nullptr;   // used by the compute stream only
   Communicator* ep = nullptr;   // null when EP is 1
   Communicator* esp = nullptr;  // null when ESP is 1

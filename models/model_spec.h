@@ -17,6 +17,25 @@ enum class CapacityMode : uint8_t {
               // three meanings.
 };
 
+// Who says which experts a token visits.
+enum class Routing : uint8_t {
+  kLearned,  // the gate
+  kForced,   // a workload (models/moe/forced_routing.h); the gate still weighs and learns
+};
+
+// What is forced: models/moe/forced_routing.h says exactly.
+enum class Workload : uint8_t {
+  kBalanced,          // w0
+  kHotExperts,        // w1
+  kHotRank,           // w2
+  kSpreadHotExperts,  // w3
+  kRaggedSources,     // w4
+  kZeroLoadRanks,     // w5
+  kRotatingHotSpot,   // w6
+  kBurst,             // w7
+  kZipf,              // zipf
+};
+
 struct MoeSpec {
   int32_t num_experts = 8;
   int32_t top_k = 2;
@@ -25,6 +44,12 @@ struct MoeSpec {
   double balance_loss = 0.01;  // coefficient of E * sum_e f_e P_e, per sequence; 0: off
   CapacityMode capacity_mode = CapacityMode::kDropless;
   double capacity_factor = 0;  // read in kFactor only
+  Routing routing = Routing::kLearned;
+  Workload workload = Workload::kBalanced;  // this and what follows: read in kForced only
+  double hot_share = 0.75;                  // of the choices: what hot experts get
+  int32_t hot_experts = 0;                  // 0: a quarter of the experts, at least 1
+  int32_t workload_period = 10;             // steps: of w6's rotation and w7's bursts
+  double zipf_exponent = 1.0;
 };
 
 // What changes the mathematics of the forward pass. Weights of linear layers are [out, in].

@@ -48,12 +48,17 @@ absl::Status TrainProgram::Prepare(const StepGraph& graph, const Plan& plan) {
   return absl::OkStatus();
 }
 
-void TrainProgram::Begin(std::span<const int32_t> tokens, std::span<const int32_t> labels,
-                         int64_t update, double learning_rate, const StepAgreement& agreement) {
-  args_.model->Begin(args_.kind, layers_, tokens, labels);
-  update_ = update;
-  learning_rate_ = learning_rate;
-  agreement_ = agreement;
+void TrainProgram::Begin(const StepArgs& args) {
+  const int64_t sequences = args_.batch.global_sequences;
+  const int64_t mine = sequences / args_.topology.world_size;
+  args_.model->Begin(args_.kind, layers_, args.tokens, args.labels,
+                     {.workload = args.workload.value_or(args_.workload),
+                      .step = args.step,
+                      .first_sequence = args_.rank.value * mine,
+                      .global_sequences = sequences});
+  update_ = args.update;
+  learning_rate_ = args.learning_rate;
+  agreement_ = args.agreement;
   own_[kSumOfSquares] = 0;
   if (args_.kind == StepKind::kTraining) args_.parameters->ZeroGradients();
 }

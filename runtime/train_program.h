@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -42,6 +43,7 @@ class TrainProgram final : public StepProgram {
     RankId rank;
     BatchShape batch;
     OptimizerOptions optimizer;
+    Workload workload = Workload::kBalanced;  // the model's
     StepKind kind = StepKind::kTraining;
   };
   explicit TrainProgram(const Args& args);
@@ -49,10 +51,20 @@ class TrainProgram final : public StepProgram {
   absl::Status Prepare(const StepGraph& graph, const Plan& plan) override;
   absl::Status Run(const Op& op, const PlanTask& task, double* size) override;
 
-  // Before a step. `update`: 1 for the first optimizer update (bias correction). learning_rate 0
-  // changes no parameter but moves m and v.
-  void Begin(std::span<const int32_t> tokens, std::span<const int32_t> labels, int64_t update,
-             double learning_rate, const StepAgreement& agreement);
+  // What is told of a step before it.
+  struct StepArgs {
+    int64_t step = 0;  // names the step in spans and errors; forced routing depends on it
+    std::span<const int32_t>
+        tokens;  // [micro_batches * tokens of a micro-batch]; one micro-batch for kForward
+    std::span<const int32_t> labels;
+    int64_t update = 1;        // kTraining: 1 for the first optimizer update (bias correction)
+    double learning_rate = 0;  // 0 changes no parameter but moves m and v
+    StepAgreement agreement;
+    std::optional<Workload> workload;  // of forced routing; none: the model's
+    bool record_spans = true;
+  };
+  // Before a step.
+  void Begin(const StepArgs& args);
   // After a step.
   const StepTotals& totals() const { return totals_; }
 

@@ -26,6 +26,7 @@ Worker::Worker(Backend& backend, Kernels& kernels, const WorkerOptions& options,
   context.layout = options_.layout;
   context.rank = rank_;
   context.batch = options_.batch;
+  context.seed = options_.seed;
   context.kernels = &kernels_;
   context.ep = groups_.ep.get();
   context.esp = groups_.esp.get();
@@ -46,6 +47,7 @@ Worker::Worker(Backend& backend, Kernels& kernels, const WorkerOptions& options,
     args.rank = rank_;
     args.batch = options_.batch;
     args.optimizer = options_.optimizer;
+    args.workload = options_.model.moe.workload;
     args.kind = kind;
     if (kind == StepKind::kForward)
       args.batch.global_sequences = options_.batch.sequences * options_.topology.world_size;
@@ -62,7 +64,7 @@ absl::Status Worker::Install(StepKind kind, std::shared_ptr<const Plan> plan) {
 
 absl::StatusOr<StepReport> Worker::RunStep(StepKind kind, const StepArgs& args) {
   const Part& target = part(kind);
-  target.program->Begin(args.tokens, args.labels, args.update, args.learning_rate, args.agreement);
+  target.program->Begin(args);
   return target.executor->RunStep(args.step, args.record_spans);
 }
 

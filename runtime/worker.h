@@ -48,16 +48,7 @@ class Worker {
   // Between steps.
   absl::Status Install(StepKind kind, std::shared_ptr<const Plan> plan);
 
-  struct StepArgs {
-    int64_t step = 0;  // names the step in spans and errors
-    std::span<const int32_t>
-        tokens;  // [micro_batches * tokens of a micro-batch]; one micro-batch for kForward
-    std::span<const int32_t> labels;
-    int64_t update = 1;  // kTraining: 1 for the first optimizer update
-    double learning_rate = 0;
-    StepAgreement agreement;
-    bool record_spans = true;
-  };
+  using StepArgs = TrainProgram::StepArgs;
   // COLLECTIVE. Blocks until the step has ended on this rank.
   absl::StatusOr<StepReport> RunStep(StepKind kind, const StepArgs& args);
   const StepTotals& totals(StepKind kind) const { return part(kind).program->totals(); }

@@ -71,7 +71,7 @@ absl::Status MoeLayer::Run(const Op& op, int32_t chunk, const Activations& a, do
         router_.Backward(chunk, d_returned_, a.dy, a.x, a.dx);
         return absl::OkStatus();
       }
-      router_.Forward(chunk, a.x, buffers_, a.balance_loss);
+      router_.Forward(chunk, a.batch, a.x, buffers_, a.balance_loss);
       if (layout.ep == 1 && layout.esp == 1) CountsKnown(chunk);
       return absl::OkStatus();
     case OpKind::kCountsAllToAll:

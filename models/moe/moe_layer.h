@@ -22,6 +22,7 @@ class MoeLayer {
   // operations beside it. x, y: the layer's input and output; dy, dx: their gradients.
   struct Activations {
     TensorView x, y, dy, dx;
+    RoutedBatch batch;
     double* balance_loss = nullptr;
   };
   absl::Status Run(const Op& op, int32_t chunk, const Activations& a, double* size);

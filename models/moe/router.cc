@@ -24,6 +24,9 @@ Router::Router(const ModelContext& context, Bucket& bucket, int32_t layer)
     : context_(context),
       norm_(context, bucket, absl::StrCat("layers.", layer, ".ffn_norm")),
       gate_(bucket, absl::StrCat("layers.", layer, ".router")) {
+  const MoeSpec& moe = context.spec.moe;
+  if (moe.routing == Routing::kForced)
+    forced_.emplace(moe, context.batch.length, context.seed, layer);
   const int64_t tokens = context.batch.tokens();
   const int64_t width = context.spec.hidden_size;
   const int64_t experts = context.spec.moe.num_experts;
@@ -64,18 +67,20 @@ void Router::Prepare(const LayerCut& cut) {
   segment_counts_.resize(static_cast<size_t>(cut.segments() * experts));
 }
 
-void Router::Forward(int32_t piece, ConstTensorView x, ExchangeBuffers& send,
-                     double* balance_loss) {
+void Router::Forward(int32_t piece, const RoutedBatch& batch, ConstTensorView x,
+                     ExchangeBuffers& send, double* balance_loss) {
   Kernels& kernels = *context_.kernels;
   const RowRange tokens = cut_->tokens(Direction::kForward, piece);
   const TensorView normed = norm_.Forward(x, tokens);
   gate_.Forward(kernels, normed, Rows(logits_, tokens));
+  if (forced_.has_value()) ForceExperts(tokens, batch);
   kernels.GateForward({.logits = Rows(logits_, tokens),
                        .top_k = context_.spec.moe.top_k,
                        .renormalize = context_.spec.moe.renormalize,
                        .probs = Rows(probs_, tokens),
                        .experts = Rows(experts_, tokens),
-                       .weights = Rows(weights_, tokens)});
+                       .weights = Rows(weights_, tokens),
+                       .forced = forced_.has_value()});
   AssignRows(tokens);
   const int64_t length = context_.batch.length;
   for (int64_t s = tokens.begin / length; s < tokens.end / length; ++s) {
@@ -86,6 +91,13 @@ void Router::Forward(int32_t piece, ConstTensorView x, ExchangeBuffers& send,
     kernels.GatherRows(norm_.output(), token, send.send(chunk, token.elements()));
   };
   FillSlots(Direction::kForward, piece, forward_slots_, fill);
+}
+
+void Router::ForceExperts(RowRange tokens, const RoutedBatch& batch) {
+  const int64_t k = context_.spec.moe.top_k;
+  for (int64_t t = tokens.begin; t < tokens.end; ++t) {
+    forced_->Choose(batch, t, {experts_.as<int32_t>() + t * k, static_cast<size_t>(k)});
+  }
 }
 
 void Router::AssignRows(RowRange tokens) {

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "models/layer_cut.h"
 #include "models/model_context.h"
 #include "models/moe/exchange_buffers.h"
+#include "models/moe/forced_routing.h"
 #include "models/moe/routing.h"
 #include "models/parameters.h"
 #include "models/transformer/linear.h"
@@ -15,7 +17,8 @@ namespace weft {
 
 // Norm, softmax top-k gate, balance loss, and the order of rows: which (token, choice) is which row
 // of which expert. Rows of an expert stand in (token, choice) order. A choice beyond the capacity
-// has no row (slot -1): its weight meets nothing and gets no gradient.
+// has no row (slot -1): its weight meets nothing and gets no gradient. Where routing is forced the
+// experts are given, and everything else is the same.
 //
 // Balance loss of a layer (Switch Transformer, eq. 4, per sequence): coefficient * E * mean over
 // sequences of sum_e f_e P_e, f_e the fraction of the sequence's choices that fell on e, P_e its
@@ -30,7 +33,9 @@ class Router {
   // Piece `piece` of the tokens, in order. x [tokens, hidden] -> decisions; the rows of the chunks
   // that are now known go into send(chunk), in send order. Adds the balance loss of the sequences
   // that end here, already weighted by this rank's share of the global batch, to *balance_loss.
-  void Forward(int32_t piece, ConstTensorView x, ExchangeBuffers& send, double* balance_loss);
+  // `batch`: which tokens these are, read where routing is forced.
+  void Forward(int32_t piece, const RoutedBatch& batch, ConstTensorView x, ExchangeBuffers& send,
+               double* balance_loss);
 
   // y = x + sum of weights times returned rows. returned: the experts' outputs in send order.
   void Combine(int32_t piece, ConstTensorView x, ConstTensorView returned, TensorView y);
@@ -57,6 +62,7 @@ class Router {
   int64_t dropped() const { return dropped_; }  // choices without a row in the last forward
 
  private:
+  void ForceExperts(RowRange tokens, const RoutedBatch& batch);
   void AssignRows(RowRange tokens);
   void BalanceLoss(int64_t sequence, double* balance_loss);
   // Appends the chunks that piece `piece` makes known and fills the slots of its tokens: where in
@@ -69,6 +75,7 @@ class Router {
   const LayerCut* cut_ = nullptr;
   Norm norm_;
   Linear gate_;
+  std::optional<ForcedRouting> forced_;
   Buffer floats_, ints_;
   TensorView logits_, probs_, d_probs_, d_logits_, weights_, d_weights_, row_weight_, d_rows_;
   TensorView experts_, row_in_block_, forward_slots_, backward_slots_, row_token_;

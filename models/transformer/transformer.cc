@@ -33,10 +33,12 @@ Transformer::Transformer(const ModelContext& context, Parameters& parameters)
 }
 
 void Transformer::Begin(StepKind kind, std::span<const LayerWays> layers,
-                        std::span<const int32_t> tokens, std::span<const int32_t> labels) {
+                        std::span<const int32_t> tokens, std::span<const int32_t> labels,
+                        const RoutedBatch& batch) {
   kind_ = kind;
   tokens_ = tokens;
   labels_ = labels;
+  batch_ = batch;
   cross_entropy_ = 0;
   for (size_t i = 0; i < layers_.size(); ++i) {
     Layer& layer = layers_[i];
@@ -91,14 +93,18 @@ absl::Status Transformer::RunLayer(Layer& layer, size_t index, const Op& op, con
       forward ? layer.ffn->Forward(layer.middle, Output(index))
               : layer.ffn->Backward(d_hidden_, layer.middle, layer.d_middle);
       return absl::OkStatus();
-    default:
+    default: {
+      RoutedBatch batch = batch_;
+      batch.first_sequence += op.micro_batch * context_.batch.sequences;
       return layer.moe->Run(op, task.chunk,
                             {.x = layer.middle,
                              .y = Output(index),
                              .dy = d_hidden_,
                              .dx = layer.d_middle,
+                             .batch = batch,
                              .balance_loss = &layer.balance},
                             size);
+    }
   }
 }
 

@@ -38,10 +38,10 @@ class Transformer {
   Transformer(const ModelContext& context, Parameters& parameters);
 
   // Before a step. tokens and labels: [micro_batches * tokens], alive until the step has ended;
-  // layers: of the plan that will run. kForward: the head keeps logits instead of their
-  // gradient.
+  // layers: of the plan that will run; batch: whose tokens these are, over all micro-batches.
+  // kForward: the head keeps logits instead of their gradient.
   void Begin(StepKind kind, std::span<const LayerWays> layers, std::span<const int32_t> tokens,
-             std::span<const int32_t> labels);
+             std::span<const int32_t> labels, const RoutedBatch& batch);
 
   // From inside a stream's Work. *size: the regressor as it really was.
   absl::Status Run(const Op& op, const PlanTask& task, double* size);
@@ -79,6 +79,7 @@ class Transformer {
   TensorView top_;       // output of the last layer
   TensorView d_hidden_;  // gradient of a layer's output, then, piece by piece, of its input
   std::span<const int32_t> tokens_, labels_;
+  RoutedBatch batch_;
   double cross_entropy_ = 0;
 };
 

@@ -147,6 +147,7 @@ void CheckGateForward(const GateForwardArgs& args) {
   CheckMatrix(args.probs, tokens, experts, "gate: probs is [tokens, experts]");
   CheckMatrix(args.experts, tokens, args.top_k, "gate: experts is [tokens, top_k]");
   CheckMatrix(args.weights, tokens, args.top_k, "gate: weights is [tokens, top_k]");
+  if (args.forced) CheckIndices(args.experts, 0, experts, "gate: every forced expert exists");
 }
 
 void CheckGateBackward(const GateBackwardArgs& args) {

@@ -97,14 +97,16 @@ struct RopeArgs {
   int64_t begin = 0;  // rows [begin, begin + rows) of the sequences * length tokens
 };
 
-// Softmax over experts, then the top k of each token; ties go to the lower expert.
+// Softmax over experts, then the top k of each token; ties go to the lower expert. With `forced`
+// somebody else has chosen: only the weights follow from the logits.
 struct GateForwardArgs {
   ConstTensorView logits;  // [tokens, experts]
   int64_t top_k = 0;
   bool renormalize = true;  // weights of the k chosen sum to 1
   TensorView probs;         // [tokens, experts]
-  TensorView experts;       // [tokens, top_k] int32, best first
+  TensorView experts;       // [tokens, top_k] int32, best first; forced: given, different experts
   TensorView weights;       // [tokens, top_k]
+  bool forced = false;
 };
 
 // d_logits from the gradients of the chosen weights and, added, of the probabilities (the balance

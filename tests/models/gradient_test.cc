@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct Case {
   int32_t micro_batches;
   bool renormalize;
   double capacity_factor;  // 0: dropless
+  std::optional<Workload> forced = std::nullopt;
 };
 
 WorkerOptions OptionsOf(const Case& c) {
@@ -44,6 +46,10 @@ WorkerOptions OptionsOf(const Case& c) {
   if (c.capacity_factor > 0) {
     model.moe.capacity_mode = CapacityMode::kFactor;
     model.moe.capacity_factor = c.capacity_factor;
+  }
+  if (c.forced.has_value()) {
+    model.moe.routing = Routing::kForced;
+    model.moe.workload = *c.forced;
   }
   options.batch = {2, 6, c.micro_batches, int64_t{2} * c.micro_batches};
   options.seed = 17;
@@ -134,7 +140,11 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"Gpt2EverySecond", Backbone::kGpt2, 2, 2, false, 0},
                     Case{"Mixtral", Backbone::kMixtral, 1, 2, true, 0},
                     Case{"MixtralEverySecond", Backbone::kMixtral, 2, 1, false, 0},
-                    Case{"MixtralCapacity", Backbone::kMixtral, 1, 1, true, 0.8}),
+                    Case{"MixtralCapacity", Backbone::kMixtral, 1, 1, true, 0.8},
+                    Case{"Gpt2Forced", Backbone::kGpt2, 2, 1, true, 0, Workload::kHotRank},
+                    Case{"MixtralForced", Backbone::kMixtral, 1, 2, false, 0, Workload::kZipf},
+                    Case{"MixtralForcedCapacity", Backbone::kMixtral, 1, 1, true, 0.8,
+                         Workload::kZeroLoadRanks}),
     [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace

@@ -50,7 +50,7 @@ class RouterTest : public testing::Test {
   double Forward() {
     double balance = 0;
     for (int32_t piece = 0; piece < cut_.of(Direction::kForward).pieces(); ++piece)
-      router_->Forward(piece, X(), *buffers_, &balance);
+      router_->Forward(piece, batch_, X(), *buffers_, &balance);
     return balance;
   }
   ConstTensorView X() { return View(x_.data(), {kTokens, kWidth}); }
@@ -73,6 +73,7 @@ class RouterTest : public testing::Test {
   std::unique_ptr<Kernels> kernels_;
   std::vector<float> x_;
   LayerCut cut_;
+  RoutedBatch batch_;
   std::unique_ptr<ExchangeBuffers> buffers_;
   std::unique_ptr<Parameters> parameters_;
   std::unique_ptr<Router> router_;
@@ -133,6 +134,35 @@ TEST_F(RouterTest, DroppedChoicesHaveNoGradient) {
     } else {
       EXPECT_EQ(through_gate, 0.0) << "token " << t;
     }
+  }
+}
+
+// The second of two ranks, and what both of them send to each expert.
+TEST_F(RouterTest, ForcedRoutingDecidesWhatTheGateOnlyWeighs) {
+  MoeSpec& moe = context_.spec.moe;
+  moe.routing = Routing::kForced;
+  context_.seed = 9;
+  const ForcedRouting routing(moe, kLength, context_.seed, 0);
+  for (size_t w = 0; w < WorkloadNames().size(); ++w) {
+    Make();
+    PreferExperts(2, 0);
+    batch_ = {static_cast<Workload>(w), 14, 0, 2 * kSequences};
+    std::vector<int64_t> both(static_cast<size_t>(moe.num_experts));
+    for (const int64_t first : {int64_t{0}, kSequences}) {
+      batch_.first_sequence = first;
+      Forward();
+      EXPECT_EQ(router_->dropped(), 0);
+      for (size_t e = 0; e < both.size(); ++e) both[e] += router_->counts()[e];
+    }
+    batch_.first_sequence = 0;
+    EXPECT_EQ(both, routing.Load(batch_, 2 * kSequences)) << Name(batch_.workload);
+
+    // Experts that return ones: the renormalised weights of the forced experts sum to 1.
+    const std::vector<float> ones(static_cast<size_t>(2 * kTokens * kWidth), 1.0f);
+    std::vector<float> y(x_.size());
+    router_->Combine(0, X(), View(ones.data(), {2 * kTokens, kWidth}),
+                     View(y.data(), {kTokens, kWidth}));
+    for (size_t i = 0; i < y.size(); ++i) EXPECT_NEAR(y[i] - x_[i], 1.0f, 1e-5f);
   }
 }
 

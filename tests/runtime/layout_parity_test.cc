@@ -184,6 +184,42 @@ TEST(PlanBitsTest, SwitchingPlansMidRunChangesNothing) {
   ExpectSameBits(RunRanks(job), base, "re-planning with blocks");
 }
 
+// What is forced depends on the sequence and the step alone: not on who computes it, and how.
+TEST(ForcedRoutingTest, EveryLayoutTrainsTheSameModelAndNoPlanChangesABit) {
+  for (size_t w = 0; w < WorkloadNames().size(); ++w) {
+    TinyJob one;
+    one.model = TinyModel(Backbone::kMixtral);
+    one.model.moe.routing = Routing::kForced;
+    one.model.moe.workload = static_cast<Workload>(w);
+    one.model.moe.workload_period = 2;
+    one.steps = 4;
+    const std::vector<TinyResult> single = RunRanks(one);
+    one.micro_batches = 4;
+    const std::vector<TinyResult> micro_batches = RunRanks(one);
+    for (const Layout& layout : {Layout{1, 2, 2}, Layout{1, 4, 1}, Layout{2, 2, 1}}) {
+      TinyJob job = FourRanks(layout);
+      job.model = one.model;
+      job.steps = one.steps;
+      const std::vector<TinyResult> many = RunRanks(job);
+      for (size_t step = 0; step < single[0].losses.size(); ++step) {
+        for (const std::vector<TinyResult>* other : {&many, &micro_batches}) {
+          const TinyResult& b = (*other)[0];
+          EXPECT_NEAR(b.losses[step], single[0].losses[step], 2e-5 * single[0].losses[step])
+              << WorkloadNames()[w] << ", step " << step;
+          EXPECT_NEAR(b.balances[step], single[0].balances[step], 2e-5 * single[0].balances[step])
+              << WorkloadNames()[w] << ", step " << step;
+        }
+      }
+      job.forward_degree = 3;
+      job.backward_degree = 2;
+      job.cut_blocks = true;
+      job.shuffle = 7;
+      job.switch_every = 2;
+      ExpectSameBits(RunRanks(job), many, std::string(WorkloadNames()[w]));
+    }
+  }
+}
+
 TEST(ZeroTokensTest, CapacityAndUnusedExpertsAreOrdinary) {
   TinyJob job = FourRanks({1, 2, 2});
   job.model.moe.num_experts =

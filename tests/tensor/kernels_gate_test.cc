@@ -88,6 +88,31 @@ TEST_P(KernelsGateTest, WeightsSumToOneOnlyWhenRenormalized) {
   }
 }
 
+// Forced experts: the same probabilities, and weights of the given experts, whatever the logits
+// say.
+TEST_P(KernelsGateTest, ForcedExpertsKeepTheirPlaceAndGetTheirProbabilities) {
+  const Floats logits = Floats::Normal({2, 5}, 4);
+  const std::vector<int32_t> given = {4, 0, 2, 1};
+  for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+    for (const bool renormalize : {true, false}) {
+      const GateResult learned = RunGate(*kernels, logits, 2, renormalize);
+      GateResult forced{Floats({2, 5}), Ints({2, 2}), Floats({2, 2})};
+      for (int64_t i = 0; i < 4; ++i) forced.experts[i] = given[static_cast<size_t>(i)];
+      kernels->GateForward({logits.view(), 2, renormalize, forced.probs.view(),
+                            forced.experts.view(), forced.weights.view(), true});
+      EXPECT_EQ(forced.experts.values(), given);
+      EXPECT_TRUE(Near(forced.probs, learned.probs, 0));
+      for (int64_t i = 0; i < 4; ++i) {
+        const int64_t row = 5 * (i / 2);
+        const float p = forced.probs[row + given[static_cast<size_t>(i)]];
+        const float sum = forced.probs[row + given[static_cast<size_t>(i / 2 * 2)]] +
+                          forced.probs[row + given[static_cast<size_t>(i / 2 * 2 + 1)]];
+        EXPECT_FLOAT_EQ(forced.weights[i], renormalize ? p / sum : p);
+      }
+    }
+  }
+}
+
 // A diverged router must not make the dispatch read beyond its experts.
 TEST_P(KernelsGateTest, LogitsThatAreNotNumbersStillNameDifferentExperts) {
   const Floats logits({1, 6}, std::numeric_limits<float>::quiet_NaN());

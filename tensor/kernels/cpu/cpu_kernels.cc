@@ -135,7 +135,7 @@ void CpuKernels::GateForward(const GateForwardArgs& args) {
   CheckGateForward(args);
   loops_.gate_forward({args.logits.dim(0), args.logits.dim(1), args.top_k, args.logits.as<float>(),
                        args.renormalize, args.probs.as<float>(), args.experts.as<int32_t>(),
-                       args.weights.as<float>()});
+                       args.weights.as<float>(), args.forced});
 }
 
 void CpuKernels::GateBackward(const GateBackwardArgs& args) {

@@ -38,7 +38,7 @@ void ReferenceKernels::GateForward(const GateForwardArgs& args) {
                      [&](int32_t x, int32_t y) { return logits[x] > logits[y]; });
     int32_t* chosen = args.experts.as<int32_t>() + token * args.top_k;
     float* weights = args.weights.as<float>() + token * args.top_k;
-    std::copy_n(order.begin(), args.top_k, chosen);
+    if (!args.forced) std::copy_n(order.begin(), args.top_k, chosen);
     const double sum = args.renormalize ? SumOfChosen(probs, chosen, args.top_k) : 1.0;
     for (int64_t j = 0; j < args.top_k; ++j) {
       weights[j] = static_cast<float>(probs[chosen[j]] / sum);

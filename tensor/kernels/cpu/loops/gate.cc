@@ -48,7 +48,7 @@ void GateForward(const GateLoopArgs& args) {
     int32_t* chosen = args.chosen + token * args.top_k;
     float* weights = args.weights + token * args.top_k;
     Softmax(args.experts, logits, probs);
-    ChooseExperts(args.experts, args.top_k, logits, chosen);
+    if (!args.forced) ChooseExperts(args.experts, args.top_k, logits, chosen);
     const float sum = args.renormalize ? SumOfChosen(probs, chosen, args.top_k) : 1.0f;
     for (int64_t j = 0; j < args.top_k; ++j) weights[j] = probs[chosen[j]] / sum;
   }

@@ -42,6 +42,7 @@ struct GateLoopArgs {
   float* probs;
   int32_t* chosen;
   float* weights;
+  bool forced;  // `chosen` is given
 };
 
 struct GateBackwardLoopArgs {
