@@ -243,8 +243,21 @@ void PrintComparison(const std::vector<ComparedPolicy>& policies) {
   }
 }
 
+void PrintWorkloads(const std::vector<ComparedWorkload>& workloads) {
+  if (workloads.empty()) return;
+  absl::FPrintF(stderr, "%-16s%-12s%-20stimes as slow as %s (over the rounds)\n", "workload",
+                "step", "fullest rank", std::string(Name(workloads[0].workload)));
+  for (const ComparedWorkload& w : workloads) {
+    absl::FPrintF(stderr, "%-16s%-12s%-20s%.2f (%.2f to %.2f)\n", std::string(Name(w.workload)),
+                  FormatSeconds(w.step_seconds),
+                  absl::StrFormat("%.2f of the mean", w.fullest_rank), w.slowdown, w.slowdown_low,
+                  w.slowdown_high);
+  }
+}
+
 void PrintSummary(const JobSummary& s, const std::string& run) {
   std::cerr << "\n";
+  if (!s.workload.empty()) absl::FPrintF(stderr, "routing         forced: %s\n", s.workload);
   absl::FPrintF(stderr, "held-out text   %.3f bits per byte  (bigram %.3f, unigram %.3f)\n",
                 s.val_bits_per_byte, s.bigram_bits_per_byte, s.unigram_bits_per_byte);
   // A resumed run that had ended already has no step to speak of.
@@ -263,6 +276,7 @@ void PrintSummary(const JobSummary& s, const std::string& run) {
                   FormatSeconds(s.exposed_communication_seconds), 100.0 * s.overlap_fraction);
   }
   PrintComparison(s.comparison);
+  PrintWorkloads(s.workloads);
   absl::FPrintF(stderr, "everything is in %s (trace-rank*.json opens in ui.perfetto.dev)\n", run);
 }
 

@@ -11,9 +11,9 @@ namespace {
 
 // Seconds of each step of one block; the first step after a switch warms up and does not count.
 absl::StatusOr<std::vector<double>> MeasureBlock(Worker& worker, Batches& batches,
-                                                 std::shared_ptr<const Plan> plan,
-                                                 int64_t first_step, int32_t steps) {
-  WEFT_RETURN_IF_ERROR(worker.Install(StepKind::kTraining, std::move(plan)));
+                                                 const Contender& contender, int64_t first_step,
+                                                 int32_t steps) {
+  WEFT_RETURN_IF_ERROR(worker.Install(StepKind::kTraining, contender.plan));
   std::vector<double> seconds;
   for (int32_t i = -1; i < steps; ++i) {
     const int64_t step = first_step + std::max(i, 0);
@@ -23,13 +23,14 @@ absl::StatusOr<std::vector<double>> MeasureBlock(Worker& worker, Batches& batche
     args.tokens = batch.tokens;
     args.labels = batch.labels;
     args.update = step + 1;
+    args.workload = contender.workload;
     WEFT_ASSIGN_OR_RETURN(const StepReport report, worker.RunStep(StepKind::kTraining, args));
     if (i >= 0) seconds.push_back(report.seconds);
   }
   return seconds;
 }
 
-double MedianOfAll(const std::vector<std::vector<double>>& rounds) {
+double MedianOfAll(const Rounds& rounds) {
   std::vector<double> all;
   for (const std::vector<double>& round : rounds) all.insert(all.end(), round.begin(), round.end());
   return Median(std::move(all));
@@ -63,22 +64,35 @@ void Judge(std::vector<ComparedPolicy>& policies) {
   }
 }
 
+absl::StatusOr<std::vector<Rounds>> RunInTurn(Worker& worker, Batches& batches,
+                                              const std::vector<Contender>& contenders,
+                                              const RunOptions& options, int64_t first_step) {
+  const std::shared_ptr<const Plan> before = worker.plan(StepKind::kTraining);
+  std::vector<Rounds> measured(contenders.size());
+  for (int32_t round = 0; round < options.compare_rounds; ++round) {
+    const int64_t first = first_step + round * options.compare_steps;
+    for (const size_t i : RoundOrder(round, contenders.size())) {
+      WEFT_ASSIGN_OR_RETURN(std::vector<double> block, MeasureBlock(worker, batches, contenders[i],
+                                                                    first, options.compare_steps));
+      measured[i].push_back(std::move(block));
+    }
+  }
+  WEFT_RETURN_IF_ERROR(worker.Install(StepKind::kTraining, before));
+  return measured;
+}
+
 absl::Status CompareInTurn(Worker& worker, Batches& batches,
                            const std::vector<std::shared_ptr<const Plan>>& plans,
                            const RunOptions& options, int64_t first_step,
                            std::vector<ComparedPolicy>& policies) {
   WEFT_CHECK(plans.size() == policies.size(), "one plan a policy");
-  const std::shared_ptr<const Plan> before = worker.plan(StepKind::kTraining);
-  for (int32_t round = 0; round < options.compare_rounds; ++round) {
-    const int64_t first = first_step + round * options.compare_steps;
-    for (const size_t i : RoundOrder(round, plans.size())) {
-      WEFT_ASSIGN_OR_RETURN(std::vector<double> block,
-                            MeasureBlock(worker, batches, plans[i], first, options.compare_steps));
-      policies[i].rounds.push_back(std::move(block));
-    }
-  }
+  std::vector<Contender> contenders;
+  for (const std::shared_ptr<const Plan>& plan : plans) contenders.push_back({plan});
+  WEFT_ASSIGN_OR_RETURN(std::vector<Rounds> measured,
+                        RunInTurn(worker, batches, contenders, options, first_step));
+  for (size_t i = 0; i < policies.size(); ++i) policies[i].rounds = std::move(measured[i]);
   Judge(policies);
-  return worker.Install(StepKind::kTraining, before);
+  return absl::OkStatus();
 }
 
 }  // namespace weft

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,12 +19,14 @@
 
 namespace weft {
 
+using Rounds = std::vector<std::vector<double>>;  // of each round: seconds of its measured steps
+
 // How steps went under the plan of one policy. Times are seconds.
 struct ComparedPolicy {
   std::string policy;
   double predicted_step_seconds = 0;
   std::array<double, kNumStreams> busy_seconds = {};  // predicted, by StreamKind
-  std::vector<std::vector<double>> rounds;            // of each round: its measured steps
+  Rounds rounds;
 
   double step_seconds = 0;  // median of all steps
   double speedup = 0;       // over the first policy: the ratio of the medians
@@ -40,10 +43,21 @@ std::vector<size_t> RoundOrder(int32_t round, size_t count);
 // Fills the medians and ratios from the rounds. REQUIRES: equally many rounds of at least one step.
 void Judge(std::vector<ComparedPolicy>& policies);
 
-// Runs blocks of the same steps under each plan in turn, options.compare_rounds times, and files
-// the steps of policies[i] under plans[i]. The learning rate is 0: parameters keep their bits. The
-// plan that was installed is again at the end. COLLECTIVE. Run it after the last checkpoint: Adam's
-// moments move.
+// Takes its turn in every round.
+struct Contender {
+  std::shared_ptr<const Plan> plan;
+  std::optional<Workload> workload = std::nullopt;  // of forced routing; none: the model's
+};
+
+// Runs blocks of the same steps of each contender in turn, options.compare_rounds times; by
+// contender. Round r measures the steps from first_step + r * compare_steps on. The learning rate
+// is 0: parameters keep their bits. The plan that was installed is again at the end. COLLECTIVE.
+// Run it after the last checkpoint: Adam's moments move.
+absl::StatusOr<std::vector<Rounds>> RunInTurn(Worker& worker, Batches& batches,
+                                              const std::vector<Contender>& contenders,
+                                              const RunOptions& options, int64_t first_step);
+
+// RunInTurn for plans: files the steps of policies[i] under plans[i], and judges.
 absl::Status CompareInTurn(Worker& worker, Batches& batches,
                            const std::vector<std::shared_ptr<const Plan>>& plans,
                            const RunOptions& options, int64_t first_step,

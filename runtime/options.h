@@ -18,7 +18,9 @@ struct RunOptions {
   std::string directory = "runs";
   // After training: policies whose plans take turns with blocks of the same steps. Empty: none.
   std::vector<std::string> compare;
-  int32_t compare_rounds = 6;  // in each of which every policy gets one block
+  // The same for workloads of forced routing, under the plan in force.
+  std::vector<std::string> compare_workloads;
+  int32_t compare_rounds = 6;  // in each of which every policy, or workload, gets one block
   int32_t compare_steps = 5;   // measured steps of one block
   int32_t log_every = 10;      // steps between plain progress lines
 };

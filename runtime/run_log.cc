@@ -62,6 +62,7 @@ absl::Status RunLog::Step(const StepFacts& f) {
     record.emplace_back("exposed_communication_seconds", f.overlap->exposed);
     record.emplace_back("overlap_fraction", f.overlap->overlap_fraction());
   }
+  if (!f.workload.empty()) record.emplace_back("workload", std::string(f.workload));
   WEFT_RETURN_IF_ERROR(metrics_->Append(record));
 
   Progress progress;

@@ -32,7 +32,8 @@ class RunLog {
     double step_seconds = 0;
     double predicted_seconds = 0;
     int64_t plan_epoch = 0;
-    int64_t tokens = 0;  // of the step, all ranks
+    int64_t tokens = 0;         // of the step, all ranks
+    std::string_view workload;  // of forced routing; empty: learned
     const StepOverlap* overlap =
         nullptr;  // set when this step's spans were gathered: mean over ranks
   };

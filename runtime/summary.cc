@@ -25,6 +25,20 @@ nlohmann::ordered_json Comparison(const std::vector<ComparedPolicy>& policies) {
   return list;
 }
 
+nlohmann::ordered_json Workloads(const std::vector<ComparedWorkload>& workloads) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const ComparedWorkload& w : workloads) {
+    list.push_back({{"workload", std::string(Name(w.workload))},
+                    {"step_seconds", w.step_seconds},
+                    {"slowdown", w.slowdown},
+                    {"slowdown_low", w.slowdown_low},
+                    {"slowdown_high", w.slowdown_high},
+                    {"fullest_rank", w.fullest_rank},
+                    {"rounds", w.rounds}});
+  }
+  return list;
+}
+
 nlohmann::ordered_json Switches(const std::vector<PlanSwitch>& switches) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const PlanSwitch& s : switches) {
@@ -54,6 +68,8 @@ std::string SummaryToJson(const JobSummary& s) {
   json["hidden_communication_seconds"] = s.hidden_communication_seconds;
   json["exposed_communication_seconds"] = s.exposed_communication_seconds;
   json["comparison"] = Comparison(s.comparison);
+  if (!s.workload.empty())
+    json.update({{"workload", s.workload}, {"workloads", Workloads(s.workloads)}});
   json["plan_epoch"] = s.plan_epoch;
   json["plan_switches"] = Switches(s.plan_switches);
   json["world_size"] = s.world_size;

@@ -6,6 +6,7 @@
 
 #include "runtime/comparison.h"
 #include "runtime/plan_history.h"
+#include "runtime/workload_comparison.h"
 
 namespace weft {
 
@@ -23,7 +24,9 @@ struct JobSummary {
       0;  // inter-node transfer time beside compute / inter-node transfer time
   double hidden_communication_seconds = 0;  // per step, mean over ranks
   double exposed_communication_seconds = 0;
-  std::vector<ComparedPolicy> comparison;  // as run.compare named them; empty: not compared
+  std::vector<ComparedPolicy> comparison;   // as run.compare named them; empty: not compared
+  std::string workload;                     // of forced routing; empty: learned
+  std::vector<ComparedWorkload> workloads;  // as run.compare_workloads named them
   int64_t plan_epoch = 0;
   std::vector<PlanSwitch> plan_switches;  // those that ran long enough to be judged
   int32_t world_size = 1;

@@ -67,6 +67,7 @@ class Trainer {
     MergedStep merged;
   };
 
+  bool forced() const { return o_.model.moe.routing == Routing::kForced; }
   bool first() const { return rank_ == 0; }
   std::string Join(std::string_view file) const { return args_.run.Join(file); }
 
@@ -86,6 +87,7 @@ class Trainer {
   absl::Status Validate(int64_t step);
   absl::Status Checkpoint(int64_t steps_done);
   absl::Status Compare();
+  absl::Status CompareForced();
   absl::Status WriteTrace();
   absl::Status Finish();
 
@@ -179,6 +181,9 @@ absl::Status Trainer::Start() {
         FormatCount(static_cast<double>(CountParameters(o_.model))),
         FormatCount(static_cast<double>(CountActiveParameters(o_.model))),
         args_.topology.world_size, args_.topology.num_nodes(), args_.layout.ep, args_.layout.esp));
+    if (forced())
+      log_->Say(absl::StrCat("routing is FORCED, for benchmarks: workload ",
+                             DescribeWorkload(o_.model.moe.workload, o_.model.moe)));
     if (!args_.emulation.empty())
       log_->Say(absl::StrCat("links are EMULATED on this host: ", args_.emulation));
   }
@@ -324,6 +329,7 @@ absl::Status Trainer::Train() {
     facts.step_seconds = report.seconds;
     facts.predicted_seconds = prediction_;
     facts.plan_epoch = plan->epoch;
+    if (forced()) facts.workload = Name(o_.model.moe.workload);
     facts.tokens = worker_->options().batch.global_tokens();
     StepOverlap overlap;
     if (observe) {
@@ -455,6 +461,16 @@ absl::Status Trainer::Compare() {
   return absl::OkStatus();
 }
 
+absl::Status Trainer::CompareForced() {
+  log_->Phase("comparing");
+  log_->Say(absl::StrFormat("comparing workloads %s: %d rounds of %d steps each, in turn",
+                            absl::StrJoin(o_.run.compare_workloads, ", "), o_.run.compare_rounds,
+                            o_.run.compare_steps));
+  WEFT_ASSIGN_OR_RETURN(summary_.workloads,
+                        CompareWorkloads(*worker_, *batches_, o_.run, o_.training.steps));
+  return absl::OkStatus();
+}
+
 absl::Status Trainer::WriteTrace() {
   if (gathered_.empty()) return absl::OkStatus();
   TraceProcess process;
@@ -484,7 +500,9 @@ absl::Status Trainer::Finish() {
   WEFT_RETURN_IF_ERROR(worker_->groups().control->AllReduce(View(&growths, {1}), ReduceOp::kSum));
   summary_.workspace_growths = growths;
   if (!o_.run.compare.empty() && !summary_.stopped) WEFT_RETURN_IF_ERROR(Compare());
+  if (!o_.run.compare_workloads.empty() && !summary_.stopped) WEFT_RETURN_IF_ERROR(CompareForced());
   log_->FillSummary(summary_);
+  if (forced()) summary_.workload = Name(o_.model.moe.workload);
   if (!first()) return absl::OkStatus();
   summary_.plan_switches = changes_->switches();
   replanner_->Refresh();

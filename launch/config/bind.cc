@@ -119,6 +119,12 @@ class Reader {
   absl::Status Read(std::string_view key, const YamlNode& node, CapacityMode* out) const {
     return ReadEnum(key, node, out);
   }
+  absl::Status Read(std::string_view key, const YamlNode& node, Routing* out) const {
+    return ReadEnum(key, node, out);
+  }
+  absl::Status Read(std::string_view key, const YamlNode& node, Workload* out) const {
+    return ReadEnum(key, node, out);
+  }
 
  private:
   struct Scalar {

@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "base/all_to_all_algorithm.h"
 #include "launch/config/substitute.h"
+#include "models/moe/forced_routing.h"
 #include "scheduler/policies.h"
 
 namespace weft {
@@ -24,12 +25,14 @@ constexpr Range kBelowOne{.min = 0, .max = 1, .below_max = true};
 static_assert(static_cast<int>(Backbone::kGpt2) == 0 && static_cast<int>(Backbone::kMixtral) == 1);
 static_assert(static_cast<int>(CapacityMode::kDropless) == 0 &&
               static_cast<int>(CapacityMode::kFactor) == 1);
+static_assert(static_cast<int>(Routing::kLearned) == 0 && static_cast<int>(Routing::kForced) == 1);
 
 std::vector<Field> MakeSchema() {
   const std::vector<std::string_view> kPolicies(PolicyNames().begin(), PolicyNames().end());
   std::vector<std::string_view> kAllToAlls;
   for (const AllToAllAlgorithm algorithm : kAllToAllAlgorithms)
     kAllToAlls.push_back(Name(algorithm));
+  const std::vector<std::string_view> kWorkloads(WorkloadNames().begin(), WorkloadNames().end());
   return {
       {WEFT_FIELD(schema_version), "The version of this format.", {1, 1}},
 
@@ -50,8 +53,15 @@ std::vector<Field> MakeSchema() {
        Unit::kNone,
        TextRule::kAny,
        kPolicies},
+      {WEFT_FIELD(run.compare_workloads),
+       "The same for workloads of model.moe.routing: forced, under the plan in force; how much "
+       "slower each is than the first.",
+       {},
+       Unit::kNone,
+       TextRule::kAny,
+       kWorkloads},
       {WEFT_FIELD(run.compare_rounds),
-       "Rounds of that comparison, in each of which every policy gets one block.",
+       "Rounds of these comparisons, in each of which every policy or workload gets one block.",
        {1, 10000}},
       {WEFT_FIELD(run.compare_steps), "Measured steps of one block.", {1, 10000}},
       {WEFT_FIELD(run.log_every), "Steps between two progress lines.", kCount},
@@ -137,6 +147,34 @@ std::vector<Field> MakeSchema() {
        "expert and sequence. "
        "0: the largest load. f < 0: the largest load, but at most what -f would allow.",
        {-1000, 1000}},
+      {WEFT_FIELD(model.moe.routing),
+       "Who chooses a token's experts. learned: the gate. forced, for benchmarks: workload; the "
+       "gate still weighs them and learns.",
+       {},
+       Unit::kNone,
+       TextRule::kAny,
+       {"learned", "forced"}},
+      {WEFT_FIELD(model.moe.workload),
+       "For routing forced (docs/skew.md). w0: balanced. w1: hot experts anywhere. w2: the first "
+       "experts hot. w3: hot ones evenly spread. w4: balanced, but every quarter of the batch "
+       "goes to one quarter of the experts. w5: nothing for the upper half. w6: w2, moving. w7: "
+       "w0 with bursts of w2. zipf: by popularity.",
+       {},
+       Unit::kNone,
+       TextRule::kAny,
+       kWorkloads},
+      {WEFT_FIELD(model.moe.hot_share),
+       "For w1, w2, w3, w6 and w7: the share of all choices that hot experts get.",
+       {0, 1}},
+      {WEFT_FIELD(model.moe.hot_experts),
+       "How many are hot; 0: a quarter of num_experts, at least 1.",
+       {0, 4096}},
+      {WEFT_FIELD(model.moe.workload_period),
+       "Steps between two moves of w6 and between two bursts of w7, which last a fifth of it.",
+       {1, 1000000}},
+      {WEFT_FIELD(model.moe.zipf_exponent),
+       "For zipf: the r-th most popular expert has weight r ^ -zipf_exponent.",
+       {0, 10}},
 
       {WEFT_FIELD(training.steps), "Optimizer steps of the whole run.", kCount},
       {WEFT_FIELD(training.global_batch),

@@ -36,7 +36,8 @@ using FieldOf = T* (*)(JobOptions&);
 // Where a field lives; the alternative is its type.
 using Slot = std::variant<FieldOf<bool>, FieldOf<int32_t>, FieldOf<uint64_t>, FieldOf<double>,
                           FieldOf<std::string>, FieldOf<std::vector<std::string>>,
-                          FieldOf<std::vector<int32_t>>, FieldOf<Backbone>, FieldOf<CapacityMode>>;
+                          FieldOf<std::vector<int32_t>>, FieldOf<Backbone>, FieldOf<CapacityMode>,
+                          FieldOf<Routing>, FieldOf<Workload>>;
 
 struct Field {
   std::string_view key;  // "model.moe.top_k"

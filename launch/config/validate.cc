@@ -9,6 +9,7 @@
 #include "launch/config/errors.h"
 #include "launch/config/values.h"
 #include "launch/control/listen_address.h"
+#include "models/moe/forced_routing.h"
 
 // What a single field's range cannot say: how the fields must fit each other.
 
@@ -19,6 +20,15 @@ struct Conflict {
   std::string key;  // the one to look at first
   std::string message;
 };
+
+void CheckDifferent(const char* key, const std::vector<std::string>& names,
+                    std::vector<Conflict>& conflicts) {
+  for (auto name = names.begin(); name != names.end(); ++name) {
+    if (std::find(names.begin(), name, *name) == name) continue;
+    conflicts.push_back({key, absl::StrCat(key, " names ", *name, " twice")});
+    return;
+  }
+}
 
 // "1, 2, 4, 8": what divides `number`, from 1 up.
 std::string DivisorsOf(int32_t number) {
@@ -105,6 +115,29 @@ void CheckMoe(const ModelSpec& model, std::vector<Conflict>& conflicts) {
   }
 }
 
+void CheckForcedRouting(const JobOptions& options, std::vector<Conflict>& conflicts) {
+  const MoeSpec& moe = options.model.moe;
+  if (moe.hot_experts > moe.num_experts) {
+    conflicts.push_back(
+        {"model.moe.hot_experts",
+         absl::StrCat("model.moe.hot_experts = ", moe.hot_experts,
+                      " must be at most model.moe.num_experts = ", moe.num_experts)});
+  }
+  CheckDifferent("run.compare_workloads", options.run.compare_workloads, conflicts);
+  if (moe.routing == Routing::kForced) return;
+  if (moe.workload != Workload::kBalanced) {
+    conflicts.push_back(
+        {"model.moe.workload",
+         absl::StrCat("model.moe.workload = ", std::string(Name(moe.workload)),
+                      " needs model.moe.routing: forced, which is for benchmarks")});
+  }
+  if (!options.run.compare_workloads.empty()) {
+    conflicts.push_back(
+        {"run.compare_workloads",
+         "run.compare_workloads needs model.moe.routing: forced, which is for benchmarks"});
+  }
+}
+
 void CheckTraining(const TrainingOptions& training, std::vector<Conflict>& conflicts) {
   const OptimizerOptions& optimizer = training.optimizer;
   if (optimizer.warmup_steps > training.steps) {
@@ -147,15 +180,8 @@ void CheckSystem(const JobOptions& options, std::vector<Conflict>& conflicts) {
     conflicts.push_back(
         {"tuning.all_to_alls", "tuning.all_to_alls = [] must name at least one algorithm"});
   }
-  const auto once = [&conflicts](const char* key, const std::vector<std::string>& names) {
-    for (auto name = names.begin(); name != names.end(); ++name) {
-      if (std::find(names.begin(), name, *name) == name) continue;
-      conflicts.push_back({key, absl::StrCat(key, " names ", *name, " twice")});
-      return;
-    }
-  };
-  once("tuning.all_to_alls", options.tuning.all_to_alls);
-  once("run.compare", options.run.compare);
+  CheckDifferent("tuning.all_to_alls", options.tuning.all_to_alls, conflicts);
+  CheckDifferent("run.compare", options.run.compare, conflicts);
   const ServiceOptions& service = options.service;
   if (const absl::Status address = ValidateListenAddress(service.address, service.insecure_network);
       !address.ok()) {
@@ -200,6 +226,7 @@ std::vector<Conflict> FindConflicts(const JobOptions& options, int32_t world_siz
   std::vector<Conflict> conflicts;
   CheckModel(options, conflicts);
   CheckMoe(options.model, conflicts);
+  CheckForcedRouting(options, conflicts);
   CheckTraining(options.training, conflicts);
   CheckSystem(options, conflicts);
   if (world_size > 0) CheckWorld(options, world_size, conflicts);

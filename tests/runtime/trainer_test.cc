@@ -124,6 +124,41 @@ TEST_F(TrainerTest, TheComparisonChangesNothingThatWasTrained) {
             compared->summary.comparison[0].predicted_step_seconds);
 }
 
+TEST_F(TrainerTest, ForcedRoutingIsNamedInEveryFigure) {
+  const auto learned = RunTrainingJob(job_);
+  ASSERT_TRUE(learned.ok()) << learned.status();
+  EXPECT_TRUE(learned->Metrics("workload").empty());
+  EXPECT_TRUE(learned->summary.workload.empty());
+
+  MoeSpec& moe = job_.options.model.moe;
+  moe.routing = Routing::kForced;
+  moe.workload = Workload::kHotRank;
+  moe.hot_experts = 2;
+  job_.options.run.compare_workloads = {"w0", "w2", "w7"};
+  job_.options.run.compare_rounds = 2;
+  job_.options.run.compare_steps = 3;
+  const auto forced = RunTrainingJob(job_);
+  ASSERT_TRUE(forced.ok()) << forced.status();
+  EXPECT_NE(forced->Series("loss"), learned->Series("loss"));
+  ASSERT_EQ(forced->Metrics("workload").size(), forced->Series("loss").size());
+  for (const nlohmann::json& line : forced->Metrics("workload")) EXPECT_EQ(line["workload"], "w2");
+  EXPECT_EQ(forced->summary.workload, "w2");
+
+  const nlohmann::json summary = nlohmann::json::parse(SummaryToJson(forced->summary));
+  EXPECT_EQ(summary["workload"], "w2");
+  ASSERT_EQ(summary["workloads"].size(), 3u);
+  EXPECT_EQ(summary["workloads"][1]["workload"], "w2");
+  EXPECT_EQ(summary["workloads"][0]["slowdown"], 1.0);
+  EXPECT_NEAR(summary["workloads"][0]["fullest_rank"].get<double>(), 1.0, 0.01);
+  // Two of six experts are hot: three quarters of the choices and a quarter of the rest, on one of
+  // two ranks.
+  EXPECT_NEAR(summary["workloads"][1]["fullest_rank"].get<double>(), 2 * (0.75 + 0.0625), 0.1);
+  for (const nlohmann::json& workload : summary["workloads"]) {
+    ASSERT_EQ(workload["rounds"].size(), 2u);
+    EXPECT_EQ(workload["rounds"][0].size(), 3u);
+  }
+}
+
 // Dropless routing is uneven while the router learns: a buffer may grow when an expert is more
 // popular than ever before. It must come to an end.
 TEST_F(TrainerTest, BuffersStopGrowing) {

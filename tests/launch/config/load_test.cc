@@ -130,6 +130,14 @@ TEST(LoadConfigTest, ChecksRanges) {
             "exp.yaml:1:21: model.rope_theta = '1e999': must be greater than 0");
   EXPECT_EQ(ErrorOf("model: {backbone: gpt3}"),
             "exp.yaml:1:19: model.backbone = 'gpt3': must be gpt2 or mixtral");
+  EXPECT_EQ(ErrorOf("model: {moe: {routing: random}}"),
+            "exp.yaml:1:24: model.moe.routing = 'random': must be learned or forced");
+  EXPECT_EQ(ErrorOf("model: {moe: {workload: w8}}"),
+            "exp.yaml:1:25: model.moe.workload = 'w8': must be w0, w1, w2, w3, w4, w5, w6, w7 or "
+            "zipf");
+  EXPECT_EQ(ErrorOf("run: {compare_workloads: [w0, hot]}"),
+            "exp.yaml:1:26: run.compare_workloads[1] = 'hot': must be w0, w1, w2, w3, w4, w5, w6, "
+            "w7 or zipf");
   EXPECT_EQ(ErrorOf("tuning: {degrees: [1, 0]}"),
             "exp.yaml:1:19: tuning.degrees[1] = '0': must be 1 to 64");
   EXPECT_EQ(ErrorOf("run: {name: ../x}"),

@@ -71,6 +71,8 @@ void Reconcile(JobOptions& options) {
   options.model.moe.top_k = 1;
   options.model.moe.every = 1;
   options.model.moe.capacity_mode = CapacityMode::kFactor;
+  options.model.moe.routing = Routing::kForced;
+  options.model.moe.hot_experts = 1;
   options.training.optimizer.warmup_steps = 0;
   options.training.optimizer.min_learning_rate = 0;
   options.service.address = "10.0.0.0/24";

@@ -73,6 +73,25 @@ TEST(ValidateOptionsTest, ExpertsFit) {
   EXPECT_EQ(ConflictOf(options), "");
 }
 
+TEST(ValidateOptionsTest, WorkloadsNeedForcedRouting) {
+  JobOptions options = GoodOptions();
+  options.model.moe.workload = Workload::kHotRank;
+  EXPECT_EQ(ConflictOf(options),
+            "model.moe.workload = w2 needs model.moe.routing: forced, which is for benchmarks");
+  options.model.moe.workload = Workload::kBalanced;
+  options.run.compare_workloads = {"w0", "zipf"};
+  EXPECT_EQ(ConflictOf(options),
+            "run.compare_workloads needs model.moe.routing: forced, which is for benchmarks");
+  options.model.moe.routing = Routing::kForced;
+  EXPECT_EQ(ConflictOf(options), "");
+  options.run.compare_workloads = {"w0", "w1", "w0"};
+  EXPECT_EQ(ConflictOf(options), "run.compare_workloads names w0 twice");
+  options.run.compare_workloads = {};
+  options.model.moe.hot_experts = 9;
+  EXPECT_EQ(ConflictOf(options),
+            "model.moe.hot_experts = 9 must be at most model.moe.num_experts = 8");
+}
+
 TEST(ValidateOptionsTest, TrainingFits) {
   JobOptions options = GoodOptions();
   options.model.vocab_size = 255;
