@@ -13,16 +13,18 @@ constexpr double kLeastRatio = 0.5;
 constexpr double kMostRatio = 4;
 constexpr double kKept = 0.9;  // of the samples, in the second fit
 
-// One sample of a stream: `excess` is explained by two others.
+// One sample of a stream, beside two others.
 struct Row {
   double weight = 0;
-  double excess = 0;  // seconds / alone - 1
+  double share = 1;  // alone / seconds
   std::array<double, 2> beside{};
 };
-using Pair = std::array<double, 2>;
+using Pair = std::array<double, 2>;  // the stretch by each of the others
 
 double Residual(const Row& row, const Pair& x) {
-  return row.excess - x[0] * row.beside[0] - x[1] * row.beside[1];
+  Contention contention;
+  contention.stretch[0] = {0, x[0], x[1]};
+  return row.share - contention.AloneShare(StreamKind::kCompute, {0, row.beside[0], row.beside[1]});
 }
 
 double Loss(std::span<const Row> rows, const Pair& x) {
@@ -31,32 +33,28 @@ double Loss(std::span<const Row> rows, const Pair& x) {
   return loss;
 }
 
-// Least squares under x >= 0. With two unknowns the active sets are four: both free, one, none.
-// `seen`: which unknowns the samples say something about; the others are 0.
+// Least squares over the square [0, kMostRatio - 1]^2, by grids that close in on the best point: no
+// sample says more than kMostRatio, and small shares would promise any multiple of it. `seen`:
+// which unknowns the samples say something about; the others are 0.
 Pair Fit(std::span<const Row> rows, const std::array<bool, 2>& seen) {
-  double h00 = 0, h01 = 0, h11 = 0, g0 = 0, g1 = 0;
-  for (const Row& row : rows) {
-    h00 += row.weight * row.beside[0] * row.beside[0];
-    h01 += row.weight * row.beside[0] * row.beside[1];
-    h11 += row.weight * row.beside[1] * row.beside[1];
-    g0 += row.weight * row.beside[0] * row.excess;
-    g1 += row.weight * row.beside[1] * row.excess;
-  }
-  std::vector<Pair> candidates = {{0, 0}};
-  if (seen[0] && h00 > 0) candidates.push_back({g0 / h00, 0});
-  if (seen[1] && h11 > 0) candidates.push_back({0, g1 / h11});
-  // Where both were always busy together, no sum can be told apart: one of them carries it.
-  constexpr double kSingular = 1e-9;
-  const double determinant = h00 * h11 - h01 * h01;
-  if (seen[0] && seen[1] && determinant > kSingular * h00 * h11) {
-    candidates.push_back(
-        {(g0 * h11 - g1 * h01) / determinant, (g1 * h00 - g0 * h01) / determinant});
-  }
-  Pair best = candidates.front();
-  for (Pair x : candidates) {
-    // No sample says more than kMostRatio; small fractions would promise any multiple of it.
-    for (double& stretch : x) stretch = std::min(stretch, kMostRatio - 1);
-    if (x[0] >= 0 && x[1] >= 0 && Loss(rows, x) < Loss(rows, best)) best = x;
+  constexpr int kHalf = 6;  // points of a grid on either side of its middle
+  constexpr int kGrids = 6;
+  constexpr double kMost = kMostRatio - 1;
+  Pair best = {seen[0] ? kMost / 2 : 0, seen[1] ? kMost / 2 : 0};
+  double least = Loss(rows, best);
+  double step = kMost / 2 / kHalf;
+  for (int grid = 0; grid < kGrids; ++grid, step /= kHalf / 2) {
+    const Pair middle = best;
+    for (int i = seen[0] ? -kHalf : 0; i <= (seen[0] ? kHalf : 0); ++i) {
+      for (int j = seen[1] ? -kHalf : 0; j <= (seen[1] ? kHalf : 0); ++j) {
+        const Pair x = {std::clamp(middle[0] + i * step, 0.0, kMost),
+                        std::clamp(middle[1] + j * step, 0.0, kMost)};
+        const double loss = Loss(rows, x);
+        if (loss >= least) continue;
+        least = loss;
+        best = x;
+      }
+    }
   }
   return best;
 }
@@ -94,7 +92,7 @@ Contention FitContention(std::span<const BesideSample> samples) {
       const double ratio =
           std::clamp(sample.seconds / sample.alone_seconds, kLeastRatio, kMostRatio);
       rows.push_back(
-          {sample.alone_seconds, ratio - 1, {sample.beside[others[0]], sample.beside[others[1]]}});
+          {sample.alone_seconds, 1 / ratio, {sample.beside[others[0]], sample.beside[others[1]]}});
     }
     const Pair stretch = FitTwice(std::move(rows));
     for (size_t k = 0; k < 2; ++k) contention.stretch[s][others[k]] = stretch[k];

@@ -18,11 +18,11 @@ struct BesideSample {
   std::array<double, kNumStreams> beside{};  // KeyedSample::beside
 };
 
-// For each stream s the stretch[s] >= 0 that minimises the sum of
-// alone_seconds * (seconds / alone_seconds - 1 - sum over t of stretch[s][t] * beside[t])^2. Ratios
-// are taken into [0.5, 4], stretches are at most 3, and the tenth of the samples that misfits most
-// is left out of a second fit. Zero for streams that no sample ran beside for a twentieth of its
-// time. Samples without positive, finite times are ignored.
+// For each stream s the stretch[s] in [0, 3] that minimises the sum of
+// alone_seconds * (alone_seconds / seconds - AloneShare(s, beside))^2, to 0.01. Ratios of seconds
+// are taken into [0.5, 4], and the tenth of the samples that misfits most is left out of a second
+// fit. Zero for streams that no sample ran beside for a twentieth of its time. Samples without
+// positive, finite times are ignored.
 Contention FitContention(std::span<const BesideSample> samples);
 
 }  // namespace weft

@@ -57,7 +57,7 @@ void OnlineCosts::Record(int64_t step, std::span<const KeyedSample> samples) {
   step_ = step;
   for (const KeyedSample& keyed : samples) {
     CostSample sample = keyed.sample;
-    sample.seconds /= contention_.StretchOf(keyed.stream, keyed.beside);
+    sample.seconds *= contention_.AloneShare(keyed.stream, keyed.beside);
     if (!Usable(sample)) continue;
     Costs& costs = costs_[keyed.key];
     if (costs.last_step != step) {

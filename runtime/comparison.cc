@@ -87,6 +87,7 @@ absl::Status CompareInTurn(Worker& worker, Batches& batches,
                            std::vector<ComparedPolicy>& policies) {
   WEFT_CHECK(plans.size() == policies.size(), "one plan a policy");
   std::vector<Contender> contenders;
+  contenders.reserve(plans.size());
   for (const std::shared_ptr<const Plan>& plan : plans) contenders.push_back({plan});
   WEFT_ASSIGN_OR_RETURN(std::vector<Rounds> measured,
                         RunInTurn(worker, batches, contenders, options, first_step));

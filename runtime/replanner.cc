@@ -5,7 +5,6 @@
 #include "scheduler/analytic_cost_model.h"
 #include "scheduler/explain.h"
 #include "scheduler/simulate.h"
-#include "scheduler/stream_use.h"
 
 namespace weft {
 namespace {
@@ -54,8 +53,7 @@ void Replanner::Record(const Plan& plan, const MergedStep& step) {
 }
 
 std::array<double, kNumStreams> Replanner::BusySeconds(const Plan& plan) const {
-  return StreamUseOf(*loaded_, plan, TraceOf(*loaded_, plan, Simulate(*loaded_, plan, *costs_)))
-      .busy;
+  return AloneSeconds(*loaded_, plan, *costs_);
 }
 
 void Replanner::Refresh() {

@@ -51,7 +51,7 @@ class Replanner {
   absl::StatusOr<Plan> MakePlan(const std::string& policy, int64_t epoch) const;
   absl::StatusOr<std::string> Explain(const Plan& plan) const;
   double Predict(const Plan& plan) const;
-  // Seconds that each stream is expected to be busy, by StreamKind.
+  // Seconds that each stream has to do, tasks alone, by StreamKind.
   std::array<double, kNumStreams> BusySeconds(const Plan& plan) const;
   const ProfileTable& costs_table() const { return table_; }
 

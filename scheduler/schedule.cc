@@ -37,9 +37,9 @@ class Contended {
     std::fill(end.begin(), end.end(), kNever);
     for (size_t s = 0; s < kNumStreams; ++s) {
       for (size_t busy = 0; busy < kSets; ++busy) {
-        std::array<double, kNumStreams> beside = {};
-        for (size_t t = 0; t < kNumStreams; ++t) beside[t] = (busy >> t) & 1;
-        stretch_[s][busy] = schedule.contention().StretchOf(static_cast<StreamKind>(s), beside);
+        std::array<bool, kNumStreams> streams = {};
+        for (size_t t = 0; t < kNumStreams; ++t) streams[t] = (busy >> t & 1) != 0;
+        stretch_[s][busy] = schedule.contention().StretchOf(static_cast<StreamKind>(s), streams);
       }
       Advance(s, 0);
     }

@@ -36,6 +36,17 @@ SimulatedStep Simulate(const StepGraph& graph, const Plan& plan, const CostModel
   return step;
 }
 
+std::array<double, kNumStreams> AloneSeconds(const StepGraph& graph, const Plan& plan,
+                                             const CostModel& costs) {
+  std::array<double, kNumStreams> seconds{};
+  for (const PlanTask& task : plan.tasks) {
+    const Op& op = graph.op(task.op);
+    seconds[static_cast<size_t>(op.stream)] +=
+        costs.Estimate(op.key, TaskSize(graph, task)).seconds;
+  }
+  return seconds;
+}
+
 double LowerBoundOf(const StepGraph& graph, const Plan& plan, const CostModel& costs) {
   return LowerBound(ScheduleOf(graph, plan, kNumStreams, costs));
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <vector>
 
 #include "graph/plan.h"
@@ -20,6 +21,11 @@ struct SimulatedStep {
 // a task starts when its stream is free and its needs (TaskNeeds) have ended;
 // plan.streams says which streams are one. Pure. REQUIRES: ValidatePlan(graph, plan).
 SimulatedStep Simulate(const StepGraph& graph, const Plan& plan, const CostModel& costs);
+
+// Seconds that each stream has to do, by StreamKind, tasks alone: no order ends before the busiest
+// stream has done its share.
+std::array<double, kNumStreams> AloneSeconds(const StepGraph& graph, const Plan& plan,
+                                             const CostModel& costs);
 
 // The least that any order of the plan's tasks on three streams could take (lower_bound.h).
 double LowerBoundOf(const StepGraph& graph, const Plan& plan, const CostModel& costs);

@@ -7,8 +7,6 @@
 
 namespace weft {
 
-double StreamUse::bound() const { return *std::max_element(busy.begin(), busy.end()); }
-
 StreamUse StreamUseOf(const StepGraph& graph, const Plan& plan, const Trace& trace) {
   struct Edge {
     int64_t nanos;

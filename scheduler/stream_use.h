@@ -18,8 +18,6 @@ struct StreamUse {
   double idle = 0;                            // no stream busy
 
   double hidden() const { return communication - exposed; }
-  // No order of these tasks ends before its busiest stream does.
-  double bound() const;
 };
 
 // REQUIRES: the spans are of one rank and one step of this plan.

@@ -1,5 +1,6 @@
 #include "launch/config/schema.h"
 
+#include <algorithm>
 #include <type_traits>
 
 #include "absl/strings/str_cat.h"
@@ -29,9 +30,9 @@ static_assert(static_cast<int>(Routing::kLearned) == 0 && static_cast<int>(Routi
 
 std::vector<Field> MakeSchema() {
   const std::vector<std::string_view> kPolicies(PolicyNames().begin(), PolicyNames().end());
-  std::vector<std::string_view> kAllToAlls;
-  for (const AllToAllAlgorithm algorithm : kAllToAllAlgorithms)
-    kAllToAlls.push_back(Name(algorithm));
+  std::vector<std::string_view> kAllToAlls(kAllToAllAlgorithms.size());
+  std::transform(kAllToAllAlgorithms.begin(), kAllToAllAlgorithms.end(), kAllToAlls.begin(),
+                 [](AllToAllAlgorithm algorithm) { return Name(algorithm); });
   const std::vector<std::string_view> kWorkloads(WorkloadNames().begin(), WorkloadNames().end());
   return {
       {WEFT_FIELD(schema_version), "The version of this format.", {1, 1}},

@@ -135,7 +135,7 @@ void TokenExchange::CountsKnown(int32_t piece, std::span<const int32_t> counts) 
   const Counts& c = counts_[static_cast<size_t>(piece)];
   const RowRange segments = cut_->segments_of(Direction::kForward, piece);
   const auto local = static_cast<size_t>(local_experts_);
-  const auto peers = static_cast<size_t>(layout.ep * layout.esp);
+  const size_t peers = static_cast<size_t>(layout.ep) * static_cast<size_t>(layout.esp);
   const auto count = static_cast<size_t>(segments.count());
   for (size_t s = 0; s < count; ++s) {
     const size_t segment = static_cast<size_t>(segments.begin) + s;

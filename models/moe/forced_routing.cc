@@ -142,7 +142,7 @@ void ForcedRouting::HotOrCold(const CounterRng& rng, const Token& token,
     if (hot_left == 0) hot = false;
     if (cold_left == 0) hot = true;
     const int64_t begin = hot ? 0 : hot_, end = hot ? hot_ : all;
-    const auto left = static_cast<uint64_t>(hot ? hot_left : cold_left);
+    const auto left = static_cast<uint64_t>(std::max<int64_t>(1, hot ? hot_left : cold_left));
     // The chosen-th of the places from `begin` on that are not taken.
     const auto chosen = begin + static_cast<int64_t>(rng.Bits(token.draw + 2 * i + 1) % left);
     int64_t place = chosen, next = chosen;

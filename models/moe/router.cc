@@ -64,7 +64,7 @@ void Router::Prepare(const LayerCut& cut) {
   const int32_t experts = context_.spec.moe.num_experts;
   forward_order_.Prepare(context_.layout, experts, cut.of(Direction::kForward).degree);
   backward_order_.Prepare(context_.layout, experts, cut.of(Direction::kBackward).degree);
-  segment_counts_.resize(static_cast<size_t>(cut.segments() * experts));
+  segment_counts_.resize(static_cast<size_t>(cut.segments()) * static_cast<size_t>(experts));
 }
 
 void Router::Forward(int32_t piece, const RoutedBatch& batch, ConstTensorView x,

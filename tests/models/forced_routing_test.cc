@@ -226,7 +226,8 @@ TEST(ForcedRoutingTest, SeedStepAndLayerDrawAnew) {
     uint64_t all = 0;
     for (int64_t token = 0; token < kTokens; ++token) {
       routing.Choose({workload, step, 0, kSequences}, token, chosen);
-      all = CombineFingerprints(all, static_cast<uint64_t>(8 * chosen[0] + chosen[1]));
+      all = CombineFingerprints(
+          all, uint64_t{8} * static_cast<uint64_t>(chosen[0]) + static_cast<uint64_t>(chosen[1]));
     }
     return all;
   };

@@ -50,7 +50,8 @@ class World {
   int64_t rows(int32_t rank, int32_t expert) {
     int64_t sum = 0;
     for (int32_t s = 0; s < cut_.segments(); ++s)
-      sum += of(rank)[static_cast<size_t>(s * num_experts_ + expert)];
+      sum += of(rank)[static_cast<size_t>(s) * static_cast<size_t>(num_experts_) +
+                      static_cast<size_t>(expert)];
     return sum;
   }
   int32_t rank(int32_t ep, int32_t esp) const { return ep * layout_.esp + esp; }
@@ -67,6 +68,7 @@ class World {
     order.Prepare(layout_, num_experts_, degree());
     for (int32_t c = 0; c < degree(); ++c) {
       std::vector<RowRange> taken;
+      taken.reserve(static_cast<size_t>(num_experts_));
       for (int32_t e = 0; e < num_experts_; ++e) taken.push_back(Taken(rank, e, c));
       order.Append(c, taken);
     }

@@ -33,7 +33,7 @@ std::vector<BesideSample> SamplesUnder(const Contention& contention, int count, 
     sample.alone_seconds = 1e-4 * (1 + static_cast<double>(random.Uniform(draw++)));
     const double noise = 1 + 0.05 * static_cast<double>(random.Normal(draw++));
     sample.seconds =
-        sample.alone_seconds * contention.StretchOf(sample.stream, sample.beside) * noise;
+        sample.alone_seconds / contention.AloneShare(sample.stream, sample.beside) * noise;
     if (outlier > 0 && i % outlier == 0) sample.seconds *= 5;
     samples.push_back(sample);
   }
@@ -65,13 +65,13 @@ TEST(ContentionTest, NeverSpeedsUp) {
   }
   const Contention fitted = FitContention(samples);
   EXPECT_EQ(fitted.stretch[0][2], 0);
-  EXPECT_NEAR(fitted.stretch[0][1], 0.2, 1e-12);
+  EXPECT_NEAR(fitted.stretch[0][1], 0.2, 0.01);
 }
 
 TEST(ContentionTest, StreamsThatAreAlwaysBusyTogetherShareOnePrice) {
   const std::vector<BesideSample> samples(20, {StreamKind::kCompute, 1, 1.5, {0, 0.5, 0.5}});
   const Contention fitted = FitContention(samples);
-  EXPECT_NEAR(fitted.stretch[0][1] + fitted.stretch[0][2], 1, 1e-9);
+  EXPECT_NEAR(fitted.AloneShare(StreamKind::kCompute, {0, 0.5, 0.5}), 1 / 1.5, 1e-3);
 }
 
 TEST(ContentionTest, NothingBesideIsNoContention) {
@@ -86,11 +86,20 @@ TEST(ContentionTest, NothingBesideIsNoContention) {
   EXPECT_TRUE(FitContention(samples).none());
 }
 
+// While the other stream is busy, half of the time, the task runs at a third of its speed.
+TEST(ContentionTest, TheShareAloneIsOfTimeNotOfWork) {
+  Contention contention;
+  contention.stretch[1][0] = 2;
+  EXPECT_DOUBLE_EQ(contention.AloneShare(StreamKind::kIntra, {0.5, 0, 0}), 0.5 + 0.5 / 3);
+  EXPECT_DOUBLE_EQ(contention.AloneShare(StreamKind::kIntra, {1, 0, 0}), 1.0 / 3);
+  EXPECT_DOUBLE_EQ(contention.AloneShare(StreamKind::kIntra, {0, 0, 1}), 1);
+  EXPECT_DOUBLE_EQ(contention.AloneShare(StreamKind::kCompute, {0, 1, 1}), 1);
+}
+
 // Short tasks that wait for a core beside a sliver of computation do not run a hundred times as
 // long beside all of it.
-TEST(FitContentionTest, PromisesNoMoreThanSamplesSay) {
-  std::vector<BesideSample> samples;
-  for (int i = 0; i < 50; ++i) samples.push_back({StreamKind::kIntra, 1e-4, 4e-4, {0.06, 0, 0}});
+TEST(ContentionTest, PromisesNoMoreThanSamplesSay) {
+  const std::vector<BesideSample> samples(50, {StreamKind::kIntra, 1e-4, 4e-4, {0.06, 0, 0}});
   const Contention contention = FitContention(samples);
   EXPECT_DOUBLE_EQ(contention.stretch[1][0], 3);
 }

@@ -56,14 +56,18 @@ TEST(OnlineCosts, KeepsWhatATaskCostsAlone) {
   calibration.contention.stretch[2] = {0.5, 1, 0};
   OnlineCosts costs(calibration);
   const double size = std::ldexp(1.0, 20);
-  KeyedSample sample{DispatchKey(), {size, Line(size) * 1.45}, StreamKind::kInter, {0.7, 0.1, 0}};
+  // A tenth of the time at 1/2.5 of the speed, and so on: 1 / (0.27 + 0.63/1.5 + 0.03/2 +
+  // 0.07/2.5).
+  const double stretched = 1 / 0.733;
+  KeyedSample sample{
+      DispatchKey(), {size, Line(size) * stretched}, StreamKind::kInter, {0.7, 0.1, 0}};
   for (int64_t step = 0; step < 100; ++step) costs.Record(step, std::vector(4, sample));
   EXPECT_NEAR(costs.DriftOf(DispatchKey()), 1, 1e-9);
   EXPECT_EQ(costs.Refresh().contention, calibration.contention);
   // The same seconds with nothing beside are a drift.
   sample.beside = {};
   for (int64_t step = 100; step < 1000; ++step) costs.Record(step, std::vector(4, sample));
-  EXPECT_NEAR(costs.DriftOf(DispatchKey()), 1.45, 0.02);
+  EXPECT_NEAR(costs.DriftOf(DispatchKey()), stretched, 0.02);
 }
 
 TEST(OnlineCosts, FollowsADriftSeenAtOneSizeOnly) {

@@ -20,22 +20,22 @@ absl::StatusOr<std::vector<TinyResult>> RunAsThreads(const TinyJob& job) {
 
 struct Case {
   const char* name;
-  Backbone backbone;
   Topology topology;
   Layout layout;
+  Backbone backbone;
   AllToAllAlgorithm all_to_all = AllToAllAlgorithm::kDirect;
 };
 
 constexpr Case kCases[] = {
-    {"Gpt2Ep2", Backbone::kGpt2, {2, 1}, {1, 2, 1}},
-    {"MixtralEsp2", Backbone::kMixtral, {2, 2}, {1, 1, 2}},
-    {"MixtralEdp2", Backbone::kMixtral, {2, 1}, {2, 1, 1}},
-    {"MixtralEp2Esp2", Backbone::kMixtral, {4, 2}, {1, 2, 2}},
-    {"Gpt2Edp2Ep2", Backbone::kGpt2, {4, 2}, {2, 2, 1}},
-    {"MixtralEp4", Backbone::kMixtral, {4, 2}, {1, 4, 1}},
-    {"MixtralEp4Pipe", Backbone::kMixtral, {4, 2}, {1, 4, 1}, AllToAllAlgorithm::kPipe},
-    {"MixtralEp4In2DH", Backbone::kMixtral, {4, 2}, {1, 4, 1}, AllToAllAlgorithm::k2DH},
-    {"MixtralEp4In1DH", Backbone::kMixtral, {4, 2}, {1, 4, 1}, AllToAllAlgorithm::k1DH},
+    {"Gpt2Ep2", {2, 1}, {1, 2, 1}, Backbone::kGpt2},
+    {"MixtralEsp2", {2, 2}, {1, 1, 2}, Backbone::kMixtral},
+    {"MixtralEdp2", {2, 1}, {2, 1, 1}, Backbone::kMixtral},
+    {"MixtralEp2Esp2", {4, 2}, {1, 2, 2}, Backbone::kMixtral},
+    {"Gpt2Edp2Ep2", {4, 2}, {2, 2, 1}, Backbone::kGpt2},
+    {"MixtralEp4", {4, 2}, {1, 4, 1}, Backbone::kMixtral},
+    {"MixtralEp4Pipe", {4, 2}, {1, 4, 1}, Backbone::kMixtral, AllToAllAlgorithm::kPipe},
+    {"MixtralEp4In2DH", {4, 2}, {1, 4, 1}, Backbone::kMixtral, AllToAllAlgorithm::k2DH},
+    {"MixtralEp4In1DH", {4, 2}, {1, 4, 1}, Backbone::kMixtral, AllToAllAlgorithm::k1DH},
 };
 
 // Every rank runs the same cases in the same order.

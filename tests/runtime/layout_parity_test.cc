@@ -108,7 +108,8 @@ TEST(PlanBitsTest, DegreesSlicesAndOrderChangeNothing) {
         job.forward_degree = forward;
         job.backward_degree = backward;
         job.slices = forward + backward;
-        job.shuffle = static_cast<uint64_t>(10 * forward + backward);
+        job.shuffle =
+            uint64_t{10} * static_cast<uint64_t>(forward) + static_cast<uint64_t>(backward);
         ExpectSameBits(RunRanks(job), base, testing::PrintToString(std::pair(forward, backward)));
       }
     }
@@ -134,7 +135,8 @@ TEST(PlanBitsTest, BlocksInThePipelineChangeNothing) {
            {std::pair(2, 2), std::pair(4, 1), std::pair(3, 4), std::pair(1, 2), std::pair(4, 3)}) {
         job.forward_degree = forward;
         job.backward_degree = backward;
-        job.shuffle = static_cast<uint64_t>(10 * forward + backward);
+        job.shuffle =
+            uint64_t{10} * static_cast<uint64_t>(forward) + static_cast<uint64_t>(backward);
         ExpectSameBits(RunRanks(job), base,
                        testing::PrintToString(std::tuple(length, forward, backward)));
       }

@@ -141,11 +141,11 @@ double WorkDone(const Schedule& schedule, const Times& times, int32_t task) {
   double work = 0;
   for (size_t i = 1; i < moments.size(); ++i) {
     const double middle = std::midpoint(moments[i - 1], moments[i]);
-    std::array<double, kNumStreams> busy = {};
+    std::array<bool, kNumStreams> busy = {};
     for (int32_t other = 0; other < schedule.size(); ++other) {
       const auto o = static_cast<size_t>(other);
       if (times.begin[o] < middle && middle < times.end[o]) {
-        busy[static_cast<size_t>(schedule.stream(other))] = 1;
+        busy[static_cast<size_t>(schedule.stream(other))] = true;
       }
     }
     work += (moments[i] - moments[i - 1]) /

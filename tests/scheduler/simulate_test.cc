@@ -157,7 +157,6 @@ TEST(OverlapTest, ExposedIsCommunicationWithIdleCompute) {
   EXPECT_DOUBLE_EQ(overlap.exposed, 4);
   EXPECT_DOUBLE_EQ(overlap.hidden(), 1);
   EXPECT_DOUBLE_EQ(overlap.idle, 1);
-  EXPECT_DOUBLE_EQ(overlap.bound(), 5);
 }
 
 }  // namespace
