@@ -20,8 +20,8 @@ class Attention {
   Attention(Products& products, const Loops& loops) : products_(products), loops_(loops) {}
 
   // Queries `tokens` of all sequences (kernels.h). The sums of the keys' and values' gradients take
-  // tiles of queries from the last to the first, and of one tile the heads in order: a piece goes on
-  // where the one behind it stopped, with the bits of one pass.
+  // tiles of queries from the last to the first, and of one tile the heads in order: a piece goes
+  // on where the one behind it stopped, with the bits of one pass.
   void Forward(const AttentionForwardArgs& args, RowRange tokens);
   void Backward(const AttentionBackwardArgs& args, RowRange tokens);
 
