@@ -3,21 +3,29 @@
 #include <algorithm>
 
 namespace weft {
+namespace {
+
+// The largest of the degrees that are tried by default: no plan of theirs needs more chunks.
+constexpr int32_t kLikelyDegree = 8;
+
+}  // namespace
 
 ExchangeBuffers::ExchangeBuffers(const ModelContext& context)
     : ep_(context.layout.ep > 1),
       esp_(context.layout.esp > 1),
       width_(context.spec.hidden_size),
       source_rows_(context.batch.tokens() * context.spec.moe.top_k),
-      esp_size_(context.layout.esp) {}
+      esp_size_(context.layout.esp) {
+  Prepare(kLikelyDegree);
+}
 
 void ExchangeBuffers::Prepare(int32_t degree) {
-  if (chunks_.size() < static_cast<size_t>(degree)) chunks_.resize(static_cast<size_t>(degree));
-  const int64_t twice = std::min(source_rows_, 2 * source_rows_ / degree + 1);
-  for (int32_t chunk = 0; chunk < degree; ++chunk) {
-    ReserveSend(chunk, twice);
-    const int64_t expected = 2 * source_rows_ / degree + 1;
-    Reserve(chunk, expected, expected * esp_size_);
+  for (auto chunk = static_cast<int32_t>(chunks_.size()); chunk < degree; ++chunk) {
+    chunks_.emplace_back();
+    // The smallest degree that has this chunk gives it the most rows.
+    const int64_t twice = 2 * source_rows_ / (chunk + 1) + 1;
+    ReserveSend(chunk, std::min(source_rows_, twice));
+    Reserve(chunk, twice, twice * esp_size_);
   }
 }
 

@@ -22,8 +22,8 @@ class ExchangeBuffers {
  public:
   explicit ExchangeBuffers(const ModelContext& context);
 
-  // Room for the chunks of a layer cut into `degree`, for twice the expected load; more is taken
-  // when the counts ask for it. REQUIRES: between steps.
+  // Room for the chunks of a layer cut into `degree` or less, for twice the expected load; more is
+  // taken when the counts ask for it. REQUIRES: between steps.
   void Prepare(int32_t degree);
   // Room for a chunk's rows at their source; at their destination before and after the ESP
   // all-gather.

@@ -59,15 +59,36 @@ double ExpertShard::Flops(int64_t rows) const {
 }
 
 void ExpertShard::Prepare(int32_t forward_degree) {
-  if (kept_.size() < static_cast<size_t>(forward_degree))
-    kept_.resize(static_cast<size_t>(forward_degree));
+  if (chunks_.size() < static_cast<size_t>(forward_degree))
+    chunks_.resize(static_cast<size_t>(forward_degree));
 }
 
-void ExpertShard::ReserveForward(int32_t chunk, int64_t rows) {
-  Kept& kept = kept_[static_cast<size_t>(chunk)];
+void ExpertShard::Ensure(Kept& kept, int64_t rows) const {
   kept.x.Ensure<float>({rows, width_});
   kept.pre.Ensure<float>({rows, pre_width_});
   kept.act.Ensure<float>({rows, units_});
+}
+
+void ExpertShard::StartForward(int64_t rows) {
+  kept_rows_ = 0;
+  room_ = std::max({room_, rows, most_kept_});
+  Ensure(all_, room_);
+}
+
+void ExpertShard::KeepChunk(int32_t chunk, int64_t rows) {
+  KeptChunk& kept = chunks_[static_cast<size_t>(chunk)];
+  kept.begin = kept_rows_;
+  kept_rows_ += rows;
+  most_kept_ = std::max(most_kept_, kept_rows_);
+  // More than ever before: the chunks before it are at work, all_ must not move.
+  kept.apart = kept_rows_ > room_;
+  if (kept.apart) Ensure(kept.own, rows);
+}
+
+float* ExpertShard::KeptRow(Buffer Kept::*of, int32_t chunk, int64_t row, int64_t width) const {
+  const KeptChunk& kept = chunks_[static_cast<size_t>(chunk)];
+  const Buffer& buffer = kept.apart ? kept.own.*of : all_.*of;
+  return buffer.as<float>() + ((kept.apart ? 0 : kept.begin) + row) * width;
 }
 
 void ExpertShard::ReserveBackward(int64_t rows) {
@@ -77,16 +98,19 @@ void ExpertShard::ReserveBackward(int64_t rows) {
 
 double ExpertShard::Forward(const ArrivalOrder& arrival, int32_t chunk, ConstTensorView input,
                             TensorView output) {
-  const Kept& kept = kept_[static_cast<size_t>(chunk)];
+  const auto kept = [&](Buffer Kept::*of, const RowRange& rows, int64_t width) {
+    return View(KeptRow(of, chunk, rows.begin, width), {rows.count(), width});
+  };
+  chunk_y_.Ensure<float>({most_rows_, width_});
   for (size_t i = 0; i < experts_.size(); ++i) {
     const auto e = static_cast<int32_t>(i);
     const RowRange rows = arrival.kept_rows(chunk, e);
     if (rows.count() == 0) continue;
-    const TensorView x = RowsOf(kept.x, rows, width_);
+    const TensorView x = kept(&Kept::x, rows, width_);
     const TensorView y = chunk_y_.Ensure<float>({rows.count(), width_});
     Collect(arrival.runs(chunk, e), input, x);
-    experts_[i].Forward(*context_.kernels, x, RowsOf(kept.pre, rows, pre_width_),
-                        RowsOf(kept.act, rows, units_), y);
+    experts_[i].Forward(*context_.kernels, x, kept(&Kept::pre, rows, pre_width_),
+                        kept(&Kept::act, rows, units_), y);
     Spread(arrival.runs(chunk, e), y, output);
   }
   return Flops(arrival.arrival_rows(chunk));
@@ -99,15 +123,22 @@ void ExpertShard::CollectKept(const ArrivalOrder& forward, Buffer Kept::*of, int
     const int64_t begin = std::max(rows.begin, run.rows.begin);
     const int64_t end = std::min(rows.end, run.rows.end);
     if (begin >= end) continue;
-    const float* kept = (kept_[static_cast<size_t>(chunk)].*of).as<float>();
-    CopyRows(kept + (run.kept + begin - run.rows.begin) * width, to + (begin - rows.begin) * width,
-             end - begin, width);
+    CopyRows(KeptRow(of, chunk, run.kept + begin - run.rows.begin, width),
+             to + (begin - rows.begin) * width, end - begin, width);
   }
 }
 
 double ExpertShard::Backward(const ExpertOrders& orders, int32_t chunk, ConstTensorView d_output,
                              TensorView d_input) {
   const ArrivalOrder& arrival = orders.backward;
+  // Room for an expert's rows of the whole layer, which every cut fits into.
+  for (size_t i = 0; i < experts_.size(); ++i)
+    most_rows_ = std::max(most_rows_, orders.saved.rows(static_cast<int32_t>(i)).count());
+  chunk_dy_.Ensure<float>({most_rows_, width_});
+  chunk_dx_.Ensure<float>({most_rows_, width_});
+  chunk_pre_.Ensure<float>({most_rows_, pre_width_});
+  chunk_d_pre_.Ensure<float>({most_rows_, pre_width_});
+  chunk_d_act_.Ensure<float>({most_rows_, units_});
   for (size_t i = 0; i < experts_.size(); ++i) {
     const auto e = static_cast<int32_t>(i);
     const int64_t rows = arrival.kept_rows(chunk, e).count();
@@ -144,7 +175,8 @@ double ExpertShard::Backward(const ExpertOrders& orders, int32_t chunk, ConstTen
 TensorView ExpertShard::AllKept(const ExpertOrders& orders, Buffer Kept::*of, int32_t expert,
                                 int64_t width, Buffer& scratch) const {
   const RowRange rows = orders.saved.rows(expert);
-  if (orders.forward.degree() == 1) return RowsOf(kept_.front().*of, rows, width);
+  if (orders.forward.degree() == 1)
+    return View(KeptRow(of, 0, rows.begin, width), {rows.count(), width});
   const TensorView all = scratch.Ensure<float>({rows.count(), width});
   const size_t sources = orders.forward.runs(0, expert).size();
   for (size_t source = 0; source < sources; ++source) {

@@ -28,9 +28,11 @@ class ExpertShard {
 
   // Between steps: the forward comes in so many chunks.
   void Prepare(int32_t forward_degree);
-  // Room for the rows that the counts announced: of a chunk of the forward, before it runs; of the
-  // backward, before its first chunk.
-  void ReserveForward(int32_t chunk, int64_t rows);
+  // Room for the rows that the counts announced. StartForward before the first chunk of a forward,
+  // with the rows that are known then: nothing of the layer runs. KeepChunk for every chunk, in
+  // order, before it runs. ReserveBackward before the backward's first chunk.
+  void StartForward(int64_t rows);
+  void KeepChunk(int32_t chunk, int64_t rows);
   void ReserveBackward(int64_t rows);
 
   // Experts' partial outputs for one chunk. input, output: the chunk's rows in arrival order,
@@ -44,10 +46,19 @@ class ExpertShard {
   double BackwardWeights(const ExpertOrders& orders);
 
  private:
-  // What a chunk of the forward keeps, [rows, width of each].
+  // Rows of the three tensors that the forward keeps.
   struct Kept {
     Buffer x, pre, act;
   };
+  // Where a chunk's rows are: from row `begin` on of all_, or, when more came than all_ has room
+  // for, in memory of its own.
+  struct KeptChunk {
+    int64_t begin = 0;
+    bool apart = false;
+    Kept own;
+  };
+  void Ensure(Kept& kept, int64_t rows) const;
+  float* KeptRow(Buffer Kept::*of, int32_t chunk, int64_t row, int64_t width) const;
   double Flops(int64_t rows) const;
   // Rows `rows` of the block of (local expert, source), from what the forward kept.
   void CollectKept(const ArrivalOrder& forward, Buffer Kept::*of, int32_t expert, size_t source,
@@ -59,8 +70,13 @@ class ExpertShard {
   const ModelContext& context_;
   std::vector<Ffn> experts_;
   int64_t width_, pre_width_, units_;
-  std::vector<Kept> kept_;  // by chunk of the forward
-  Buffer dy_, d_pre_;       // saved order
+  Kept all_;                       // chunk after chunk
+  std::vector<KeptChunk> chunks_;  // of the forward
+  int64_t room_ = 0;               // rows of all_
+  int64_t kept_rows_ = 0;          // of this forward so far
+  int64_t most_kept_ = 0;          // of any forward
+  Buffer dy_, d_pre_;              // saved order
+  int64_t most_rows_ = 0;          // of one expert in any layer's backward so far
   // Rows of one expert in one chunk; used by the compute stream only.
   Buffer chunk_y_, chunk_dy_, chunk_dx_, chunk_pre_, chunk_d_act_, chunk_d_pre_;
 };

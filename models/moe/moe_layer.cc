@@ -34,9 +34,15 @@ void MoeLayer::CountsKnown(int32_t piece) {
   exchange_.CountsKnown(piece, router_.counts());
   const ArrivalOrder& arrival = exchange_.arrival(Direction::kForward);
   const RowRange chunks = cut_->chunks_of(Direction::kForward, piece);
+  if (piece == 0) {
+    int64_t known = 0;
+    for (auto chunk = static_cast<int32_t>(chunks.begin); chunk < chunks.end; ++chunk)
+      known += arrival.arrival_rows(chunk);
+    experts_.StartForward(known);
+  }
   for (auto chunk = static_cast<int32_t>(chunks.begin); chunk < chunks.end; ++chunk) {
     exchange_.PrepareChunk(router_.order(Direction::kForward), Direction::kForward, chunk);
-    experts_.ReserveForward(chunk, arrival.arrival_rows(chunk));
+    experts_.KeepChunk(chunk, arrival.arrival_rows(chunk));
   }
   if (chunks.end == arrival.degree()) experts_.ReserveBackward(exchange_.saved().total_rows());
 }

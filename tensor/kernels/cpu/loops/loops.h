@@ -81,8 +81,8 @@ struct Loops {
 
   // cosine, sine: [length, head_dim / 2]; `direction` is 1, or -1 to turn back; row i is token
   // `begin` + i.
-  void (*rope)(int64_t begin, int64_t rows, int64_t length, int64_t width, int64_t heads, int64_t head_dim,
-               float direction, const float* cosine, const float* sine, float* x);
+  void (*rope)(int64_t begin, int64_t rows, int64_t length, int64_t width, int64_t heads,
+               int64_t head_dim, float direction, const float* cosine, const float* sine, float* x);
 
   void (*gelu_forward)(int64_t n, const float* x, float* y);
   void (*gelu_backward)(int64_t n, const float* dy, const float* x, float* dx);

@@ -4,8 +4,8 @@
 namespace weft::WEFT_ISA {
 namespace {
 
-void Rope(int64_t begin, int64_t rows, int64_t length, int64_t width, int64_t heads, int64_t head_dim,
-          float direction, const float* cosine, const float* sine, float* x) {
+void Rope(int64_t begin, int64_t rows, int64_t length, int64_t width, int64_t heads,
+          int64_t head_dim, float direction, const float* cosine, const float* sine, float* x) {
   const int64_t half = head_dim / 2;
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t position = (begin + row) % length;
