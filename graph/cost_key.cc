@@ -10,31 +10,16 @@
 namespace weft {
 namespace {
 
-constexpr std::array<std::string_view, 25> kKindNames = {"embedding",
-                                                         "mp_all_gather",
-                                                         "mp_reduce_scatter",
-                                                         "attention",
-                                                         "dense_ffn",
-                                                         "router",
-                                                         "counts_all_to_all",
-                                                         "counts_all_gather",
-                                                         "counts_node_gather",
-                                                         "dispatch",
-                                                         "esp_all_gather",
-                                                         "expert",
-                                                         "esp_reduce_scatter",
-                                                         "combine",
-                                                         "unpermute",
-                                                         "head",
-                                                         "expert_wgrad",
-                                                         "attention_wgrad",
-                                                         "grad_reduce_scatter",
-                                                         "grad_all_reduce",
-                                                         "grad_all_gather",
-                                                         "expert_grad_all_reduce",
-                                                         "grad_norm",
-                                                         "step_reduction",
-                                                         "optimizer"};
+constexpr std::array<std::string_view, 27> kKindNames = {
+    "embedding",          "mp_all_gather",     "mp_reduce_scatter",
+    "attention",          "dense_ffn",         "router",
+    "counts_all_to_all",  "counts_all_gather", "counts_node_gather",
+    "dispatch",           "esp_all_gather",    "expert",
+    "esp_reduce_scatter", "combine",           "expert_weights",
+    "expert_grad_return", "unpermute",         "head",
+    "expert_wgrad",       "attention_wgrad",   "grad_reduce_scatter",
+    "grad_all_reduce",    "grad_all_gather",   "expert_grad_all_reduce",
+    "grad_norm",          "step_reduction",    "optimizer"};
 static_assert(kKindNames.size() == static_cast<size_t>(OpKind::kOptimizer) + 1);
 constexpr std::array<std::string_view, 3> kDirectionNames = {"", "fwd", "bwd"};
 constexpr std::array<std::string_view, 3> kStreamNames = {"compute", "intra", "inter"};
@@ -97,6 +82,8 @@ Collective CollectiveOf(OpKind kind) {
       return Collective::kSmallAllGather;
     case OpKind::kDispatch:
     case OpKind::kCombine:
+    case OpKind::kExpertWeights:
+    case OpKind::kExpertGradReturn:
       return Collective::kAllToAll;
     case OpKind::kEspAllGather:
     case OpKind::kMpAllGather:

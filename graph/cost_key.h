@@ -26,6 +26,8 @@ enum class OpKind : uint8_t {
   kExpert,               // expert shard: products and activation
   kEspReduceScatter,     // partial sums reduced over the expert-sharding group
   kCombine,              // all-to-all back
+  kExpertWeights,        // weights of experts to where they work away from home, over EP
+  kExpertGradReturn,     // ... and their gradients home
   kUnpermute,            // weighted sum of expert outputs per token, residual
   kHead,                 // final norm, logits, loss
   kExpertWgrad,          // dW of a layer's experts

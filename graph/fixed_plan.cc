@@ -10,6 +10,8 @@ Plan MakeFixedPlan(const StepGraph& graph, const FixedPlanOptions& options) {
   plan.graph_fingerprint = FingerprintOf(graph);
   plan.policy = "fixed";
   plan.streams = options.streams;
+  plan.placements = options.placements;
+  plan.numerics = NumericsOf(plan.placements);
   std::set<std::pair<int32_t, Direction>> pipelines;
   std::set<int32_t> choosers;  // layers whose all-to-alls can be done in several ways
   const auto degree_of = [&options](Direction d) {

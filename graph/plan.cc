@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
+#include "base/check.h"
 
 namespace weft {
 namespace {
@@ -45,6 +47,14 @@ int32_t SamePiece(const StepGraph& graph, const Plan& plan, const PlanTask& task
   return same ? *found : -1;
 }
 
+// None: at home.
+const PlacementChoice* FindPlacement(const Plan& plan, int32_t layer) {
+  const auto found = std::lower_bound(
+      plan.placements.begin(), plan.placements.end(), layer,
+      [](const PlacementChoice& choice, int32_t wanted) { return choice.layer < wanted; });
+  return found != plan.placements.end() && found->layer == layer ? &*found : nullptr;
+}
+
 absl::Status Invalid(const StepGraph& graph, const PlanTask& task, absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("plan: task ", TaskName(graph, task), " ", why));
 }
@@ -52,6 +62,8 @@ absl::Status Invalid(const StepGraph& graph, const PlanTask& task, absl::string_
 // What can be said of a task without looking at the others.
 absl::Status CheckTask(const StepGraph& graph, const Plan& plan, const PlanTask& task) {
   const Op& op = graph.op(task.op);
+  if (op.away && FindPlacement(plan, op.layer) == nullptr)
+    return Invalid(graph, task, "moves experts of a layer where all are at home");
   if (!Has(plan, op)) {
     const std::string_view chosen = Name(AlgorithmOf(plan, op.layer));
     return Invalid(graph, task,
@@ -190,7 +202,58 @@ AllToAllAlgorithm AlgorithmOf(const Plan& plan, int32_t layer) {
   return named ? found->algorithm : AllToAllAlgorithm::kDirect;
 }
 
+absl::Status CheckPlacements(const StepGraph& graph,
+                             const std::vector<PlacementChoice>& placements) {
+  int32_t previous = -1;
+  for (const PlacementChoice& choice : placements) {
+    const auto moves = [&](const Op& op) { return op.away && op.layer == choice.layer; };
+    if (choice.layer <= previous || std::none_of(graph.ops.begin(), graph.ops.end(), moves)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "plan: placements must be sorted by layer, one each, for layers whose experts can move; "
+          "layer ",
+          choice.layer, " is not"));
+    }
+    previous = choice.layer;
+    if (choice.experts.size() != static_cast<size_t>(graph.ep)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("plan: the placement of layer ", choice.layer, " names ",
+                       choice.experts.size(), " members, but experts are spread over ", graph.ep));
+    }
+    const auto placement = ExpertPlacement::Make(graph.experts, choice.experts);
+    if (!placement.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("plan: layer ", choice.layer, ": ", placement.status().message()));
+    }
+    if (placement->at_home()) {
+      return absl::InvalidArgumentError(absl::StrCat("plan: the experts of layer ", choice.layer,
+                                                     " are all at home: name no placement"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::string NumericsOf(const std::vector<PlacementChoice>& placements) {
+  for (const PlacementChoice& choice : placements) {
+    std::set<int32_t> seen;
+    for (const std::vector<int32_t>& member : choice.experts) {
+      for (const int32_t e : member) {
+        if (!seen.insert(e).second) return "reassociating";
+      }
+    }
+  }
+  return "exact";
+}
+
+ExpertPlacement PlacementOf(const StepGraph& graph, const Plan& plan, int32_t layer) {
+  const PlacementChoice* const choice = FindPlacement(plan, layer);
+  if (choice == nullptr) return ExpertPlacement(graph.experts, graph.ep);
+  absl::StatusOr<ExpertPlacement> placement = ExpertPlacement::Make(graph.experts, choice->experts);
+  WEFT_CHECK(placement.ok(), "the plan is valid");
+  return *std::move(placement);
+}
+
 bool Has(const Plan& plan, const Op& op) {
+  if (op.away && FindPlacement(plan, op.layer) == nullptr) return false;
   return op.algorithms == kAnyAlgorithm || op.RunsUnder(AlgorithmOf(plan, op.layer));
 }
 
@@ -223,10 +286,6 @@ absl::Status ValidatePlan(const StepGraph& graph, const Plan& plan) {
     return absl::InvalidArgumentError(
         "plan: it was made for another model, layout or batch (its graph_fingerprint differs)");
   }
-  if (plan.numerics != "exact") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("plan: numerics must be 'exact', not '", plan.numerics, "'"));
-  }
   if (plan.streams < 1 || plan.streams > kNumStreams) {
     return absl::InvalidArgumentError(
         absl::StrCat("plan: streams must be 1, 2 or 3, not ", plan.streams));
@@ -236,6 +295,12 @@ absl::Status ValidatePlan(const StepGraph& graph, const Plan& plan) {
   }
   if (absl::Status status = CheckDegrees(graph, plan); !status.ok()) return status;
   if (absl::Status status = CheckAllToAlls(graph, plan); !status.ok()) return status;
+  if (absl::Status status = CheckPlacements(graph, plan.placements); !status.ok()) return status;
+  if (plan.numerics != NumericsOf(plan.placements)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("plan: numerics must be '", NumericsOf(plan.placements), "', not '",
+                     plan.numerics, "', with these copies of experts"));
+  }
   for (size_t i = 0; i < plan.tasks.size(); ++i) {
     const int32_t op = plan.tasks[i].op.value;
     if (op < 0 || static_cast<size_t>(op) >= graph.ops.size()) {
@@ -263,8 +328,9 @@ absl::Status ValidatePlan(const StepGraph& graph, const Plan& plan) {
   return absl::OkStatus();
 }
 
-double TaskSize(const StepGraph& graph, const PlanTask& task) {
+double TaskSize(const StepGraph& graph, const Plan& plan, const PlanTask& task) {
   const Op& op = graph.op(task.op);
+  if (op.away) return op.size * PlacementOf(graph, plan, op.layer).most_moved();
   if (op.cut != Cut::kSlices) return op.size / task.num_chunks;
   return op.size * (static_cast<double>(task.end - task.begin) / static_cast<double>(op.elements));
 }

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "graph/expert_placement.h"
 #include "graph/step_graph.h"
 
 // A Plan says into how many tasks each operation of a StepGraph is cut and in which one global
@@ -42,16 +43,26 @@ struct AllToAllChoice {
   friend bool operator==(const AllToAllChoice&, const AllToAllChoice&) = default;
 };
 
+// Where the experts of a layer work (graph/expert_placement.h).
+struct PlacementChoice {
+  int32_t layer = 0;
+  std::vector<std::vector<int32_t>> experts;  // by EP member, ascending
+  friend bool operator==(const PlacementChoice&, const PlacementChoice&) = default;
+};
+
 struct Plan {
   int64_t epoch = 0;
   uint64_t graph_fingerprint = 0;
-  std::string policy;              // "weft", "sequential"
-  std::string numerics = "exact";  // the only promise that plans make today (docs/architecture.md)
+  std::string policy;  // "weft", "sequential"
+  // "exact": bit for bit what every exact plan computes. "reassociating": the same sums in other
+  // parts, which copies of experts need (docs/architecture.md).
+  std::string numerics = "exact";
   // How many of the three streams run at the same time. 3: each. 2: computation beside
   // communication, which is one stream however near the peer. 1: one task after another.
   int32_t streams = kNumStreams;
   std::vector<DegreeChoice> degrees;        // sorted by (layer, direction)
   std::vector<AllToAllChoice> all_to_alls;  // sorted by layer; direct where none is named
+  std::vector<PlacementChoice> placements;  // sorted by layer; at home where none is named
   std::vector<PlanTask> tasks;              // the global issue order
   double predicted_seconds = 0;             // of the whole step
 
@@ -67,6 +78,14 @@ int32_t DegreeOf(const Plan& plan, int32_t layer, Direction direction);
 
 // The all-to-all algorithm of a layer.
 AllToAllAlgorithm AlgorithmOf(const Plan& plan, int32_t layer);
+// Where the experts of a layer work; at home when the plan says nothing. REQUIRES: ValidatePlan.
+ExpertPlacement PlacementOf(const StepGraph& graph, const Plan& plan, int32_t layer);
+// kInvalidArgument when they are not of layers whose experts can move, each named once in order, or
+// are no placements, or at home.
+absl::Status CheckPlacements(const StepGraph& graph,
+                             const std::vector<PlacementChoice>& placements);
+// "reassociating" when an expert has copies, otherwise "exact". REQUIRES: CheckPlacements.
+std::string NumericsOf(const std::vector<PlacementChoice>& placements);
 // Whether the plan has tasks of this operation.
 bool Has(const Plan& plan, const Op& op);
 
@@ -82,12 +101,12 @@ std::vector<std::vector<int32_t>> TaskNeeds(const StepGraph& graph, const Plan& 
 // with n the degree of its layer and direction, slices a partition without empty pieces), a block
 // enters the pipeline with some of its operations only (weight gradients are free), a task is
 // issued before one it needs, degrees or all-to-alls are not sorted, or a prediction is not a
-// finite number >= 0.
+// finite number >= 0, or CheckPlacements, or numerics are not those of the placements.
 absl::Status ValidatePlan(const StepGraph& graph, const Plan& plan);
 
 // The regressor (see CostKey) of one task under the expected load: its share of the operation's
 // size.
-double TaskSize(const StepGraph& graph, const PlanTask& task);
+double TaskSize(const StepGraph& graph, const Plan& plan, const PlanTask& task);
 
 // "dispatch.fwd.l3[1/4]", "grad_all_reduce.bwd.l2[0:4096]".
 std::string TaskName(const StepGraph& graph, const PlanTask& task);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 #include "graph/json_io.h"
 #include "graph/plan.h"
@@ -17,7 +18,7 @@ using nlohmann::json;
 
 constexpr std::string_view kFile = "plan.json";
 constexpr std::string_view kFormat = "weft.plan";
-constexpr int64_t kVersion = 3;
+constexpr int64_t kVersion = 4;
 constexpr int64_t kMaxInt32 = std::numeric_limits<int32_t>::max();
 constexpr int64_t kMaxInt64 = std::numeric_limits<int64_t>::max();
 
@@ -89,6 +90,27 @@ absl::StatusOr<AllToAllChoice> ReadAllToAll(const std::string& where, const json
   return choice;
 }
 
+absl::StatusOr<PlacementChoice> ReadPlacement(const std::string& where, const json& value) {
+  WEFT_RETURN_IF_ERROR(json_io::CheckFields(where, value, {"layer", "experts"}));
+  PlacementChoice choice;
+  WEFT_ASSIGN_OR_RETURN(const int64_t layer, json_io::ReadInt(where, value, "layer", 0, kMaxInt32));
+  choice.layer = static_cast<int32_t>(layer);
+  WEFT_RETURN_IF_ERROR(json_io::CheckArray(where, value, "experts"));
+  for (const json& member : value["experts"]) {
+    std::vector<int32_t>& experts = choice.experts.emplace_back();
+    const bool numbers =
+        member.is_array() && std::all_of(member.begin(), member.end(), [](auto& e) {
+          return e.is_number_integer() && e >= 0 && e <= kMaxInt32;
+        });
+    if (!numbers) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(where, ": field 'experts' must list the experts of every EP member"));
+    }
+    for (const json& expert : member) experts.push_back(expert.get<int32_t>());
+  }
+  return choice;
+}
+
 absl::StatusOr<PlanTask> ReadTask(const std::string& where, const json& value,
                                   const StepGraph& graph,
                                   const std::map<std::string, OpId, std::less<>>& ops) {
@@ -135,7 +157,18 @@ std::string PlanToJson(const StepGraph& graph, const Plan& plan) {
                     View(Name(choice.algorithm)), "\"}");
     separator = ",\n";
   }
-  absl::StrAppend(&text, plan.all_to_alls.empty() ? "" : "\n  ", "],\n  \"tasks\": [");
+  absl::StrAppend(&text, plan.all_to_alls.empty() ? "" : "\n  ", "],\n  \"placements\": [");
+  separator = "\n";
+  for (const PlacementChoice& choice : plan.placements) {
+    absl::StrAppend(&text, separator, "    {\"layer\": ", choice.layer, ", \"experts\": [",
+                    absl::StrJoin(choice.experts, ", ",
+                                  [](std::string* out, const std::vector<int32_t>& member) {
+                                    absl::StrAppend(out, "[", absl::StrJoin(member, ", "), "]");
+                                  }),
+                    "]}");
+    separator = ",\n";
+  }
+  absl::StrAppend(&text, plan.placements.empty() ? "" : "\n  ", "],\n  \"tasks\": [");
   separator = "\n";
   for (const PlanTask& task : plan.tasks) {
     absl::StrAppend(&text, separator, "    {\"task\": \"", TaskName(graph, task),
@@ -150,10 +183,10 @@ std::string PlanToJson(const StepGraph& graph, const Plan& plan) {
 
 absl::StatusOr<Plan> PlanFromJson(const StepGraph& graph, std::string_view text) {
   WEFT_ASSIGN_OR_RETURN(const json file, json_io::Parse(kFile, text));
-  WEFT_RETURN_IF_ERROR(
-      json_io::CheckFields(kFile, file,
-                           {"format", "version", "epoch", "graph_fingerprint", "policy", "numerics",
-                            "streams", "predicted_seconds", "degrees", "all_to_alls", "tasks"}));
+  WEFT_RETURN_IF_ERROR(json_io::CheckFields(
+      kFile, file,
+      {"format", "version", "epoch", "graph_fingerprint", "policy", "numerics", "streams",
+       "predicted_seconds", "degrees", "all_to_alls", "placements", "tasks"}));
   WEFT_RETURN_IF_ERROR(json_io::CheckFormat(kFile, file, kFormat, kVersion));
   Plan plan;
   WEFT_ASSIGN_OR_RETURN(plan.epoch, json_io::ReadInt(kFile, file, "epoch", 0, kMaxInt64));
@@ -182,6 +215,13 @@ absl::StatusOr<Plan> PlanFromJson(const StepGraph& graph, std::string_view text)
         absl::StrCat(View(kFile), ": all_to_alls[", plan.all_to_alls.size(), "]");
     WEFT_ASSIGN_OR_RETURN(const AllToAllChoice choice, ReadAllToAll(where, value));
     plan.all_to_alls.push_back(choice);
+  }
+  WEFT_RETURN_IF_ERROR(json_io::CheckArray(kFile, file, "placements"));
+  for (const json& value : file["placements"]) {
+    const std::string where =
+        absl::StrCat(View(kFile), ": placements[", plan.placements.size(), "]");
+    WEFT_ASSIGN_OR_RETURN(PlacementChoice choice, ReadPlacement(where, value));
+    plan.placements.push_back(std::move(choice));
   }
   std::map<std::string, OpId, std::less<>> ops;
   for (const Op& op : graph.ops) ops.emplace(OpName(graph, op.id), op.id);

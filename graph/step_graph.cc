@@ -20,7 +20,7 @@ class Digest {
   uint64_t value() const { return digest_; }
 
  private:
-  uint64_t digest_ = Fingerprint("weft.step_graph.3");
+  uint64_t digest_ = Fingerprint("weft.step_graph.4");
 };
 
 std::string NameOf(const StepGraph& graph, const Op& op) {
@@ -53,6 +53,8 @@ absl::Status CheckOp(const StepGraph& graph, const Op& op) {
   if (op.algorithms == 0 || op.algorithms > kAnyAlgorithm) return bad("belongs to no algorithm");
   if (op.algorithms != kAnyAlgorithm && op.layer < 0)
     return bad("belongs to an algorithm but to no layer that could choose it");
+  if (op.away && (op.layer < 0 || graph.experts < 1))
+    return bad("moves experts but belongs to no layer that has any");
   if (op.key.group_size < 1) return bad("has a group of less than one rank");
   if (op.cut == Cut::kSlices && op.elements < 1) return bad("can be sliced but has no elements");
   if ((op.cut == Cut::kChunks || op.cut == Cut::kEither) &&
@@ -83,6 +85,8 @@ uint64_t FingerprintOf(const StepGraph& graph) {
   digest.Add(graph.micro_batches);
   digest.Add(graph.sequences);
   digest.Add(graph.block_pieces);
+  digest.Add(graph.experts);
+  digest.Add(graph.ep);
   for (const Op& op : graph.ops) {
     digest.Add(op.id.value);
     digest.Add(static_cast<int32_t>(op.key.kind));
@@ -99,6 +103,7 @@ uint64_t FingerprintOf(const StepGraph& graph) {
     digest.Add(op.elements);
     digest.Add(int32_t{op.algorithms});
     digest.Add(op.step);
+    digest.Add(int32_t{op.away});
     digest.Add(static_cast<int64_t>(op.needs.size()));
     for (const OpId need : op.needs) digest.Add(need.value);
   }
@@ -107,9 +112,9 @@ uint64_t FingerprintOf(const StepGraph& graph) {
 
 absl::Status ValidateStepGraph(const StepGraph& graph) {
   if (graph.num_layers < 0 || graph.micro_batches < 1 || graph.sequences < 1 ||
-      graph.block_pieces < 1) {
+      graph.block_pieces < 1 || graph.ep < 1 || graph.experts < 0) {
     return absl::InvalidArgumentError(
-        "step graph: needs at least one micro-batch, sequence and piece of a block");
+        "step graph: needs at least one micro-batch, sequence, piece of a block and EP member");
   }
   std::set<std::string> names;
   for (size_t i = 0; i < graph.ops.size(); ++i) {

@@ -45,6 +45,9 @@ struct Op {
   // The all-to-all algorithms of its layer under which a plan has this operation.
   AlgorithmSet algorithms = kAnyAlgorithm;
   int32_t step = 0;  // of its algorithm, when it is a step of one
+  // Only plans that place experts of its layer away from home have it; `size` is then what one
+  // expert's weights are, and a task's as many times that as the busiest member moves.
+  bool away = false;
 
   Direction direction() const { return key.direction; }
   bool RunsUnder(AllToAllAlgorithm algorithm) const { return (algorithms & Only(algorithm)) != 0; }
@@ -57,6 +60,8 @@ struct StepGraph {
   // Into how many pieces a block can be cut to enter the pipeline: whole sequences, or, where
   // attention is causal, ranges of tokens, of which the backward runs the last one first.
   int32_t block_pieces = 1;
+  int32_t experts = 0;  // of a layer that has them
+  int32_t ep = 1;       // members of the group over which they are spread
   std::vector<Op> ops;  // ops[i].id.value == i; topologically sorted
 
   const Op& op(OpId id) const { return ops[static_cast<size_t>(id.value)]; }

@@ -1,6 +1,7 @@
 #include "models/build_step_graph.h"
 
 #include <algorithm>
+#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
@@ -41,6 +42,8 @@ class Builder {
         kind_(kind),
         catalog_(MakeParameterCatalog(spec, layout, RankId{0})) {
     graph_.num_layers = spec.num_layers;
+    graph_.experts = spec.moe.num_experts;
+    graph_.ep = layout.ep;
     graph_.sequences = static_cast<int32_t>(batch.sequences);
     graph_.block_pieces = BlockPieces(batch);
     graph_.micro_batches = kind == StepKind::kTraining ? batch.micro_batches : 1;
@@ -83,6 +86,7 @@ class Builder {
     int64_t elements = 0;
     AlgorithmSet algorithms = kAnyAlgorithm;
     int32_t step = 0;
+    bool away = false;
   };
 
   OpId Add(const OpArgs& args, std::vector<OpId> needs) {
@@ -106,6 +110,7 @@ class Builder {
     op.elements = args.elements;
     op.algorithms = args.algorithms;
     op.step = args.step;
+    op.away = args.away;
     std::sort(needs.begin(), needs.end());
     op.needs = std::move(needs);
     graph_.ops.push_back(std::move(op));
@@ -117,6 +122,7 @@ class Builder {
         Add({.kind = OpKind::kEmbedding, .direction = Direction::kForward, .size = Elements()},
             std::move(start));
     for (int32_t layer = 0; layer < spec_.num_layers; ++layer) {
+      if (micro_batch_ == 0 && ExpertsCanMove(layer)) FetchExperts(layer);
       last = Attention(layer, Direction::kForward, last);
       last = spec_.is_moe_layer(layer) ? MoeForward(layer, last) : DenseForward(layer, last);
     }
@@ -124,6 +130,28 @@ class Builder {
                 .direction = Direction::kForward,
                 .size = HeadFlops(spec_, batch_, false)},
                {last});
+  }
+
+  // Validation runs with all experts at home.
+  bool ExpertsCanMove(int32_t layer) const {
+    return kind_ == StepKind::kTraining && layout_.ep > 1 && spec_.is_moe_layer(layer);
+  }
+  OpId MoveExperts(OpKind kind, Direction direction, int32_t layer, std::vector<OpId> needs) {
+    const int64_t expert =
+        ExpertElements(layer) / ExpertsOf(spec_.moe.num_experts, layout_.ep, 0).count;
+    return Add({.kind = kind,
+                .direction = direction,
+                .stream = StreamOf(GroupKind::kEp),
+                .group = GroupKind::kEp,
+                .layer = layer,
+                .size = AllToAllBytes(expert),
+                .away = true},
+               std::move(needs));
+  }
+  // The weights of experts that work away from home: there from the start of the step, wanted by
+  // the layer's experts.
+  void FetchExperts(int32_t layer) {
+    fetched_[layer] = MoveExperts(OpKind::kExpertWeights, Direction::kForward, layer, {});
   }
 
   // In a layer with a pipeline, what stands beside it can enter it.
@@ -217,6 +245,10 @@ class Builder {
     last = Exchange(OpKind::kDispatch, layer, direction, last);
     if (layout_.esp > 1)
       chunks(OpKind::kEspAllGather, StreamKind::kIntra, GroupKind::kEsp, gathered);
+    if (const auto weights = fetched_.find(layer);
+        direction == Direction::kForward && weights != fetched_.end()) {
+      last.push_back(weights->second);
+    }
     chunks(OpKind::kExpert, StreamKind::kCompute, GroupKind::kNone, ExpertSize());
     expert_ = last.front();
     if (layout_.esp > 1)
@@ -301,7 +333,12 @@ class Builder {
                            {expert_});
     finished_.push_back(wgrad);
     if (LastMicroBatch()) {
-      gradients_.push_back(wgrad);
+      std::vector<OpId> summed = {wgrad};
+      if (ExpertsCanMove(layer)) {
+        summed.push_back(
+            MoveExperts(OpKind::kExpertGradReturn, Direction::kBackward, layer, {wgrad}));
+      }
+      gradients_.insert(gradients_.end(), summed.begin(), summed.end());
       if (layout_.edp > 1) {
         const int64_t elements = ExpertElements(layer);
         gradients_.push_back(Add({.kind = OpKind::kExpertGradAllReduce,
@@ -310,7 +347,7 @@ class Builder {
                                   .group = GroupKind::kEdp,
                                   .layer = layer,
                                   .size = AllReduceBytes(elements, layout_.edp)},
-                                 {wgrad}));
+                                 std::move(summed)));
       }
     }
     return Add({.kind = OpKind::kRouter,
@@ -407,8 +444,9 @@ class Builder {
   int64_t hidden_units_ = 0;
   uint64_t shape_ = 0;
   OpId expert_;
-  std::vector<OpId> finished_;   // ends of the current micro-batch
-  std::vector<OpId> gradients_;  // ends of all gradient reductions
+  std::map<int32_t, OpId> fetched_;  // by layer
+  std::vector<OpId> finished_;       // ends of the current micro-batch
+  std::vector<OpId> gradients_;      // ends of all gradient reductions
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
@@ -80,12 +81,9 @@ Bucket ExpertBucket(const ModelSpec& spec, const Layout& layout, RankId rank, in
   bucket.layer = layer;
   bucket.expert = true;
   const ExpertRange experts = ExpertsOf(spec.moe.num_experts, layout.ep, layout.ep_index(rank));
-  const ExpertRange hidden =
-      HiddenShardOf(spec.ffn_hidden_size, layout.esp, layout.esp_index(rank));
-  for (int32_t e = experts.first; e < experts.first + experts.count; ++e) {
-    AddFfn(bucket, spec, absl::StrCat("layers.", layer, ".experts.", e), hidden,
-           layout.esp_index(rank) == 0);
-  }
+  std::vector<int32_t> held(static_cast<size_t>(experts.count));
+  std::iota(held.begin(), held.end(), experts.first);
+  AddExperts(spec, layout, rank, held, bucket);
   return bucket;
 }
 
@@ -134,12 +132,17 @@ TensorView Bucket::Gradient(const Parameter& p) const {
   return View(gradient.as<float>() + p.offset, p.shape);
 }
 
-ExpertRange ExpertsOf(int32_t num_experts, int32_t ep, int32_t ep_index) {
-  // e * ep / num_experts == ep_index  <=>  e in [ceil(index * E / ep), ceil((index + 1) * E / ep))
-  const int64_t experts = num_experts;
-  const auto first = static_cast<int32_t>((ep_index * experts + ep - 1) / ep);
-  const auto last = static_cast<int32_t>(((ep_index + 1) * experts + ep - 1) / ep);
-  return {first, last - first};
+std::string ExpertName(int32_t layer, int32_t expert) {
+  return absl::StrCat("layers.", layer, ".experts.", expert);
+}
+
+void AddExperts(const ModelSpec& spec, const Layout& layout, RankId rank,
+                std::span<const int32_t> experts, Bucket& bucket) {
+  const ExpertRange hidden =
+      HiddenShardOf(spec.ffn_hidden_size, layout.esp, layout.esp_index(rank));
+  for (const int32_t e : experts) {
+    AddFfn(bucket, spec, ExpertName(bucket.layer, e), hidden, layout.esp_index(rank) == 0);
+  }
 }
 
 ExpertRange HiddenShardOf(int32_t ffn_hidden_size, int32_t esp, int32_t esp_index) {

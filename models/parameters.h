@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "graph/expert_placement.h"
 #include "graph/topology.h"
 #include "models/model_spec.h"
 #include "tensor/device/buffer.h"
@@ -14,7 +16,8 @@
 // and one for what belongs to no layer (embedding, positions, final norm). A bucket is what
 // gradient slices and the optimizer work on; a Parameter is a named window of it.
 //
-// Expert e of a layer is held by the ranks of ep_index = e * EP / E; ESP shard j holds hidden units
+// Expert e of a layer is at home on the ranks of ep_index = e * EP / E (graph/expert_placement.h);
+// ESP shard j holds hidden units
 // [j * F / ESP, (j + 1) * F / ESP): rows of `in.weight` (gate rows, then up rows, for SwiGLU) and
 // of `in.bias`, columns of `out.weight`. `out.bias` is held by shard 0 alone, so that summing the
 // shards adds it once.
@@ -54,13 +57,6 @@ struct Bucket {
   TensorView Gradient(const Parameter& p) const;
 };
 
-// The experts [first, first + count) that ep_index holds.
-struct ExpertRange {
-  int32_t first = 0;
-  int32_t count = 0;
-};
-ExpertRange ExpertsOf(int32_t num_experts, int32_t ep, int32_t ep_index);
-
 // Hidden units [first, first + count) of ESP shard `esp_index`.
 ExpertRange HiddenShardOf(int32_t ffn_hidden_size, int32_t esp, int32_t esp_index);
 
@@ -71,6 +67,11 @@ struct ParameterCatalog {
   int64_t elements() const;
 };
 ParameterCatalog MakeParameterCatalog(const ModelSpec& spec, const Layout& layout, RankId rank);
+
+// Adds this rank's shards of the named experts of bucket.layer to a bucket, one after another.
+void AddExperts(const ModelSpec& spec, const Layout& layout, RankId rank,
+                std::span<const int32_t> experts, Bucket& bucket);
+std::string ExpertName(int32_t layer, int32_t expert);  // "layers.3.experts.5"
 
 class Parameters {
  public:

@@ -34,10 +34,16 @@ TrainProgram::TrainProgram(const Args& args)
 
 absl::Status TrainProgram::Prepare(const StepGraph& graph, const Plan& plan) {
   layers_.clear();
+  const auto at_home = std::make_shared<const ExpertPlacement>(graph.experts, graph.ep);
   for (int32_t layer = 0; layer < graph.num_layers; ++layer) {
     layers_.push_back({{DegreeOf(plan, layer, Direction::kForward)},
                        {DegreeOf(plan, layer, Direction::kBackward)},
-                       AlgorithmOf(plan, layer)});
+                       AlgorithmOf(plan, layer),
+                       at_home});
+  }
+  for (const PlacementChoice& choice : plan.placements) {
+    layers_[static_cast<size_t>(choice.layer)].placement =
+        std::make_shared<const ExpertPlacement>(PlacementOf(graph, plan, choice.layer));
   }
   for (const PlanTask& task : plan.tasks) {
     const Op& op = graph.op(task.op);

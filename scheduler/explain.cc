@@ -217,7 +217,7 @@ absl::StatusOr<std::string> Explain(const PlanRequest& request, const Plan& plan
   degrees.erase(std::unique(degrees.begin(), degrees.end()), degrees.end());
   if (degrees.empty()) degrees.push_back(1);
   WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<const StepModel> model,
-                        StepModel::Make(graph, *request.costs, degrees));
+                        StepModel::Make(graph, *request.costs, degrees, plan.placements));
   const SimulatedStep step = Simulate(graph, plan, *request.costs);
   return absl::StrCat(
       DescribeStep(graph, plan, step, *request.costs), DescribeContention(model->contention()),

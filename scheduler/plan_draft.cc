@@ -72,6 +72,7 @@ class Issuer {
   // Whether the draft's algorithms have this operation.
   bool Runs(OpId id) const {
     const Op& op = model_.graph().op(id);
+    if (!model_.Has(op)) return false;
     return op.algorithms == kAnyAlgorithm || op.RunsUnder(AlgorithmOf(op.layer));
   }
 

@@ -36,6 +36,8 @@ Plan PlanOf(const PlanRequest& request, const StepModel& model, const PlanDraft&
   }
   for (const int32_t layer : model.choosers())
     plan.all_to_alls.push_back({layer, draft.all_to_alls[static_cast<size_t>(layer)]});
+  plan.placements = request.placements;
+  plan.numerics = NumericsOf(plan.placements);
   IssueOrder order = MakeIssueOrder(model, draft);
   std::vector<double> begin;
   std::vector<double> end;
@@ -61,8 +63,9 @@ absl::StatusOr<Plan> MakePlan(const PlanRequest& request, const PlanPasses& pass
   }
   WEFT_RETURN_IF_ERROR(CheckPolicy(request.policy));
   WEFT_ASSIGN_OR_RETURN(const std::vector<int32_t> degrees, CandidateDegrees(request));
-  WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<const StepModel> model,
-                        StepModel::Make(*request.graph, *request.costs, degrees));
+  WEFT_ASSIGN_OR_RETURN(
+      const std::unique_ptr<const StepModel> model,
+      StepModel::Make(*request.graph, *request.costs, degrees, request.placements));
   PlanDraft draft = StartOf(request.policy, *model);
   for (const auto& pass : passes) pass->Run(request, *model, draft);
   Plan plan = PlanOf(request, *model, draft);

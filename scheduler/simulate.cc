@@ -17,7 +17,7 @@ Schedule ScheduleOf(const StepGraph& graph, const Plan& plan, int32_t streams,
     const PlanTask& task = plan.tasks[i];
     const Op& op = graph.op(task.op);
     schedule.Add(StreamUnder(streams, op.stream),
-                 costs.Estimate(op.key, TaskSize(graph, task)).seconds);
+                 costs.Estimate(op.key, TaskSize(graph, plan, task)).seconds);
     for (const int32_t need : needs[i]) schedule.Need(need);
   }
   return schedule;
@@ -42,7 +42,7 @@ std::array<double, kNumStreams> AloneSeconds(const StepGraph& graph, const Plan&
   for (const PlanTask& task : plan.tasks) {
     const Op& op = graph.op(task.op);
     seconds[static_cast<size_t>(op.stream)] +=
-        costs.Estimate(op.key, TaskSize(graph, task)).seconds;
+        costs.Estimate(op.key, TaskSize(graph, plan, task)).seconds;
   }
   return seconds;
 }
@@ -60,7 +60,7 @@ Trace TraceOf(const StepGraph& graph, const Plan& plan, const SimulatedStep& ste
     span.task = static_cast<int32_t>(i);
     span.begin_nanos = nanos(step.begin[i]);
     span.end_nanos = nanos(step.begin[i] + step.length[i]);
-    span.size = TaskSize(graph, plan.tasks[i]);
+    span.size = TaskSize(graph, plan, plan.tasks[i]);
     trace.push_back(span);
   }
   return trace;

@@ -10,7 +10,8 @@
 namespace weft {
 
 absl::StatusOr<std::unique_ptr<const StepModel>> StepModel::Make(
-    const StepGraph& graph, const CostModel& costs, const std::vector<int32_t>& degrees) {
+    const StepGraph& graph, const CostModel& costs, const std::vector<int32_t>& degrees,
+    const std::vector<PlacementChoice>& placements) {
   WEFT_RETURN_IF_ERROR(ValidateStepGraph(graph));
   std::unique_ptr<StepModel> model(new StepModel(graph, costs));
   model->degrees_ = degrees;
@@ -18,6 +19,7 @@ absl::StatusOr<std::unique_ptr<const StepModel>> StepModel::Make(
   if (!std::binary_search(degrees.begin(), degrees.end(), 1)) {
     model->priced_degrees_.insert(model->priced_degrees_.begin(), 1);
   }
+  WEFT_RETURN_IF_ERROR(model->TakePlacements(placements));
   model->FindPipelines();
   model->FindWgrads();
   WEFT_RETURN_IF_ERROR(model->FindChains());
@@ -37,6 +39,17 @@ double StepModel::SliceSeconds(OpId id, int64_t elements) const {
   const Op& op = graph_.op(id);
   const double share = static_cast<double>(elements) / static_cast<double>(op.elements);
   return costs_.Estimate(op.key, op.size * share).seconds;
+}
+
+absl::Status StepModel::TakePlacements(const std::vector<PlacementChoice>& placements) {
+  moved_experts_.assign(static_cast<size_t>(graph_.num_layers), 0);
+  WEFT_RETURN_IF_ERROR(CheckPlacements(graph_, placements));
+  for (const PlacementChoice& choice : placements) {
+    WEFT_ASSIGN_OR_RETURN(const ExpertPlacement placement,
+                          ExpertPlacement::Make(graph_.experts, choice.experts));
+    moved_experts_[static_cast<size_t>(choice.layer)] = placement.most_moved();
+  }
+  return absl::OkStatus();
 }
 
 void StepModel::FindPipelines() {
@@ -181,7 +194,8 @@ void StepModel::PriceOperations() {
   chunk_seconds_.assign(graph_.ops.size() * priced_degrees_.size(), 0);
   for (const Op& op : graph_.ops) {
     const size_t row = static_cast<size_t>(op.id.value);
-    seconds_[row] = costs_.Estimate(op.key, op.size).seconds;
+    const double moved = op.away ? moved_experts_[static_cast<size_t>(op.layer)] : 1;
+    seconds_[row] = costs_.Estimate(op.key, op.size * moved).seconds;
     if (op.cut != Cut::kChunks && op.cut != Cut::kEither) continue;
     for (size_t column = 0; column < priced_degrees_.size(); ++column) {
       chunk_seconds_[row * priced_degrees_.size() + column] =

@@ -11,16 +11,21 @@ namespace weft {
 TokenExchange::TokenExchange(const ModelContext& context, ExchangeBuffers& buffers)
     : context_(context),
       buffers_(buffers),
-      experts_(context.spec.moe.num_experts),
-      local_experts_(ExpertsAt(context.layout.ep_index(context.rank))),
-      shape_(EpShape(context.topology, context.layout, context.rank)) {
-  taken_.resize(sources());
-  total_.resize(sources());
-}
+      shape_(EpShape(context.topology, context.layout, context.rank)) {}
 
 size_t TokenExchange::sources() const {
   return static_cast<size_t>(context_.layout.esp) * static_cast<size_t>(context_.layout.ep) *
-         static_cast<size_t>(local_experts_);
+         static_cast<size_t>(local_slots_);
+}
+
+void TokenExchange::Place(const ExpertPlacement& placement) {
+  placement_ = &placement;
+  local_slots_ = placement.slots_on(shape_.me);
+  most_slots_ = 0;
+  for (int32_t m = 0; m < placement.members(); ++m)
+    most_slots_ = std::max(most_slots_, placement.slots_on(m));
+  taken_.resize(sources());
+  total_.resize(sources());
 }
 
 void TokenExchange::Prepare(const LayerCut& cut, AllToAllAlgorithm algorithm) {
@@ -28,27 +33,28 @@ void TokenExchange::Prepare(const LayerCut& cut, AllToAllAlgorithm algorithm) {
   algorithm_ = shape_.flat() ? AllToAllAlgorithm::kDirect : algorithm;
   const Layout& layout = context_.layout;
   const int32_t esp_index = layout.esp_index(context_.rank);
-  forward_.Prepare(layout, local_experts_, esp_index, cut.of(Direction::kForward).degree);
-  backward_.Prepare(layout, local_experts_, esp_index, cut.of(Direction::kBackward).degree);
+  forward_.Prepare(layout, local_slots_, esp_index, cut.of(Direction::kForward).degree);
+  backward_.Prepare(layout, local_slots_, esp_index, cut.of(Direction::kBackward).degree);
   all_.assign(static_cast<size_t>(cut.segments()) * sources(), 0);
   counts_.resize(static_cast<size_t>(cut.of(Direction::kForward).pieces()));
   for (size_t piece = 0; piece < counts_.size(); ++piece) {
     Counts& counts = counts_[piece];
     const int64_t segments =
         cut.segments_of(Direction::kForward, static_cast<int32_t>(piece)).count();
-    counts.sent.resize(static_cast<size_t>(segments * experts_));
+    counts.sent.resize(static_cast<size_t>(segments * placement_->slots()));
     counts.send_rows.clear();
-    for (int32_t p = 0; p < layout.ep; ++p) counts.send_rows.push_back(segments * ExpertsAt(p));
-    counts.recv_rows.assign(static_cast<size_t>(layout.ep), segments * local_experts_);
-    counts.from_ep.resize(static_cast<size_t>(layout.ep * segments * local_experts_));
+    for (int32_t p = 0; p < layout.ep; ++p)
+      counts.send_rows.push_back(segments * placement_->slots_on(p));
+    counts.recv_rows.assign(static_cast<size_t>(layout.ep), segments * local_slots_);
+    counts.from_ep.resize(static_cast<size_t>(layout.ep * segments * local_slots_));
     counts.from_all.resize(static_cast<size_t>(layout.esp) * counts.from_ep.size());
     if (!passes_on()) continue;
     counts.own.resize(counts.sent.size() + counts.from_ep.size());
     counts.node_rows.clear();
     int64_t all = 0;
     for (int j = 0; j < shape_.members_per_node; ++j) {
-      const int32_t held = ExpertsAt(shape_.member(shape_.node(), j));
-      counts.node_rows.push_back(segments * (experts_ + layout.ep * held));
+      const int32_t held = placement_->slots_on(shape_.member(shape_.node(), j));
+      counts.node_rows.push_back(segments * (placement_->slots() + layout.ep * held));
       all += counts.node_rows.back();
     }
     counts.from_node.resize(static_cast<size_t>(all));
@@ -62,8 +68,8 @@ void TokenExchange::Prepare(const LayerCut& cut, AllToAllAlgorithm algorithm) {
   node_sent_.resize(static_cast<size_t>(shape_.members_per_node));
   node_received_.resize(node_sent_.size());
   for (size_t j = 0; j < node_sent_.size(); ++j) {
-    node_sent_[j].assign(segments * static_cast<size_t>(experts_), 0);
-    node_received_[j].assign(segments * static_cast<size_t>(layout.ep * MostExperts()), 0);
+    node_sent_[j].assign(segments * static_cast<size_t>(placement_->slots()), 0);
+    node_received_[j].assign(segments * static_cast<size_t>(layout.ep * most_slots_), 0);
   }
 }
 
@@ -73,13 +79,13 @@ absl::Status TokenExchange::CountsAllToAll(int32_t piece, std::span<const int32_
   const RowRange segments = cut_->segments_of(Direction::kForward, piece);
   auto to = c.sent.begin();
   for (int32_t p = 0; p < context_.layout.ep; ++p) {
-    const ExpertRange range = ExpertsOf(experts_, context_.layout.ep, p);
     for (int64_t s = segments.begin; s < segments.end; ++s) {
-      to = std::copy_n(counts.begin() + s * experts_ + range.first, range.count, to);
+      to = std::copy_n(counts.begin() + s * placement_->slots() + placement_->first_slot(p),
+                       placement_->slots_on(p), to);
     }
   }
   const auto sent = static_cast<int64_t>(c.sent.size());
-  *size = AllToAllBytes(sent - segments.count() * local_experts_);
+  *size = AllToAllBytes(sent - segments.count() * local_slots_);
   return context_.ep->AllToAllV(
       {.send = View(c.sent.data(), {sent, 1}),
        .send_rows = c.send_rows,
@@ -91,9 +97,9 @@ absl::Status TokenExchange::CountsNodeGather(int32_t piece, std::span<const int3
                                              double* size) {
   Counts& c = counts_[static_cast<size_t>(piece)];
   const RowRange segments = cut_->segments_of(Direction::kForward, piece);
-  const int64_t sent = segments.count() * experts_;
+  const int64_t sent = segments.count() * placement_->slots();
   const auto received =
-      std::copy_n(counts.begin() + segments.begin * experts_, sent, c.own.begin());
+      std::copy_n(counts.begin() + segments.begin * placement_->slots(), sent, c.own.begin());
   std::copy(c.from_ep.begin(), c.from_ep.end(), received);
   const auto own = static_cast<int64_t>(c.own.size());
   *size = AllGatherBytes(own, shape_.members_per_node);
@@ -103,13 +109,13 @@ absl::Status TokenExchange::CountsNodeGather(int32_t piece, std::span<const int3
        .rows = c.node_rows}));
   const int32_t* from = c.from_node.data();
   for (size_t j = 0; j < node_sent_.size(); ++j) {
-    const int32_t held = ExpertsAt(shape_.member(shape_.node(), static_cast<int>(j)));
-    std::copy_n(from, sent, node_sent_[j].begin() + segments.begin * experts_);
+    const int32_t held = placement_->slots_on(shape_.member(shape_.node(), static_cast<int>(j)));
+    std::copy_n(from, sent, node_sent_[j].begin() + segments.begin * placement_->slots());
     from += sent;
     for (int64_t source = 0; source < context_.layout.ep; ++source) {
       for (int64_t s = segments.begin; s < segments.end; ++s) {
         std::copy_n(from, held,
-                    node_received_[j].begin() + (s * context_.layout.ep + source) * MostExperts());
+                    node_received_[j].begin() + (s * context_.layout.ep + source) * most_slots_);
         from += held;
       }
     }
@@ -123,7 +129,7 @@ absl::Status TokenExchange::CountsAllGather(int32_t piece, std::span<const int32
   const auto own = static_cast<int64_t>(c.from_ep.size());
   if (context_.layout.ep == 1) {
     const RowRange segments = cut_->segments_of(Direction::kForward, piece);
-    std::copy_n(counts.begin() + segments.begin * local_experts_, own, c.from_ep.begin());
+    std::copy_n(counts.begin() + segments.begin * local_slots_, own, c.from_ep.begin());
   }
   *size = AllGatherBytes(own, context_.layout.esp);
   return context_.esp->AllGather(View(c.from_ep.data(), {own}),
@@ -134,7 +140,7 @@ void TokenExchange::CountsKnown(int32_t piece, std::span<const int32_t> counts) 
   const Layout& layout = context_.layout;
   const Counts& c = counts_[static_cast<size_t>(piece)];
   const RowRange segments = cut_->segments_of(Direction::kForward, piece);
-  const auto local = static_cast<size_t>(local_experts_);
+  const auto local = static_cast<size_t>(local_slots_);
   const size_t peers = static_cast<size_t>(layout.ep) * static_cast<size_t>(layout.esp);
   const auto count = static_cast<size_t>(segments.count());
   for (size_t s = 0; s < count; ++s) {
@@ -161,7 +167,7 @@ void TokenExchange::CountsKnown(int32_t piece, std::span<const int32_t> counts) 
     AppendChunk(Direction::kBackward, chunk);
   std::fill(total_.begin(), total_.end(), 0);
   for (size_t i = 0; i < all_.size(); ++i) total_[i % sources()] += all_[i];
-  saved_.Build(total_, layout, local_experts_);
+  saved_.Build(total_, layout, local_slots_);
 }
 
 void TokenExchange::AppendChunk(Direction direction, int32_t chunk) {
@@ -193,16 +199,16 @@ void TokenExchange::PrepareChunk(const SendOrder& order, Direction direction, in
 
 int64_t TokenExchange::RowsBetween(Direction direction, int32_t chunk, int source,
                                    int destination) const {
-  const ExpertRange held = ExpertsOf(experts_, context_.layout.ep, destination);
   const bool sent_here = shape_.node_of(source) == shape_.node();
   const int member = (sent_here ? source : destination) % shape_.members_per_node;
   const std::vector<int32_t>& counts =
       (sent_here ? node_sent_ : node_received_)[static_cast<size_t>(member)];
-  const auto first = static_cast<size_t>(sent_here ? held.first : int32_t{source} * MostExperts());
+  const auto first = static_cast<size_t>(sent_here ? placement_->first_slot(destination)
+                                                   : int32_t{source} * most_slots_);
   const auto stride =
-      static_cast<size_t>(sent_here ? experts_ : context_.layout.ep * MostExperts());
+      static_cast<size_t>(sent_here ? placement_->slots() : context_.layout.ep * most_slots_);
   int64_t rows = 0;
-  for (int32_t e = 0; e < held.count; ++e) {
+  for (int32_t e = 0; e < placement_->slots_on(destination); ++e) {
     const auto of_expert = std::span(counts).subspan(first + static_cast<size_t>(e));
     rows += cut_->rows(direction, chunk, of_expert, stride).count();
   }

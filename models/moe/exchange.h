@@ -24,8 +24,10 @@ class TokenExchange {
  public:
   TokenExchange(const ModelContext& context, ExchangeBuffers& buffers);
 
-  // Before a step. `cut` outlives it. Where the EP group has one kind of link, `algorithm` says
-  // nothing.
+  // Between steps. `placement` outlives the steps until the next one.
+  void Place(const ExpertPlacement& placement);
+  // Before a step. REQUIRES: Place was called. `cut` outlives it. Where the EP group has one kind
+  // of link, `algorithm` says nothing.
   void Prepare(const LayerCut& cut, AllToAllAlgorithm algorithm);
   bool in_steps() const { return algorithm_ != AllToAllAlgorithm::kDirect; }
   // Whether members pass rows of others on, and so must know their counts.
@@ -33,8 +35,8 @@ class TokenExchange {
     return algorithm_ == AllToAllAlgorithm::k2DH || algorithm_ == AllToAllAlgorithm::k1DH;
   }
 
-  // The counts of a piece of the forward: [segments][experts], this rank's rows -> those of every
-  // source for this rank's experts.
+  // The counts of a piece of the forward: [segments][slots], this rank's rows -> those of every
+  // source for this rank's slots.
   absl::Status CountsAllToAll(int32_t piece, std::span<const int32_t> counts, double* size);
   // REQUIRES: passes_on(), and the all-to-all of the piece has ended.
   absl::Status CountsNodeGather(int32_t piece, std::span<const int32_t> counts, double* size);
@@ -66,13 +68,13 @@ class TokenExchange {
                           TensorView returned) const;
 
  private:
-  // Counts of one piece on their way: [ep][segments of the piece][local experts], then with [esp]
+  // Counts of one piece on their way: [ep][segments of the piece][local slots], then with [esp]
   // before it.
   struct Counts {
     std::vector<int32_t> sent;
     std::vector<int64_t> send_rows, recv_rows;
     std::vector<int32_t> from_ep, from_all;
-    // What a member of this node tells the others: sent [segments][experts], then what it has from
+    // What a member of this node tells the others: sent [segments][slots], then what it has from
     // whom, like from_ep.
     std::vector<int32_t> own, from_node;
     std::vector<int64_t> node_rows;  // how many numbers of each member
@@ -91,27 +93,24 @@ class TokenExchange {
   absl::Status RunSteps(const ExchangePlan& plan, int32_t step, const ExchangeViews& views,
                         double* size);
   ExchangeViews ViewsOf(int32_t chunk, ConstTensorView input, TensorView output) const;
-  int32_t MostExperts() const { return (experts_ + context_.layout.ep - 1) / context_.layout.ep; }
-  int32_t ExpertsAt(int member) const {
-    return ExpertsOf(experts_, context_.layout.ep, member).count;
-  }
-  size_t sources() const;  // blocks of this rank's experts: esp * ep * local experts
+  size_t sources() const;  // blocks of this rank's slots: esp * ep * local slots
 
   const ModelContext& context_;
   ExchangeBuffers& buffers_;
   const LayerCut* cut_ = nullptr;
-  const int32_t experts_;  // of the layer
-  int32_t local_experts_;
+  const ExpertPlacement* placement_ = nullptr;
+  int32_t local_slots_ = 0;
+  int32_t most_slots_ = 0;       // of a member
   std::vector<Counts> counts_;   // by piece of the forward
-  std::vector<int32_t> all_;     // [segments][esp][ep][local experts]
-  std::vector<RowRange> taken_;  // [esp][ep][local experts]: by the chunk that is appended
+  std::vector<int32_t> all_;     // [segments][esp][ep][local slots]
+  std::vector<RowRange> taken_;  // [esp][ep][local slots]: by the chunk that is appended
   std::vector<int64_t> total_;   // the same, over all segments
   ArrivalOrder forward_, backward_;
   SavedOrder saved_;
   const GroupShape shape_;  // of the EP group
   AllToAllAlgorithm algorithm_ = AllToAllAlgorithm::kDirect;
-  // By member of this node, of all segments: sent [segments][experts]; received [segments][ep][the
-  // most experts of a member].
+  // By member of this node, of all segments: sent [segments][slots]; received [segments][ep][the
+  // most slots of a member].
   std::vector<std::vector<int32_t>> node_sent_, node_received_;
   std::array<std::vector<ChunkSteps>, 2> steps_;  // by direction and chunk
 };

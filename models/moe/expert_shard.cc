@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "absl/strings/str_cat.h"
 #include "models/op_sizes.h"
 
 namespace weft {
@@ -39,19 +38,12 @@ TensorView RowsOf(const Buffer& buffer, RowRange rows, int64_t width) {
 
 }  // namespace
 
-ExpertShard::ExpertShard(const ModelContext& context, Bucket& bucket, int32_t layer)
-    : context_(context) {
+ExpertShard::ExpertShard(const ModelContext& context) : context_(context) {
   const Layout& layout = context.layout;
-  const ExpertRange held =
-      ExpertsOf(context.spec.moe.num_experts, layout.ep, layout.ep_index(context.rank));
   units_ =
       HiddenShardOf(context.spec.ffn_hidden_size, layout.esp, layout.esp_index(context.rank)).count;
   width_ = context.spec.hidden_size;
   pre_width_ = context.spec.backbone == Backbone::kMixtral ? 2 * units_ : units_;
-  for (int32_t e = held.first; e < held.first + held.count; ++e) {
-    experts_.emplace_back(context.spec, bucket, absl::StrCat("layers.", layer, ".experts.", e),
-                          units_);
-  }
 }
 
 double ExpertShard::Flops(int64_t rows) const {

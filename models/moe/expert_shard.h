@@ -1,5 +1,6 @@
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "models/model_context.h"
@@ -17,17 +18,20 @@ struct ExpertOrders {
   const SavedOrder& saved;
 };
 
-// This rank's shards of its experts of one layer. Rows come chunk by chunk in arrival order. The
+// This rank's shards of the experts of one layer that it works for: "local experts" are its slots
+// (graph/expert_placement.h). Rows come chunk by chunk in arrival order. The
 // forward keeps inputs, pre-activations and activations by chunk, in kept order; the backward saves
 // its gradients in saved order, which no cut changes, and finds the forward's rows by block. So any
 // cut of the backward meets any cut of the forward, and dW is one product per expert over all its
 // rows in [source, token] order.
 class ExpertShard {
  public:
-  ExpertShard(const ModelContext& context, Bucket& bucket, int32_t layer);
+  explicit ExpertShard(const ModelContext& context);
 
-  // Between steps: the forward comes in so many chunks.
+  // Between steps: whom this rank works for, by slot, and into how many chunks the forward is cut.
+  void Employ(std::vector<Ffn> experts) { experts_ = std::move(experts); }
   void Prepare(int32_t forward_degree);
+  int64_t hidden_units() const { return units_; }  // of an expert, on this rank
   // Room for the rows that the counts announced. StartForward before the first chunk of a forward,
   // with the rows that are known then: nothing of the layer runs. KeepChunk for every chunk, in
   // order, before it runs. ReserveBackward before the backward's first chunk.

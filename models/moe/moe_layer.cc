@@ -13,7 +13,10 @@ MoeLayer::MoeLayer(const ModelContext& context, Bucket& dense, Bucket& experts,
       buffers_(buffers),
       router_(context, dense, layer),
       exchange_(context, buffers),
-      experts_(context, experts, layer) {
+      away_(context, experts, layer),
+      experts_(context),
+      home_(experts),
+      layer_(layer) {
   const int64_t rows = buffers.source_rows();
   const int64_t width = context.spec.hidden_size;
   float* data = storage_.Ensure<float>({2 * rows * width}).as<float>();
@@ -21,8 +24,27 @@ MoeLayer::MoeLayer(const ModelContext& context, Bucket& dense, Bucket& experts,
   d_returned_ = View(data + rows * width, {rows, width});
 }
 
-void MoeLayer::Prepare(const LayerCut& cut, AllToAllAlgorithm algorithm) {
+void MoeLayer::Place(const ExpertPlacement& placement) {
+  placement_ = placement;
+  router_.Place(*placement_);
+  exchange_.Place(*placement_);
+  away_.Place(*placement_);
+  const Layout& layout = context_.layout;
+  const int32_t me = layout.ep_index(context_.rank);
+  std::vector<Ffn> local;
+  for (const int32_t e : placement.experts_on(me)) {
+    const bool at_home = HomeOf(placement.experts(), placement.members(), e) == me;
+    local.emplace_back(context_.spec, at_home ? home_ : away_.bucket(), ExpertName(layer_, e),
+                       experts_.hidden_units());
+  }
+  experts_.Employ(std::move(local));
+}
+
+void MoeLayer::Prepare(const LayerCut& cut, AllToAllAlgorithm algorithm,
+                       const ExpertPlacement& placement) {
   cut_ = &cut;
+  if (placement_ != placement) Place(placement);
+  away_.ZeroGradients();
   const int32_t forward = cut.of(Direction::kForward).degree;
   buffers_.Prepare(std::max(forward, cut.of(Direction::kBackward).degree));
   router_.Prepare(cut);
@@ -92,6 +114,10 @@ absl::Status MoeLayer::Run(const Op& op, int32_t chunk, const Activations& a, do
       WEFT_RETURN_IF_ERROR(exchange_.CountsAllGather(chunk, router_.counts(), size));
       CountsKnown(chunk);
       return absl::OkStatus();
+    case OpKind::kExpertWeights:
+      return away_.Fetch(size);
+    case OpKind::kExpertGradReturn:
+      return away_.Return(size);
     case OpKind::kDispatch:
       return exchange_.Dispatch(order, direction, chunk, op.step, size);
     case OpKind::kEspAllGather:

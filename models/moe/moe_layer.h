@@ -1,7 +1,10 @@
 #pragma once
 
+#include <optional>
+
 #include "absl/status/status.h"
 #include "graph/step_graph.h"
+#include "models/moe/away_experts.h"
 #include "models/moe/exchange.h"
 #include "models/moe/expert_shard.h"
 #include "models/moe/router.h"
@@ -15,8 +18,9 @@ class MoeLayer {
   MoeLayer(const ModelContext& context, Bucket& dense, Bucket& experts, ExchangeBuffers& buffers,
            int32_t layer);
 
-  // Before a step: how its plan cuts this layer. `cut` outlives the step.
-  void Prepare(const LayerCut& cut, AllToAllAlgorithm algorithm);
+  // Before a step: how its plan cuts this layer and where its experts work. `cut` outlives
+  // the step.
+  void Prepare(const LayerCut& cut, AllToAllAlgorithm algorithm, const ExpertPlacement& placement);
 
   // Runs one task of an operation of this layer: `chunk` of a pipeline, or a piece of the
   // operations beside it. x, y: the layer's input and output; dy, dx: their gradients.
@@ -41,6 +45,7 @@ class MoeLayer {
     return {exchange_.arrival(Direction::kForward), exchange_.arrival(Direction::kBackward),
             exchange_.saved()};
   }
+  void Place(const ExpertPlacement& placement);
   void CountsKnown(int32_t piece);
   double RunExperts(Direction direction, int32_t chunk);
   void StartBackward(int32_t piece, const Activations& a);
@@ -49,7 +54,11 @@ class MoeLayer {
   ExchangeBuffers& buffers_;
   Router router_;
   TokenExchange exchange_;
+  AwayExperts away_;
   ExpertShard experts_;
+  Bucket& home_;
+  const int32_t layer_;
+  std::optional<ExpertPlacement> placement_;
   const LayerCut* cut_ = nullptr;
   Buffer storage_;
   TensorView returned_, d_returned_;

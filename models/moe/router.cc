@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "models/moe/ep_shape.h"
 
 namespace weft {
 namespace {
@@ -45,26 +46,35 @@ Router::Router(const ModelContext& context, Bucket& bucket, int32_t layer)
   d_weights_ = take(k);
   row_weight_ = take(k);
   d_rows_ = take(width);
-  int32_t* ints = ints_.Ensure<int32_t>({5 * tokens * k}).as<int32_t>();
+  int32_t* ints = ints_.Ensure<int32_t>({6 * tokens * k}).as<int32_t>();
   for (TensorView* view :
-       {&experts_, &row_in_block_, &forward_slots_, &backward_slots_, &row_token_}) {
+       {&experts_, &slots_, &row_in_block_, &forward_places_, &backward_places_, &row_token_}) {
     *view = View(ints, {tokens, k});
     ints += tokens * k;
   }
-  for (std::vector<int32_t>* per_expert :
-       {&counts_, &capacity_counts_, &sequence_counts_, &chunk_of_}) {
+  for (std::vector<int32_t>* per_expert : {&expert_counts_, &capacity_counts_, &sequence_counts_}) {
     per_expert->resize(static_cast<size_t>(experts));
   }
   mean_prob_.resize(static_cast<size_t>(experts));
-  taken_.resize(static_cast<size_t>(experts));
 }
 
 void Router::Prepare(const LayerCut& cut) {
   cut_ = &cut;
-  const int32_t experts = context_.spec.moe.num_experts;
-  forward_order_.Prepare(context_.layout, experts, cut.of(Direction::kForward).degree);
-  backward_order_.Prepare(context_.layout, experts, cut.of(Direction::kBackward).degree);
-  segment_counts_.resize(static_cast<size_t>(cut.segments()) * static_cast<size_t>(experts));
+  forward_order_.Prepare(*placement_, cut.of(Direction::kForward).degree);
+  backward_order_.Prepare(*placement_, cut.of(Direction::kBackward).degree);
+  segment_counts_.resize(static_cast<size_t>(cut.segments()) * taken_.size());
+}
+
+void Router::Place(const ExpertPlacement& placement) {
+  placement_ = &placement;
+  const GroupShape shape = EpShape(context_.topology, context_.layout, context_.rank);
+  slots_for_.clear();
+  for (int32_t e = 0; e < placement.experts(); ++e)
+    slots_for_.push_back(placement.SlotsFor(shape.me, e, shape.members_per_node));
+  const auto slots = static_cast<size_t>(placement.slots());
+  counts_.resize(slots);
+  chunk_of_.resize(slots);
+  taken_.resize(slots);
 }
 
 void Router::Forward(int32_t piece, const RoutedBatch& batch, ConstTensorView x,
@@ -90,7 +100,7 @@ void Router::Forward(int32_t piece, const RoutedBatch& batch, ConstTensorView x,
     send.ReserveSend(chunk, token.elements());
     kernels.GatherRows(norm_.output(), token, send.send(chunk, token.elements()));
   };
-  FillSlots(Direction::kForward, piece, forward_slots_, fill);
+  FillPlaces(Direction::kForward, piece, forward_places_, fill);
 }
 
 void Router::ForceExperts(RowRange tokens, const RoutedBatch& batch) {
@@ -104,10 +114,13 @@ void Router::AssignRows(RowRange tokens) {
   const int64_t k = context_.spec.moe.top_k;
   const int64_t length = context_.batch.length;
   const int64_t capacity = CapacityOf(context_.spec, length);
-  const auto experts = static_cast<size_t>(context_.spec.moe.num_experts);
+  const size_t slots = taken_.size();
+  const auto me = static_cast<size_t>(context_.layout.ep_index(context_.rank));
   const int32_t* chosen = experts_.as<int32_t>();
+  int32_t* slot_of = slots_.as<int32_t>();
   int32_t* row = row_in_block_.as<int32_t>();
   if (tokens.begin == 0) {
+    std::fill(expert_counts_.begin(), expert_counts_.end(), 0);
     std::fill(counts_.begin(), counts_.end(), 0);
     std::fill(segment_counts_.begin(), segment_counts_.end(), 0);
     dropped_ = 0;
@@ -116,12 +129,16 @@ void Router::AssignRows(RowRange tokens) {
   for (int64_t t = tokens.begin; t < tokens.end; ++t) {
     if (t % length == 0) std::fill(capacity_counts_.begin(), capacity_counts_.end(), 0);
     while (cut_->segment_end(segment) <= t) ++segment;
-    int32_t* of_segment = segment_counts_.data() + static_cast<size_t>(segment) * experts;
+    int32_t* of_segment = segment_counts_.data() + static_cast<size_t>(segment) * slots;
     for (int64_t i = t * k; i < (t + 1) * k; ++i) {
       const auto e = static_cast<size_t>(chosen[i]);
       if (capacity_counts_[e]++ < capacity) {
-        row[i] = counts_[e]++;
-        ++of_segment[e];
+        // In turn; the first turn differs by source, so that few rows are dealt out evenly, too.
+        const std::vector<int32_t>& to = slots_for_[e];
+        slot_of[i] = to[(me + static_cast<size_t>(expert_counts_[e]++)) % to.size()];
+        const auto slot = static_cast<size_t>(slot_of[i]);
+        row[i] = counts_[slot]++;
+        ++of_segment[slot];
       } else {
         row[i] = -1;
         ++dropped_;
@@ -158,36 +175,36 @@ void Router::BalanceLoss(int64_t sequence, double* balance_loss) {
 }
 
 template <typename Fill>
-void Router::FillSlots(Direction direction, int32_t piece, TensorView slots, Fill fill) {
+void Router::FillPlaces(Direction direction, int32_t piece, TensorView places, Fill fill) {
   SendOrder& order = direction == Direction::kForward ? forward_order_ : backward_order_;
-  const auto experts = static_cast<size_t>(context_.spec.moe.num_experts);
   const RowRange chunks = cut_->chunks_of(direction, piece);
   for (auto chunk = static_cast<int32_t>(chunks.begin); chunk < chunks.end; ++chunk) {
-    for (size_t e = 0; e < experts; ++e) {
-      taken_[e] = cut_->rows(direction, chunk, std::span(segment_counts_).subspan(e), experts);
+    for (size_t s = 0; s < taken_.size(); ++s) {
+      taken_[s] =
+          cut_->rows(direction, chunk, std::span(segment_counts_).subspan(s), taken_.size());
     }
     order.Append(chunk, taken_);
   }
   const int64_t k = context_.spec.moe.top_k;
   const RowRange tokens = cut_->tokens(direction, piece);
-  const int32_t* chosen = experts_.as<int32_t>();
+  const int32_t* slot_of = slots_.as<int32_t>();
   const int32_t* row = row_in_block_.as<int32_t>();
   const float* weights = weights_.as<float>();
-  int32_t* slot = slots.as<int32_t>();
+  int32_t* place = places.as<int32_t>();
   int32_t* row_token = row_token_.as<int32_t>();
   float* row_weight = row_weight_.as<float>();
-  // The rows of an expert come in order, so its chunks do.
+  // The rows of a slot come in order, so its chunks do.
   std::fill(chunk_of_.begin(), chunk_of_.end(), static_cast<int32_t>(chunks.begin));
   for (int64_t i = tokens.begin * k; i < tokens.end * k; ++i) {
     if (row[i] < 0) {
-      slot[i] = -1;
+      place[i] = -1;
       continue;
     }
-    int32_t& chunk = chunk_of_[static_cast<size_t>(chosen[i])];
-    while (order.block_rows(chunk, chosen[i]).end <= row[i]) ++chunk;
+    int32_t& chunk = chunk_of_[static_cast<size_t>(slot_of[i])];
+    while (order.block_rows(chunk, slot_of[i]).end <= row[i]) ++chunk;
     const int64_t position =
-        order.block_begin(chunk, chosen[i]) + row[i] - order.block_rows(chunk, chosen[i]).begin;
-    slot[i] = static_cast<int32_t>(position);
+        order.block_begin(chunk, slot_of[i]) + row[i] - order.block_rows(chunk, slot_of[i]).begin;
+    place[i] = static_cast<int32_t>(position);
     row_token[position] = static_cast<int32_t>(i / k);
     row_weight[position] = weights[i];
   }
@@ -201,7 +218,7 @@ void Router::Combine(int32_t piece, ConstTensorView x, ConstTensorView returned,
   Kernels& kernels = *context_.kernels;
   const RowRange tokens = cut_->tokens(Direction::kForward, piece);
   const TensorView out = Rows(y, tokens);
-  kernels.GatherSum(returned, Rows(forward_slots_, tokens), Rows(weights_, tokens), false, out);
+  kernels.GatherSum(returned, Rows(forward_places_, tokens), Rows(weights_, tokens), false, out);
   kernels.Add(Rows(x, tokens), out, out);
 }
 
@@ -209,13 +226,13 @@ void Router::CombineBackward(int32_t piece, ConstTensorView dy, ConstTensorView 
                              ExchangeBuffers& send) {
   Kernels& kernels = *context_.kernels;
   const RowRange tokens = cut_->tokens(Direction::kBackward, piece);
-  kernels.GatherDot(Rows(dy, tokens), returned, Rows(forward_slots_, tokens),
+  kernels.GatherDot(Rows(dy, tokens), returned, Rows(forward_places_, tokens),
                     Rows(d_weights_, tokens));
   const auto fill = [&](int32_t chunk, ConstTensorView token, ConstTensorView weight) {
     send.ReserveSend(chunk, token.elements());
     kernels.GatherScaledRows(dy, token, weight, send.send(chunk, token.elements()));
   };
-  FillSlots(Direction::kBackward, piece, backward_slots_, fill);
+  FillPlaces(Direction::kBackward, piece, backward_places_, fill);
 }
 
 void Router::Backward(int32_t piece, ConstTensorView d_returned, ConstTensorView dy,
@@ -224,7 +241,7 @@ void Router::Backward(int32_t piece, ConstTensorView d_returned, ConstTensorView
   const RowRange tokens = cut_->tokens(Direction::kBackward, piece);
   const TensorView d_normed = Rows(d_rows_, tokens);
   const TensorView d_logits = Rows(d_logits_, tokens);
-  kernels.GatherSum(d_returned, Rows(backward_slots_, tokens), {}, false, d_normed);
+  kernels.GatherSum(d_returned, Rows(backward_places_, tokens), {}, false, d_normed);
   kernels.GateBackward({.probs = Rows(probs_, tokens),
                         .experts = Rows(experts_, tokens),
                         .weights = Rows(weights_, tokens),

@@ -16,9 +16,10 @@
 namespace weft {
 
 // Norm, softmax top-k gate, balance loss, and the order of rows: which (token, choice) is which row
-// of which expert. Rows of an expert stand in (token, choice) order. A choice beyond the capacity
-// has no row (slot -1): its weight meets nothing and gets no gradient. Where routing is forced the
-// experts are given, and everything else is the same.
+// of which slot of an expert (graph/expert_placement.h); an expert's rows are dealt out to the
+// slots that this rank sends to in turn. Rows of a slot stand in (token, choice) order. A choice
+// beyond the capacity has no row (place -1): its weight meets nothing and gets no gradient. Where
+// routing is forced the experts are given, and everything else is the same.
 //
 // Balance loss of a layer (Switch Transformer, eq. 4, per sequence): coefficient * E * mean over
 // sequences of sum_e f_e P_e, f_e the fraction of the sequence's choices that fell on e, P_e its
@@ -27,7 +28,9 @@ class Router {
  public:
   Router(const ModelContext& context, Bucket& bucket, int32_t layer);
 
-  // Before a step. `cut` outlives it.
+  // Between steps. `placement` outlives the steps until the next one.
+  void Place(const ExpertPlacement& placement);
+  // Before a step. `cut` outlives it. REQUIRES: Place was called.
   void Prepare(const LayerCut& cut);
 
   // Piece `piece` of the tokens, in order. x [tokens, hidden] -> decisions; the rows of the chunks
@@ -57,7 +60,7 @@ class Router {
   const SendOrder& order(Direction direction) const {
     return direction == Direction::kForward ? forward_order_ : backward_order_;
   }
-  // [segments][experts]: kept rows; of the segments of the pieces that ran.
+  // [segments][slots]: kept rows; of the segments of the pieces that ran.
   std::span<const int32_t> counts() const { return segment_counts_; }
   int64_t dropped() const { return dropped_; }  // choices without a row in the last forward
 
@@ -65,11 +68,11 @@ class Router {
   void ForceExperts(RowRange tokens, const RoutedBatch& batch);
   void AssignRows(RowRange tokens);
   void BalanceLoss(int64_t sequence, double* balance_loss);
-  // Appends the chunks that piece `piece` makes known and fills the slots of its tokens: where in
+  // Appends the chunks that piece `piece` makes known and fills the places of its tokens: where in
   // send order the row of (token, choice) stands. Calls fill(chunk, index, weight) for each chunk
   // with its rows' tokens and weights.
   template <typename Fill>
-  void FillSlots(Direction direction, int32_t piece, TensorView slots, Fill fill);
+  void FillPlaces(Direction direction, int32_t piece, TensorView places, Fill fill);
 
   const ModelContext& context_;
   const LayerCut* cut_ = nullptr;
@@ -78,14 +81,17 @@ class Router {
   std::optional<ForcedRouting> forced_;
   Buffer floats_, ints_;
   TensorView logits_, probs_, d_probs_, d_logits_, weights_, d_weights_, row_weight_, d_rows_;
-  TensorView experts_, row_in_block_, forward_slots_, backward_slots_, row_token_;
-  std::vector<int32_t> counts_;           // [experts]: rows so far
-  std::vector<int32_t> segment_counts_;   // [segments][experts]
+  TensorView experts_, slots_, row_in_block_, forward_places_, backward_places_, row_token_;
+  const ExpertPlacement* placement_ = nullptr;
+  std::vector<std::vector<int32_t>> slots_for_;  // [experts]: those that this rank sends to
+  std::vector<int32_t> expert_counts_;           // [experts]: rows so far
+  std::vector<int32_t> counts_;                  // [slots]: rows so far
+  std::vector<int32_t> segment_counts_;          // [segments][slots]
   std::vector<int32_t> capacity_counts_;  // [experts]: choices so far of the current sequence
   std::vector<int32_t> sequence_counts_;
   std::vector<double> mean_prob_;
-  std::vector<RowRange> taken_;    // [experts]: by the chunk that is appended
-  std::vector<int32_t> chunk_of_;  // [experts]: of the next row
+  std::vector<RowRange> taken_;    // [slots]: by the chunk that is appended
+  std::vector<int32_t> chunk_of_;  // [slots]: of the next row
   int64_t dropped_ = 0;
   SendOrder forward_order_, backward_order_;
 };

@@ -4,23 +4,25 @@
 
 namespace weft {
 
-void SendOrder::Prepare(const Layout& layout, int32_t experts, int32_t degree) {
+void SendOrder::Prepare(const ExpertPlacement& placement, int32_t degree) {
   degree_ = degree;
-  ep_ = static_cast<size_t>(layout.ep);
-  experts_ = static_cast<size_t>(experts);
+  ep_ = static_cast<size_t>(placement.members());
+  member_of_.clear();
+  for (int32_t m = 0; m < placement.members(); ++m)
+    member_of_.insert(member_of_.end(), static_cast<size_t>(placement.slots_on(m)), m);
   const auto chunks = static_cast<size_t>(degree);
   chunk_begin_.assign(chunks + 1, 0);
   rows_to_.assign(chunks * ep_, 0);
-  blocks_.assign(chunks * experts_, Block{});
+  blocks_.assign(chunks * slots(), Block{});
 }
 
 void SendOrder::Append(int32_t chunk, std::span<const RowRange> rows) {
   const auto c = static_cast<size_t>(chunk);
   int64_t position = chunk_begin_[c];
   std::fill_n(rows_to_.begin() + static_cast<ptrdiff_t>(c * ep_), ep_, 0);
-  for (size_t e = 0; e < experts_; ++e) {
-    blocks_[c * experts_ + e] = {rows[e], position};
-    rows_to_[c * ep_ + e * ep_ / experts_] += rows[e].count();
+  for (size_t e = 0; e < slots(); ++e) {
+    blocks_[c * slots() + e] = {rows[e], position};
+    rows_to_[c * ep_ + static_cast<size_t>(member_of_[e])] += rows[e].count();
     position += rows[e].count();
   }
   chunk_begin_[c + 1] = position;

@@ -4,17 +4,19 @@
 #include <span>
 #include <vector>
 
+#include "graph/expert_placement.h"
 #include "graph/topology.h"
 #include "tensor/row_range.h"
 
 // Who sends how many rows to whom, for any cut of a layer, from row counts alone (exact sizes,
 // nothing padded).
 //
-// A rank's rows for expert e form block e, in (token, choice) order. A chunk takes a range of every
-// block. Two cuts: `rows`, chunk i of r of a block of n rows is rows [i * n / r, (i + 1) * n / r);
-// `tokens`, a chunk is a range of the rank's tokens and takes the rows that these send. Sender and
-// receiver derive every size of every chunk from the same counts (models/moe/layer_cut.h). Orders
-// of rows:
+// An expert that works on several members has a slot on each (graph/expert_placement.h); here every
+// slot is an expert of its own. A rank's rows for slot e form block e, in (token, choice) order. A
+// chunk takes a range of every block. Two cuts: `rows`, chunk i of r of a block of n rows is rows
+// [i * n / r, (i + 1) * n / r); `tokens`, a chunk is a range of the rank's tokens and takes the
+// rows that these send. Sender and receiver derive every size of every chunk from the same counts
+// (models/moe/layer_cut.h). Orders of rows:
 //   send order    (on the source):      [chunk][expert][row]: what one chunk's all-to-all sends is
 //                                       contiguous
 //   arrival order (on the destination): [chunk][esp member][ep member][local expert][row], after
@@ -33,8 +35,8 @@ namespace weft {
 class SendOrder {
  public:
   // Makes room; chunks are to be appended again. REQUIRES: nobody reads.
-  void Prepare(const Layout& layout, int32_t experts, int32_t degree);
-  // rows [experts]: what chunk `chunk` takes of every block. REQUIRES: chunks come in order.
+  void Prepare(const ExpertPlacement& placement, int32_t degree);
+  // rows [slots]: what chunk `chunk` takes of every block. REQUIRES: chunks come in order.
   void Append(int32_t chunk, std::span<const RowRange> rows);
 
   int32_t degree() const { return degree_; }
@@ -44,25 +46,26 @@ class SendOrder {
   std::span<const int64_t> rows_to(int32_t chunk) const {
     return {rows_to_.data() + static_cast<size_t>(chunk) * ep_, ep_};
   }
-  // The rows of expert `expert`'s block that a chunk takes, and where in send order they begin.
-  RowRange block_rows(int32_t chunk, int32_t expert) const { return block(chunk, expert).rows; }
-  int64_t block_begin(int32_t chunk, int32_t expert) const { return block(chunk, expert).begin; }
+  // The rows of a slot's block that a chunk takes, and where in send order they begin.
+  RowRange block_rows(int32_t chunk, int32_t slot) const { return block(chunk, slot).rows; }
+  int64_t block_begin(int32_t chunk, int32_t slot) const { return block(chunk, slot).begin; }
 
  private:
   struct Block {
     RowRange rows;
     int64_t begin = 0;
   };
-  const Block& block(int32_t chunk, int32_t expert) const {
-    return blocks_[static_cast<size_t>(chunk) * experts_ + static_cast<size_t>(expert)];
+  size_t slots() const { return member_of_.size(); }
+  const Block& block(int32_t chunk, int32_t slot) const {
+    return blocks_[static_cast<size_t>(chunk) * slots() + static_cast<size_t>(slot)];
   }
 
   int32_t degree_ = 1;
   size_t ep_ = 1;
-  size_t experts_ = 0;
+  std::vector<int32_t> member_of_;    // [slots]
   std::vector<int64_t> chunk_begin_;  // [degree + 1]
   std::vector<int64_t> rows_to_;      // [degree][ep]
-  std::vector<Block> blocks_;         // [degree][experts]
+  std::vector<Block> blocks_;         // [degree][slots]
 };
 
 // What a chunk takes of one (source, local expert): contiguous in arrival order and in kept order.

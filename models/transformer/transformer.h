@@ -27,6 +27,7 @@ struct LossSums {
 struct LayerWays {
   DirectionCut forward, backward;
   AllToAllAlgorithm all_to_all = AllToAllAlgorithm::kDirect;
+  std::shared_ptr<const ExpertPlacement> placement;  // of a layer with experts
 };
 
 // One rank's model: owns the modules and the activations, runs the operations of a step graph that

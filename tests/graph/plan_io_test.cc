@@ -15,7 +15,8 @@ std::string Replaced(std::string text, std::string_view what, std::string_view b
 
 TEST(PlanIoTest, ReadsBackToTheSamePlanAndTheSameBytes) {
   const StepGraph graph = SmallGraph();
-  const Plan plan = SmallPlan();
+  Plan plan = SmallPlan();
+  plan.placements = {{0, {{0, 2}, {}, {1}}}, {1, {{0, 1}, {0}, {2}}}};
   const std::string text = PlanToJson(graph, plan);
   const absl::StatusOr<Plan> read = PlanFromJson(graph, text);
   ASSERT_TRUE(read.ok()) << read.status();
@@ -41,7 +42,7 @@ TEST(PlanIoTest, ErrorsNameTheFieldAndWhatWasExpected) {
     const char* says;
   } cases[] = {
       {"weft.plan", "weft.profile", "'format' must be \"weft.plan\""},
-      {"\"version\": 3", "\"version\": 4", "'version' must be a whole number from 3 to 3"},
+      {"\"version\": 4", "\"version\": 5", "'version' must be a whole number from 4 to 4"},
       {"\"epoch\": 3", "\"epoch\": -3", "'epoch'"},
       {"\"epoch\": 3", "\"epoch\": 3.5", "'epoch'"},
       {"\"epoch\": 3", "\"epoch\": 18446744073709551615", "'epoch'"},
@@ -54,6 +55,9 @@ TEST(PlanIoTest, ErrorsNameTheFieldAndWhatWasExpected) {
       {"\"direction\": \"bwd\"", "\"direction\": \"up\"", "degrees[0]: field 'direction'"},
       {"\"degree\": 2", "\"degree\": 0", "degrees[0]: field 'degree'"},
       {"\"degrees\": [", "\"degrees\": [7, ", "degrees[0] must be an object"},
+      {"\"placements\": [", "\"placements\": [7", "placements[0] must be an object"},
+      {"\"placements\": [", "\"placements\": [{\"layer\": 0, \"experts\": [[0], 1]}",
+       "placements[0]: field 'experts' must list the experts of every EP member"},
       {"dispatch.bwd.l0[0/2]", "dispatch.bwd.l9[0/2]", "tasks[1]: field 'task'"},
       {"dispatch.bwd.l0[0/2]", "dispatch.bwd.l0", "tasks[1]: field 'task'"},
       {"dispatch.bwd.l0[0/2]", "dispatch.bwd.l0[0:2]", "tasks[1]: field 'task'"},

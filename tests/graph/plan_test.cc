@@ -58,10 +58,11 @@ TEST(PlanTest, TaskNamesSayThePiece) {
 TEST(PlanTest, TaskSizesAddUpToTheOperation) {
   const StepGraph graph = SmallGraph();
   const Plan plan = SmallPlan();
-  EXPECT_DOUBLE_EQ(TaskSize(graph, plan.tasks[0]), 100);
-  EXPECT_DOUBLE_EQ(TaskSize(graph, plan.tasks[1]), 100);  // half of 200
-  EXPECT_DOUBLE_EQ(TaskSize(graph, plan.tasks[3]) + TaskSize(graph, plan.tasks[7]), 500);
-  EXPECT_DOUBLE_EQ(TaskSize(graph, plan.tasks[3]), 300);
+  EXPECT_DOUBLE_EQ(TaskSize(graph, plan, plan.tasks[0]), 100);
+  EXPECT_DOUBLE_EQ(TaskSize(graph, plan, plan.tasks[1]), 100);  // half of 200
+  EXPECT_DOUBLE_EQ(TaskSize(graph, plan, plan.tasks[3]) + TaskSize(graph, plan, plan.tasks[7]),
+                   500);
+  EXPECT_DOUBLE_EQ(TaskSize(graph, plan, plan.tasks[3]), 300);
 }
 
 // The small graph with a router that may enter the pipeline, and an attention behind it.
@@ -171,6 +172,67 @@ struct Break {
   const char* says;  // part of the message
   std::function<void(Plan&)> apply;
 };
+
+// SmallGraph with an operation that moves experts of layer 0, and two members for four of them.
+StepGraph GraphThatMoves() {
+  StepGraph graph = SmallGraph();
+  graph.experts = 4;
+  graph.ep = 2;
+  Op move;
+  move.id = OpId{static_cast<int32_t>(graph.ops.size())};
+  move.key.kind = OpKind::kExpertWeights;
+  move.key.direction = Direction::kForward;
+  move.key.group = GroupKind::kEp;
+  move.key.group_size = 2;
+  move.stream = StreamKind::kInter;
+  move.layer = 0;
+  move.size = 100;
+  move.away = true;
+  graph.ops.push_back(move);
+  return graph;
+}
+
+TEST(PlanTest, OnlyAPlacementMovesExperts) {
+  const StepGraph graph = GraphThatMoves();
+  ASSERT_TRUE(ValidateStepGraph(graph).ok()) << ValidateStepGraph(graph);
+  const Plan at_home = MakeFixedPlan(graph, {});
+  EXPECT_TRUE(ValidatePlan(graph, at_home).ok()) << ValidatePlan(graph, at_home);
+  EXPECT_FALSE(Has(at_home, graph.ops.back()));
+  EXPECT_TRUE(PlacementOf(graph, at_home, 0).at_home());
+
+  const Plan moved = MakeFixedPlan(graph, {.placements = {{0, {{2}, {0, 1, 3}}}}});
+  EXPECT_TRUE(ValidatePlan(graph, moved).ok()) << ValidatePlan(graph, moved);
+  EXPECT_EQ(moved.numerics, "exact");
+  ASSERT_EQ(moved.tasks.size(), at_home.tasks.size() + 1);
+  EXPECT_EQ(TaskSize(graph, moved, moved.tasks.back()), 200);  // member 0 sends two, receives one
+  EXPECT_EQ(PlacementOf(graph, moved, 0).experts_on(0)[0], 2);
+
+  const Plan copied = MakeFixedPlan(graph, {.placements = {{0, {{0, 1, 2}, {2, 3}}}}});
+  EXPECT_TRUE(ValidatePlan(graph, copied).ok()) << ValidatePlan(graph, copied);
+  EXPECT_EQ(copied.numerics, "reassociating");
+
+  const auto refused = [&](const Plan& plan) {
+    return std::string(ValidatePlan(graph, plan).message());
+  };
+  const auto broken = [&](const PlacementChoice& choice) {
+    Plan plan = moved;
+    plan.placements = {choice};
+    return refused(plan);
+  };
+  EXPECT_NE(broken({0, {{0, 1}, {2, 3}}}).find("are all at home"), std::string::npos);
+  EXPECT_NE(broken({0, {{0, 1}, {3}}}).find("nobody works for expert 2"), std::string::npos);
+  EXPECT_NE(broken({0, {{1, 0}, {2, 3}}}).find("in ascending order; 0 is not"), std::string::npos);
+  EXPECT_NE(broken({0, {{0, 1, 2, 3, 4}, {}}}).find("4 is not"), std::string::npos);
+  EXPECT_NE(broken({0, {{0, 1, 2, 3}}}).find("names 1 members"), std::string::npos);
+  EXPECT_NE(broken({1, {{2}, {0, 1, 3}}}).find("layer 1 is not"), std::string::npos);
+  EXPECT_NE(broken({0, {{0, 1, 2}, {2, 3}}}).find("must be 'reassociating'"), std::string::npos);
+  Plan claims = moved;
+  claims.numerics = "reassociating";
+  EXPECT_NE(refused(claims).find("must be 'exact'"), std::string::npos);
+  Plan stays = moved;
+  stays.placements.clear();
+  EXPECT_NE(refused(stays).find("where all are at home"), std::string::npos);
+}
 
 TEST(PlanTest, ValidationRejectsEveryKindOfBrokenPlan) {
   const double nan = std::numeric_limits<double>::quiet_NaN();

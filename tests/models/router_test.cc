@@ -35,6 +35,7 @@ class RouterTest : public testing::Test {
     context_.batch = {kSequences, kLength, 1,
                       2 * kSequences};  // this rank has half of the global batch
     context_.kernels = kernels_.get();
+    context_.rank = RankId{0};
     const CounterRng rng(3, "router");
     for (size_t i = 0; i < x_.size(); ++i) x_[i] = rng.Normal(i);
   }
@@ -42,6 +43,7 @@ class RouterTest : public testing::Test {
   void Make() {
     parameters_ = std::make_unique<Parameters>(context_.spec, Layout{}, RankId{0}, 5);
     router_ = std::make_unique<Router>(context_, parameters_->dense(0), 0);
+    router_->Place(placement_);
     buffers_ = std::make_unique<ExchangeBuffers>(context_);
     cut_ = LayerCut(context_.batch, {}, {});
     buffers_->Prepare(1);
@@ -73,6 +75,7 @@ class RouterTest : public testing::Test {
   std::unique_ptr<Kernels> kernels_;
   std::vector<float> x_;
   LayerCut cut_;
+  ExpertPlacement placement_{4, 1};
   RoutedBatch batch_;
   std::unique_ptr<ExchangeBuffers> buffers_;
   std::unique_ptr<Parameters> parameters_;

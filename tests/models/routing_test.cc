@@ -65,7 +65,7 @@ class World {
 
   SendOrder Sender(int32_t rank) {
     SendOrder order;
-    order.Prepare(layout_, num_experts_, degree());
+    order.Prepare(ExpertPlacement(num_experts_, layout_.ep), degree());
     for (int32_t c = 0; c < degree(); ++c) {
       std::vector<RowRange> taken;
       taken.reserve(static_cast<size_t>(num_experts_));

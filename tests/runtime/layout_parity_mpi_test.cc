@@ -24,6 +24,7 @@ struct Case {
   Layout layout;
   Backbone backbone;
   AllToAllAlgorithm all_to_all = AllToAllAlgorithm::kDirect;
+  bool placed = false;  // nobody at home, and expert 5 on every member
 };
 
 constexpr Case kCases[] = {
@@ -35,6 +36,7 @@ constexpr Case kCases[] = {
     {"MixtralEp4", {4, 2}, {1, 4, 1}, Backbone::kMixtral},
     {"MixtralEp4Pipe", {4, 2}, {1, 4, 1}, Backbone::kMixtral, AllToAllAlgorithm::kPipe},
     {"MixtralEp4In2DH", {4, 2}, {1, 4, 1}, Backbone::kMixtral, AllToAllAlgorithm::k2DH},
+    {"MixtralEp4Placed", {4, 2}, {1, 4, 1}, Backbone::kMixtral, AllToAllAlgorithm::kPipe, true},
     {"MixtralEp4In1DH", {4, 2}, {1, 4, 1}, Backbone::kMixtral, AllToAllAlgorithm::k1DH},
 };
 
@@ -58,6 +60,7 @@ TEST(LayoutParityMpiTest, EqualsThreadsBitForBit) {
     job.switch_every = 2;
     job.all_to_all = c.all_to_all;
     job.cut_blocks = true;
+    if (c.placed) job.placements = {{0, {{2, 5}, {3, 5}, {0, 4, 5}, {1, 5}}}};
     const auto threads = RunAsThreads(job);
     ASSERT_TRUE(threads.ok()) << threads.status();
     const auto mine = RunTinyJob(*session.MakeBackend(), job);

@@ -176,6 +176,87 @@ TEST(PlanBitsTest, AllToAllAlgorithmsChangeNothing) {
   }
 }
 
+// Experts that work elsewhere, each on one member: the same sums over the same rows in the same
+// order. One member works for nobody, another for most; in one layer, then in both.
+TEST(PlanBitsTest, WhereExpertsWorkChangesNothing) {
+  struct Case {
+    Topology topology;
+    Layout layout;
+    std::vector<PlacementChoice> placements;
+  };
+  const Case cases[] = {
+      {{4, 2}, {1, 4, 1}, {{0, {{}, {0, 1, 2, 5}, {3}, {4}}}, {1, {{5}, {4}, {0, 3}, {1, 2}}}}},
+      {{4, 2}, {1, 2, 2}, {{1, {{3, 4, 5}, {0, 1, 2}}}}},
+      {{4, 2}, {2, 2, 1}, {{0, {{0, 1, 2, 3, 4, 5}, {}}}, {1, {{0, 5}, {1, 2, 3, 4}}}}},
+  };
+  for (const Case& c : cases) {
+    for (const Backbone backbone : {Backbone::kMixtral, Backbone::kGpt2}) {
+      TinyJob job = FourRanks(c.layout);
+      job.model = TinyModel(backbone);
+      job.steps = 4;
+      job.micro_batches = c.layout.ep == 2 ? 2 : 1;
+      const std::vector<TinyResult> base = RunRanks(job);
+      job.placements = c.placements;
+      ExpectSameBits(RunRanks(job), base, "placement alone");
+      job.cut_blocks = true;
+      for (const AllToAllAlgorithm algorithm : kAllToAllAlgorithms) {
+        job.all_to_all = algorithm;
+        job.forward_degree = 2;
+        job.backward_degree = 3;
+        job.shuffle = 1 + static_cast<uint64_t>(algorithm);
+        ExpectSameBits(RunRanks(job), base, "placement and " + std::string(Name(algorithm)));
+      }
+      job.switch_every = 1;
+      ExpectSameBits(RunRanks(job), base, "to and fro");
+    }
+  }
+}
+
+// Copies: the gradients are the same sums in other parts.
+TEST(PlanBitsTest, CopiesOfExpertsChangeRoundingAlone) {
+  struct Case {
+    Layout layout;
+    std::vector<std::vector<int32_t>> experts;
+  };
+  const Case cases[] = {
+      {{1, 4, 1}, {{0, 1}, {0, 2}, {0, 3, 4}, {0, 5}}},  // one hot expert everywhere
+      {{1, 4, 1}, {{0, 1, 2, 3, 4, 5}, {0, 1, 2, 3, 4, 5}, {0, 1, 2, 3, 4, 5}, {0, 1, 2, 3, 4, 5}}},
+      {{1, 4, 1}, {{1, 4}, {2, 3}, {0, 4, 5}, {}}},  // away from home and twice
+      {{1, 2, 2}, {{0, 1, 2, 4}, {3, 4, 5}}},
+      {{2, 2, 1}, {{0, 1, 2}, {1, 3, 4, 5}}},
+  };
+  for (const Case& c : cases) {
+    for (const Backbone backbone : {Backbone::kMixtral, Backbone::kGpt2}) {
+      TinyJob job = FourRanks(c.layout);
+      job.model = TinyModel(backbone);
+      const std::vector<TinyResult> base = RunRanks(job);
+      job.placements = {{0, c.experts}, {1, c.experts}};
+      job.forward_degree = 2;
+      job.backward_degree = 3;
+      job.shuffle = 3;
+      for (const int32_t switch_every : {0, 3}) {
+        job.switch_every = switch_every;
+        const std::vector<TinyResult> copies = RunRanks(job);
+        for (size_t step = 0; step < base[0].losses.size(); ++step) {
+          EXPECT_NEAR(copies[0].losses[step], base[0].losses[step], 1e-6 * base[0].losses[step]);
+          for (const TinyResult& rank : copies)
+            EXPECT_EQ(rank.losses[step], copies[0].losses[step]);
+        }
+        for (size_t rank = 0; rank < base.size(); ++rank) {
+          for (const auto& [name, values] : base[rank].values) {
+            for (size_t i = 0; i < values.size(); ++i)
+              ASSERT_NEAR(copies[rank].values.at(name)[i], values[i], 2e-5) << name;
+          }
+        }
+        job.cut_blocks = true;
+        job.switch_every = 0;
+        ExpectSameBits(RunRanks(job), RunRanks(job), "the same plan twice");
+        job.cut_blocks = false;
+      }
+    }
+  }
+}
+
 TEST(PlanBitsTest, SwitchingPlansMidRunChangesNothing) {
   const std::vector<TinyResult> base = RunRanks(FourRanks({1, 2, 2}));
   TinyJob job = FourRanks({1, 2, 2});

@@ -20,11 +20,14 @@ std::shared_ptr<const Plan> PlanOf(const TinyJob& job, const StepGraph& graph, i
   const auto turned = [version](int32_t degree) {
     return static_cast<int32_t>((degree + version - 1) % 4 + 1);
   };
-  Plan plan = MakeFixedPlan(graph, {.forward = turned(job.forward_degree),
-                                    .backward = turned(job.backward_degree),
-                                    .slices = turned(job.slices),
-                                    .all_to_all = job.all_to_all,
-                                    .cut_blocks = job.cut_blocks});
+  const bool placed = version % 2 == 0;
+  Plan plan =
+      MakeFixedPlan(graph, {.forward = turned(job.forward_degree),
+                            .backward = turned(job.backward_degree),
+                            .slices = turned(job.slices),
+                            .all_to_all = job.all_to_all,
+                            .placements = placed ? job.placements : std::vector<PlacementChoice>{},
+                            .cut_blocks = job.cut_blocks});
   plan.epoch = version;
   if (job.shuffle != 0)
     plan = ShuffleOrder(graph, plan, job.shuffle + static_cast<uint64_t>(version));

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "base/all_to_all_algorithm.h"
 #include "comm/backend.h"
+#include "graph/plan.h"
 #include "runtime/worker.h"
 
 namespace weft {
@@ -23,6 +24,8 @@ struct TinyJob {
   int32_t forward_degree = 1, backward_degree = 1, slices = 1;
   bool cut_blocks = false;
   AllToAllAlgorithm all_to_all = AllToAllAlgorithm::kDirect;
+  // Where experts do not work at home; with switch_every, in every other plan.
+  std::vector<PlacementChoice> placements = {};
   int32_t length = kLength;  // of a sequence
   uint64_t shuffle = 0;      // != 0: another issue order
   int32_t switch_every =

@@ -22,7 +22,7 @@ std::vector<double> SlowStarts(const StepGraph& graph, const Plan& plan, const C
   std::vector<double> seconds(n);
   for (size_t i = 0; i < n; ++i) {
     const Op& op = graph.op(plan.tasks[i].op);
-    seconds[i] = costs.Estimate(op.key, TaskSize(graph, plan.tasks[i])).seconds;
+    seconds[i] = costs.Estimate(op.key, TaskSize(graph, plan, plan.tasks[i])).seconds;
   }
   std::vector<double> start(n, 0);
   bool changed = true;
@@ -129,7 +129,7 @@ TEST(SimulateTest, TraceHasTheShapeOfAMeasuredStep) {
   for (size_t i = 0; i < trace.size(); ++i) {
     EXPECT_EQ(trace[i].task, static_cast<int32_t>(i));
     EXPECT_NEAR(static_cast<double>(trace[i].begin_nanos), step.begin[i] * 1e9, 1);
-    EXPECT_DOUBLE_EQ(trace[i].size, TaskSize(graph, plan->tasks[i]));
+    EXPECT_DOUBLE_EQ(trace[i].size, TaskSize(graph, *plan, plan->tasks[i]));
     end = std::max(end, trace[i].end_nanos);
   }
   EXPECT_NEAR(static_cast<double>(end), step.seconds * 1e9, 1);
