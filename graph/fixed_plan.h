@@ -10,7 +10,7 @@ struct FixedPlanOptions {
   int32_t slices = 1;  // of every gradient
   int32_t streams = kNumStreams;
   AllToAllAlgorithm all_to_all = AllToAllAlgorithm::kDirect;  // where a layer has the choice
-  std::vector<PlacementChoice> placements = {};  // of layers whose experts do not work at home
+  Placements placements = {};  // of layers whose experts do not work at home
   bool cut_blocks = false;  // what stands beside a pipeline is cut with it, where the batch allows
 };
 

@@ -50,9 +50,9 @@ int32_t SamePiece(const StepGraph& graph, const Plan& plan, const PlanTask& task
 // None: at home.
 const PlacementChoice* FindPlacement(const Plan& plan, int32_t layer) {
   const auto found = std::lower_bound(
-      plan.placements.begin(), plan.placements.end(), layer,
+      plan.placements.layers.begin(), plan.placements.layers.end(), layer,
       [](const PlacementChoice& choice, int32_t wanted) { return choice.layer < wanted; });
-  return found != plan.placements.end() && found->layer == layer ? &*found : nullptr;
+  return found != plan.placements.layers.end() && found->layer == layer ? &*found : nullptr;
 }
 
 absl::Status Invalid(const StepGraph& graph, const PlanTask& task, absl::string_view why) {
@@ -202,10 +202,20 @@ AllToAllAlgorithm AlgorithmOf(const Plan& plan, int32_t layer) {
   return named ? found->algorithm : AllToAllAlgorithm::kDirect;
 }
 
-absl::Status CheckPlacements(const StepGraph& graph,
-                             const std::vector<PlacementChoice>& placements) {
+absl::Status CheckPlacements(const StepGraph& graph, const Placements& placements) {
+  if (placements.follow_load.has_value()) {
+    const FollowLoad& follow = *placements.follow_load;
+    const auto seconds = [](double value) { return std::isfinite(value) && value >= 0; };
+    if (follow.window < 1 || follow.window > FollowLoad::kMostWindow ||
+        !seconds(follow.row_seconds) || !seconds(follow.far_row_seconds) ||
+        !seconds(follow.move_seconds) || placements.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("plan: follow_load needs a window of 1 to ", FollowLoad::kMostWindow,
+                       " steps, seconds >= 0, and placements of the layers that follow"));
+    }
+  }
   int32_t previous = -1;
-  for (const PlacementChoice& choice : placements) {
+  for (const PlacementChoice& choice : placements.layers) {
     const auto moves = [&](const Op& op) { return op.away && op.layer == choice.layer; };
     if (choice.layer <= previous || std::none_of(graph.ops.begin(), graph.ops.end(), moves)) {
       return absl::InvalidArgumentError(absl::StrCat(
@@ -224,7 +234,7 @@ absl::Status CheckPlacements(const StepGraph& graph,
       return absl::InvalidArgumentError(
           absl::StrCat("plan: layer ", choice.layer, ": ", placement.status().message()));
     }
-    if (placement->at_home()) {
+    if (placement->at_home() && !placements.follow_load.has_value()) {
       return absl::InvalidArgumentError(absl::StrCat("plan: the experts of layer ", choice.layer,
                                                      " are all at home: name no placement"));
     }
@@ -232,8 +242,9 @@ absl::Status CheckPlacements(const StepGraph& graph,
   return absl::OkStatus();
 }
 
-std::string NumericsOf(const std::vector<PlacementChoice>& placements) {
-  for (const PlacementChoice& choice : placements) {
+std::string NumericsOf(const Placements& placements) {
+  if (placements.follow_load.has_value() && placements.follow_load->copies) return "reassociating";
+  for (const PlacementChoice& choice : placements.layers) {
     std::set<int32_t> seen;
     for (const std::vector<int32_t>& member : choice.experts) {
       for (const int32_t e : member) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,6 +51,31 @@ struct PlacementChoice {
   friend bool operator==(const PlacementChoice&, const PlacementChoice&) = default;
 };
 
+// A plan may leave it to the ranks where experts work: before every step each of them asks
+// ChoosePlacement (scheduler/placement/) with these terms and the rows of the last steps, which all
+// ranks know, and all get the same answer.
+struct FollowLoad {
+  static constexpr int32_t kMostWindow = 16;
+
+  int32_t window = 1;          // last steps that count, all alike; at most kMostWindow
+  bool copies = false;         // an expert may work on several members
+  double row_seconds = 0;      // of a row on the busiest rank: the experts' forward, backward, dW
+  double far_row_seconds = 0;  // of a row that leaves its rank: dispatch and combine, both ways
+  double move_seconds = 0;     // of an expert away from home: its weights and its gradients
+  friend bool operator==(const FollowLoad&, const FollowLoad&) = default;
+};
+
+// Where experts work that a plan does not leave at home.
+struct Placements {
+  std::vector<PlacementChoice> layers;  // sorted by layer; at home where none is named
+  // Set: the named layers follow the load; their placements are those that were predicted, and run
+  // before anything was seen.
+  std::optional<FollowLoad> follow_load;
+
+  bool empty() const { return layers.empty(); }
+  friend bool operator==(const Placements&, const Placements&) = default;
+};
+
 struct Plan {
   int64_t epoch = 0;
   uint64_t graph_fingerprint = 0;
@@ -62,9 +88,9 @@ struct Plan {
   int32_t streams = kNumStreams;
   std::vector<DegreeChoice> degrees;        // sorted by (layer, direction)
   std::vector<AllToAllChoice> all_to_alls;  // sorted by layer; direct where none is named
-  std::vector<PlacementChoice> placements;  // sorted by layer; at home where none is named
-  std::vector<PlanTask> tasks;              // the global issue order
-  double predicted_seconds = 0;             // of the whole step
+  Placements placements;
+  std::vector<PlanTask> tasks;   // the global issue order
+  double predicted_seconds = 0;  // of the whole step
 
   friend bool operator==(const Plan&, const Plan&) = default;
 };
@@ -81,11 +107,11 @@ AllToAllAlgorithm AlgorithmOf(const Plan& plan, int32_t layer);
 // Where the experts of a layer work; at home when the plan says nothing. REQUIRES: ValidatePlan.
 ExpertPlacement PlacementOf(const StepGraph& graph, const Plan& plan, int32_t layer);
 // kInvalidArgument when they are not of layers whose experts can move, each named once in order, or
-// are no placements, or at home.
-absl::Status CheckPlacements(const StepGraph& graph,
-                             const std::vector<PlacementChoice>& placements);
-// "reassociating" when an expert has copies, otherwise "exact". REQUIRES: CheckPlacements.
-std::string NumericsOf(const std::vector<PlacementChoice>& placements);
+// are no placements, or at home and do not follow the load, or the terms of that are out of range.
+absl::Status CheckPlacements(const StepGraph& graph, const Placements& placements);
+// "reassociating" when an expert has copies or may get some, otherwise "exact". REQUIRES:
+// CheckPlacements.
+std::string NumericsOf(const Placements& placements);
 // Whether the plan has tasks of this operation.
 bool Has(const Plan& plan, const Op& op);
 

@@ -111,6 +111,40 @@ absl::StatusOr<PlacementChoice> ReadPlacement(const std::string& where, const js
   return choice;
 }
 
+std::string FollowLoadText(const std::optional<FollowLoad>& follow) {
+  if (!follow.has_value()) return "null";
+  return absl::StrCat("{\"window\": ", follow->window,
+                      ", \"copies\": ", follow->copies ? "true" : "false",
+                      ", \"row_seconds\": ", json_io::Number(follow->row_seconds),
+                      ", \"far_row_seconds\": ", json_io::Number(follow->far_row_seconds),
+                      ", \"move_seconds\": ", json_io::Number(follow->move_seconds), "}");
+}
+
+absl::StatusOr<std::optional<FollowLoad>> ReadFollowLoad(const json& file) {
+  if (!file.contains("follow_load"))
+    return absl::InvalidArgumentError(
+        absl::StrCat(View(kFile), ": field 'follow_load' is missing"));
+  const json& value = file["follow_load"];
+  if (value.is_null()) return std::nullopt;
+  const std::string where = absl::StrCat(View(kFile), ": follow_load");
+  WEFT_RETURN_IF_ERROR(json_io::CheckFields(
+      where, value, {"window", "copies", "row_seconds", "far_row_seconds", "move_seconds"}));
+  FollowLoad follow;
+  WEFT_ASSIGN_OR_RETURN(const int64_t window,
+                        json_io::ReadInt(where, value, "window", 1, FollowLoad::kMostWindow));
+  follow.window = static_cast<int32_t>(window);
+  if (!value.contains("copies") || !value["copies"].is_boolean()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(where, ": field 'copies' must be true or false"));
+  }
+  follow.copies = value["copies"].get<bool>();
+  WEFT_ASSIGN_OR_RETURN(follow.row_seconds, json_io::ReadNumber(where, value, "row_seconds"));
+  WEFT_ASSIGN_OR_RETURN(follow.far_row_seconds,
+                        json_io::ReadNumber(where, value, "far_row_seconds"));
+  WEFT_ASSIGN_OR_RETURN(follow.move_seconds, json_io::ReadNumber(where, value, "move_seconds"));
+  return follow;
+}
+
 absl::StatusOr<PlanTask> ReadTask(const std::string& where, const json& value,
                                   const StepGraph& graph,
                                   const std::map<std::string, OpId, std::less<>>& ops) {
@@ -159,7 +193,7 @@ std::string PlanToJson(const StepGraph& graph, const Plan& plan) {
   }
   absl::StrAppend(&text, plan.all_to_alls.empty() ? "" : "\n  ", "],\n  \"placements\": [");
   separator = "\n";
-  for (const PlacementChoice& choice : plan.placements) {
+  for (const PlacementChoice& choice : plan.placements.layers) {
     absl::StrAppend(&text, separator, "    {\"layer\": ", choice.layer, ", \"experts\": [",
                     absl::StrJoin(choice.experts, ", ",
                                   [](std::string* out, const std::vector<int32_t>& member) {
@@ -168,7 +202,9 @@ std::string PlanToJson(const StepGraph& graph, const Plan& plan) {
                     "]}");
     separator = ",\n";
   }
-  absl::StrAppend(&text, plan.placements.empty() ? "" : "\n  ", "],\n  \"tasks\": [");
+  absl::StrAppend(&text, plan.placements.empty() ? "" : "\n  ",
+                  "],\n  \"follow_load\": ", FollowLoadText(plan.placements.follow_load),
+                  ",\n  \"tasks\": [");
   separator = "\n";
   for (const PlanTask& task : plan.tasks) {
     absl::StrAppend(&text, separator, "    {\"task\": \"", TaskName(graph, task),
@@ -186,7 +222,7 @@ absl::StatusOr<Plan> PlanFromJson(const StepGraph& graph, std::string_view text)
   WEFT_RETURN_IF_ERROR(json_io::CheckFields(
       kFile, file,
       {"format", "version", "epoch", "graph_fingerprint", "policy", "numerics", "streams",
-       "predicted_seconds", "degrees", "all_to_alls", "placements", "tasks"}));
+       "predicted_seconds", "degrees", "all_to_alls", "placements", "follow_load", "tasks"}));
   WEFT_RETURN_IF_ERROR(json_io::CheckFormat(kFile, file, kFormat, kVersion));
   Plan plan;
   WEFT_ASSIGN_OR_RETURN(plan.epoch, json_io::ReadInt(kFile, file, "epoch", 0, kMaxInt64));
@@ -219,10 +255,11 @@ absl::StatusOr<Plan> PlanFromJson(const StepGraph& graph, std::string_view text)
   WEFT_RETURN_IF_ERROR(json_io::CheckArray(kFile, file, "placements"));
   for (const json& value : file["placements"]) {
     const std::string where =
-        absl::StrCat(View(kFile), ": placements[", plan.placements.size(), "]");
+        absl::StrCat(View(kFile), ": placements[", plan.placements.layers.size(), "]");
     WEFT_ASSIGN_OR_RETURN(PlacementChoice choice, ReadPlacement(where, value));
-    plan.placements.push_back(std::move(choice));
+    plan.placements.layers.push_back(std::move(choice));
   }
+  WEFT_ASSIGN_OR_RETURN(plan.placements.follow_load, ReadFollowLoad(file));
   std::map<std::string, OpId, std::less<>> ops;
   for (const Op& op : graph.ops) ops.emplace(OpName(graph, op.id), op.id);
   WEFT_RETURN_IF_ERROR(json_io::CheckArray(kFile, file, "tasks"));

@@ -15,8 +15,9 @@
 namespace weft {
 namespace {
 
-// The step reduction gathers eight doubles a rank: sixteen elements of 4 bytes.
-constexpr int64_t kStepReductionElements = 16;
+// The step reduction gathers six doubles a rank, twelve elements of 4 bytes, and what every expert
+// of every layer got.
+constexpr int64_t kStepReductionElements = 12;
 
 // Whose members a step of an all-to-all other than direct connects.
 GroupKind GroupOfTier(ExchangeTier tier) {
@@ -400,11 +401,13 @@ class Builder {
           {.kind = OpKind::kGradNorm, .direction = Direction::kBackward, .size = LocalElements()},
           std::move(needs))};
     }
+    const int64_t counts =
+        kind_ == StepKind::kTraining ? int64_t{spec_.num_moe_layers()} * spec_.moe.num_experts : 0;
     needs = {Add({.kind = OpKind::kStepReduction,
                   .direction = Direction::kNone,
                   .stream = StreamOf(GroupKind::kWorld),
                   .group = layout_.world_size() > 1 ? GroupKind::kWorld : GroupKind::kNone,
-                  .size = AllGatherBytes(kStepReductionElements, layout_.world_size())},
+                  .size = AllGatherBytes(kStepReductionElements + counts, layout_.world_size())},
                  std::move(needs))};
     if (kind_ == StepKind::kTraining) {
       Add({.kind = OpKind::kOptimizer, .direction = Direction::kBackward, .size = LocalElements()},

@@ -69,6 +69,7 @@ struct ModelSpec {
 
   int32_t head_dim() const { return hidden_size / num_heads; }
   bool is_moe_layer(int32_t layer) const { return (layer + 1) % moe.every == 0; }
+  int32_t num_moe_layers() const { return num_layers / moe.every; }
 };
 
 }  // namespace weft

@@ -2,18 +2,21 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <iterator>
 #include <limits>
 #include <numbers>
 
 #include "base/status_macros.h"
+#include "models/moe/ep_shape.h"
 #include "models/op_sizes.h"
+#include "scheduler/placement/choose_placement.h"
 
 namespace weft {
 namespace {
 
 // Fields of one rank's contribution to the step reduction.
-enum Field { kSumOfSquares, kCrossEntropy, kBalance, kPreparedEpoch, kStop, kCheckpoint };
+enum Field { kSumOfSquares, kCrossEntropy, kBalance, kPreparedEpoch, kStop, kCheckpoint, kFields };
 
 }  // namespace
 
@@ -22,7 +25,14 @@ TrainProgram::TrainProgram(const Args& args)
       reduced_(
           static_cast<size_t>(args.kind == StepKind::kTraining ? args.model->num_layers() + 1 : 0)),
       share_rows_(static_cast<size_t>(args.topology.ranks_per_node)),
-      reduction_(static_cast<size_t>(args.topology.world_size) * kReductionWidth) {
+      own_(kFields) {
+  const ModelSpec& spec = args.model->spec();
+  if (args.kind == StepKind::kTraining) {
+    own_counts_.resize(static_cast<size_t>(spec.num_moe_layers() * spec.moe.num_experts));
+    own_.resize(kFields + (own_counts_.size() + 1) / 2);
+    expert_counts_.resize(static_cast<size_t>(args.topology.world_size) * own_counts_.size());
+  }
+  reduction_.resize(static_cast<size_t>(args.topology.world_size) * own_.size());
   if (args.topology.ranks_per_node == 1) return;  // sums stay where the gradients are
   for (size_t i = 0; i < reduced_.size(); ++i) {
     const bool outer = i + 1 == reduced_.size();
@@ -41,7 +51,8 @@ absl::Status TrainProgram::Prepare(const StepGraph& graph, const Plan& plan) {
                        AlgorithmOf(plan, layer),
                        at_home});
   }
-  for (const PlacementChoice& choice : plan.placements) {
+  placements_ = plan.placements;
+  for (const PlacementChoice& choice : placements_.layers) {
     layers_[static_cast<size_t>(choice.layer)].placement =
         std::make_shared<const ExpertPlacement>(PlacementOf(graph, plan, choice.layer));
   }
@@ -54,7 +65,33 @@ absl::Status TrainProgram::Prepare(const StepGraph& graph, const Plan& plan) {
   return absl::OkStatus();
 }
 
+// Every rank for itself: the counts are the same on all of them, and so is the answer.
+void TrainProgram::FollowTheLoad() {
+  const ModelSpec& spec = args_.model->spec();
+  const auto experts = static_cast<size_t>(spec.moe.num_experts);
+  const auto world = static_cast<size_t>(args_.topology.world_size);
+  const int32_t per_node = EpShape(args_.topology, args_.layout, args_.rank).members_per_node;
+  const FollowLoad& follow = *placements_.follow_load;
+  const size_t steps = std::min(recent_counts_.size(), static_cast<size_t>(follow.window));
+  if (steps == 0) return;
+  std::vector<int64_t> rows(world * experts);
+  for (const PlacementChoice& choice : placements_.layers) {
+    std::fill(rows.begin(), rows.end(), 0);
+    const auto before = static_cast<size_t>(choice.layer / spec.moe.every);  // layers with experts
+    for (size_t s = 0; s < steps; ++s) {
+      for (size_t r = 0; r < world; ++r) {
+        const int32_t* of = recent_counts_[s].data() + r * own_counts_.size() + before * experts;
+        for (size_t e = 0; e < experts; ++e) rows[r * experts + e] += of[e];
+      }
+    }
+    for (int64_t& sum : rows) sum /= static_cast<int64_t>(steps);
+    layers_[static_cast<size_t>(choice.layer)].placement = std::make_shared<const ExpertPlacement>(
+        ChoosePlacement(args_.layout, per_node, spec.moe.num_experts, follow, rows));
+  }
+}
+
 void TrainProgram::Begin(const StepArgs& args) {
+  if (placements_.follow_load.has_value()) FollowTheLoad();
   const int64_t sequences = args_.batch.global_sequences;
   const int64_t mine = sequences / args_.topology.world_size;
   args_.model->Begin(args_.kind, layers_, args.tokens, args.labels,
@@ -169,11 +206,16 @@ absl::Status TrainProgram::ReduceStep() {
   own_[kStop] = agreement_.stop ? 1 : 0;
   own_[kCheckpoint] = agreement_.checkpoint ? 1 : 0;
   const int64_t world = args_.topology.world_size;
+  if (!own_counts_.empty()) {
+    args_.model->CopyExpertCounts(own_counts_);
+    std::memcpy(own_.data() + kFields, own_counts_.data(), own_counts_.size() * sizeof(int32_t));
+  }
   if (world == 1) {
-    std::copy(std::begin(own_), std::end(own_), reduction_.begin());
+    reduction_ = own_;
   } else {
-    WEFT_RETURN_IF_ERROR(args_.groups->world->AllGather(
-        View(own_, {kReductionWidth}), View(reduction_.data(), {world * kReductionWidth})));
+    const auto width = static_cast<int64_t>(own_.size());
+    WEFT_RETURN_IF_ERROR(args_.groups->world->AllGather(View(own_.data(), {width}),
+                                                        View(reduction_.data(), {world * width})));
   }
   TakeTotals();
   return absl::OkStatus();
@@ -185,7 +227,10 @@ void TrainProgram::TakeTotals() {
   totals_.agreement.prepared_epoch = std::numeric_limits<int64_t>::max();
   double squares = 0;
   for (size_t r = 0; r < world; ++r) {
-    const double* rank = reduction_.data() + r * kReductionWidth;
+    const double* rank = reduction_.data() + r * own_.size();
+    if (own_counts_.empty()) continue;
+    std::memcpy(expert_counts_.data() + r * own_counts_.size(), rank + kFields,
+                own_counts_.size() * sizeof(int32_t));
     squares += rank[kSumOfSquares];
     totals_.cross_entropy += rank[kCrossEntropy];
     totals_.balance += rank[kBalance];
@@ -194,6 +239,8 @@ void TrainProgram::TakeTotals() {
     totals_.agreement.stop |= rank[kStop] != 0;
     totals_.agreement.checkpoint |= rank[kCheckpoint] != 0;
   }
+  if (!own_counts_.empty()) recent_counts_.push_front(expert_counts_);
+  if (recent_counts_.size() > FollowLoad::kMostWindow) recent_counts_.pop_back();
   totals_.cross_entropy /= static_cast<double>(args_.batch.global_tokens());
   totals_.gradient_norm = std::sqrt(squares);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <optional>
 #include <span>
 #include <vector>
@@ -67,10 +68,11 @@ class TrainProgram final : public StepProgram {
   void Begin(const StepArgs& args);
   // After a step.
   const StepTotals& totals() const { return totals_; }
+  // How many rows of the last step every rank had for every expert. [world][layers with
+  // experts][experts]; equal on all ranks; nothing for kForward.
+  std::span<const int32_t> expert_counts() const { return expert_counts_; }
 
  private:
-  static constexpr int kReductionWidth = 8;
-
   Bucket& BucketOf(const Op& op);
   absl::Status ReduceScatterSlice(const Op& op, const PlanTask& task, double* size);
   absl::Status AllReduceSlice(const Op& op, const PlanTask& task, double* size);
@@ -80,6 +82,7 @@ class TrainProgram final : public StepProgram {
   // Elements of every local rank's part. Used by the intra-node stream only.
   std::span<const int64_t> ShareRows(const PlanTask& task);
   TensorView ReducedShare(const Op& op, const PlanTask& task);
+  void FollowTheLoad();
   void LocalNorm();
   absl::Status ReduceStep();
   void TakeTotals();
@@ -87,10 +90,15 @@ class TrainProgram final : public StepProgram {
 
   Args args_;
   std::vector<LayerWays> layers_;
+  Placements placements_;                           // of the plan
+  std::deque<std::vector<int32_t>> recent_counts_;  // of the last steps, like expert_counts_
   std::vector<Buffer> reduced_;  // per dense bucket (last: outer): sums of this rank's shares
   std::vector<int64_t> share_rows_;
-  std::vector<double> reduction_;  // [world][kReductionWidth]
-  double own_[kReductionWidth] = {};
+  // What a rank says in the step reduction: some numbers, then its counts (of int32, in pairs).
+  std::vector<double> own_;
+  std::vector<double> reduction_;       // [world][own_]
+  std::vector<int32_t> own_counts_;     // [layers with experts][experts]
+  std::vector<int32_t> expert_counts_;  // [world][own_counts_]
   StepAgreement agreement_;
   int64_t update_ = 1;
   double learning_rate_ = 0;

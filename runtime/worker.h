@@ -52,6 +52,7 @@ class Worker {
   // COLLECTIVE. Blocks until the step has ended on this rank.
   absl::StatusOr<StepReport> RunStep(StepKind kind, const StepArgs& args);
   const StepTotals& totals(StepKind kind) const { return part(kind).program->totals(); }
+  std::span<const int32_t> expert_counts() const { return training_.program->expert_counts(); }
 
   // Aborts all communicators: whoever waits gets the cause. Thread-safe.
   void Abort(const absl::Status& cause) { backend_.Abort(cause); }

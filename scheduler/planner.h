@@ -28,7 +28,7 @@ struct PlanRequest {
   std::vector<AllToAllAlgorithm> all_to_alls{kAllToAllAlgorithms.begin(),
                                              kAllToAllAlgorithms.end()};
   // Where experts do not work at home. Sizes in the graph are those under these placements.
-  std::vector<PlacementChoice> placements = {};
+  Placements placements = {};
   int64_t epoch = 0;
   // How long `refine` may search: simulated tasks over all its simulations.
   int64_t search_tasks = 1'000'000;

@@ -11,7 +11,7 @@ namespace weft {
 
 absl::StatusOr<std::unique_ptr<const StepModel>> StepModel::Make(
     const StepGraph& graph, const CostModel& costs, const std::vector<int32_t>& degrees,
-    const std::vector<PlacementChoice>& placements) {
+    const Placements& placements) {
   WEFT_RETURN_IF_ERROR(ValidateStepGraph(graph));
   std::unique_ptr<StepModel> model(new StepModel(graph, costs));
   model->degrees_ = degrees;
@@ -41,10 +41,10 @@ double StepModel::SliceSeconds(OpId id, int64_t elements) const {
   return costs_.Estimate(op.key, op.size * share).seconds;
 }
 
-absl::Status StepModel::TakePlacements(const std::vector<PlacementChoice>& placements) {
-  moved_experts_.assign(static_cast<size_t>(graph_.num_layers), 0);
+absl::Status StepModel::TakePlacements(const Placements& placements) {
+  moved_experts_.assign(static_cast<size_t>(graph_.num_layers), -1);
   WEFT_RETURN_IF_ERROR(CheckPlacements(graph_, placements));
-  for (const PlacementChoice& choice : placements) {
+  for (const PlacementChoice& choice : placements.layers) {
     WEFT_ASSIGN_OR_RETURN(const ExpertPlacement placement,
                           ExpertPlacement::Make(graph_.experts, choice.experts));
     moved_experts_[static_cast<size_t>(choice.layer)] = placement.most_moved();

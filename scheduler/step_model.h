@@ -58,14 +58,15 @@ class StepModel {
   // `placements`: of the plan that is made (Plan::placements).
   // REQUIRES: graph and costs outlive the model. kInvalidArgument when the graph is not valid, or
   // when sliceable operations over different elements need one another.
-  static absl::StatusOr<std::unique_ptr<const StepModel>> Make(
-      const StepGraph& graph, const CostModel& costs, const std::vector<int32_t>& degrees,
-      const std::vector<PlacementChoice>& placements = {});
+  static absl::StatusOr<std::unique_ptr<const StepModel>> Make(const StepGraph& graph,
+                                                               const CostModel& costs,
+                                                               const std::vector<int32_t>& degrees,
+                                                               const Placements& placements = {});
 
   const StepGraph& graph() const { return graph_; }
   // Whether a plan with these placements has an operation, whatever else it chooses.
   bool Has(const Op& op) const {
-    return !op.away || moved_experts_[static_cast<size_t>(op.layer)] > 0;
+    return !op.away || moved_experts_[static_cast<size_t>(op.layer)] >= 0;
   }
   const std::vector<int32_t>& degrees() const { return degrees_; }
   const std::vector<DegreeSlot>& slots() const { return slots_; }  // by (layer, direction)
@@ -93,7 +94,7 @@ class StepModel {
  private:
   StepModel(const StepGraph& graph, const CostModel& costs)
       : graph_(graph), costs_(costs), contention_(costs.contention()) {}
-  absl::Status TakePlacements(const std::vector<PlacementChoice>& placements);
+  absl::Status TakePlacements(const Placements& placements);
   void FindPipelines();
   void FindWgrads();
   absl::Status FindChains();
@@ -110,7 +111,7 @@ class StepModel {
   std::vector<Pipeline> pipelines_;
   std::vector<GradientChain> chains_;
   std::vector<int32_t> choosers_;
-  std::vector<int32_t> moved_experts_;  // by layer: of the busiest member
+  std::vector<int32_t> moved_experts_;  // by layer: of the busiest member; -1: the plan names none
   std::vector<int32_t> pipeline_of_;
   std::vector<int32_t> slot_of_;
   std::vector<int32_t> chain_of_;

@@ -52,7 +52,8 @@ Router::Router(const ModelContext& context, Bucket& bucket, int32_t layer)
     *view = View(ints, {tokens, k});
     ints += tokens * k;
   }
-  for (std::vector<int32_t>* per_expert : {&expert_counts_, &capacity_counts_, &sequence_counts_}) {
+  for (std::vector<int32_t>* per_expert :
+       {&expert_counts_, &step_counts_, &capacity_counts_, &sequence_counts_}) {
     per_expert->resize(static_cast<size_t>(experts));
   }
   mean_prob_.resize(static_cast<size_t>(experts));
@@ -63,6 +64,7 @@ void Router::Prepare(const LayerCut& cut) {
   forward_order_.Prepare(*placement_, cut.of(Direction::kForward).degree);
   backward_order_.Prepare(*placement_, cut.of(Direction::kBackward).degree);
   segment_counts_.resize(static_cast<size_t>(cut.segments()) * taken_.size());
+  std::fill(step_counts_.begin(), step_counts_.end(), 0);
 }
 
 void Router::Place(const ExpertPlacement& placement) {
@@ -137,6 +139,7 @@ void Router::AssignRows(RowRange tokens) {
         const std::vector<int32_t>& to = slots_for_[e];
         slot_of[i] = to[(me + static_cast<size_t>(expert_counts_[e]++)) % to.size()];
         const auto slot = static_cast<size_t>(slot_of[i]);
+        ++step_counts_[e];
         row[i] = counts_[slot]++;
         ++of_segment[slot];
       } else {

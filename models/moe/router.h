@@ -62,6 +62,8 @@ class Router {
   }
   // [segments][slots]: kept rows; of the segments of the pieces that ran.
   std::span<const int32_t> counts() const { return segment_counts_; }
+  // [experts]: kept rows of the step so far, over all micro-batches.
+  std::span<const int32_t> step_counts() const { return step_counts_; }
   int64_t dropped() const { return dropped_; }  // choices without a row in the last forward
 
  private:
@@ -85,6 +87,7 @@ class Router {
   const ExpertPlacement* placement_ = nullptr;
   std::vector<std::vector<int32_t>> slots_for_;  // [experts]: those that this rank sends to
   std::vector<int32_t> expert_counts_;           // [experts]: rows so far
+  std::vector<int32_t> step_counts_;             // [experts]
   std::vector<int32_t> counts_;                  // [slots]: rows so far
   std::vector<int32_t> segment_counts_;          // [segments][slots]
   std::vector<int32_t> capacity_counts_;  // [experts]: choices so far of the current sequence

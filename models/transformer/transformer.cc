@@ -1,5 +1,7 @@
 #include "models/transformer/transformer.h"
 
+#include <algorithm>
+
 #include "models/op_sizes.h"
 
 namespace weft {
@@ -55,6 +57,15 @@ LossSums Transformer::sums() const {
   sums.cross_entropy = cross_entropy_;
   for (const Layer& layer : layers_) sums.balance += layer.balance;
   return sums;
+}
+
+void Transformer::CopyExpertCounts(std::span<int32_t> counts) const {
+  auto to = counts.begin();
+  for (const Layer& layer : layers_) {
+    if (layer.moe == nullptr) continue;
+    const std::span<const int32_t> of = layer.moe->router().step_counts();
+    to = std::copy(of.begin(), of.end(), to);
+  }
 }
 
 absl::Status Transformer::Run(const Op& op, const PlanTask& task, double* size) {

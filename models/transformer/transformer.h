@@ -48,6 +48,10 @@ class Transformer {
   absl::Status Run(const Op& op, const PlanTask& task, double* size);
 
   LossSums sums() const;
+  // How many of this rank's rows of the step every expert got. [layers with experts][experts], in
+  // the order of the layers.
+  void CopyExpertCounts(std::span<int32_t> counts) const;
+  const ModelSpec& spec() const { return context_.spec; }
   int32_t num_layers() const { return static_cast<int32_t>(layers_.size()); }
   ConstTensorView logits() const { return ends_.logits(); }
   const MoeLayer* moe_layer(int32_t layer) const {

@@ -16,7 +16,8 @@ std::string Replaced(std::string text, std::string_view what, std::string_view b
 TEST(PlanIoTest, ReadsBackToTheSamePlanAndTheSameBytes) {
   const StepGraph graph = SmallGraph();
   Plan plan = SmallPlan();
-  plan.placements = {{0, {{0, 2}, {}, {1}}}, {1, {{0, 1}, {0}, {2}}}};
+  plan.placements.layers = {{0, {{0, 2}, {}, {1}}}, {1, {{0, 1}, {0}, {2}}}};
+  plan.placements.follow_load = FollowLoad{4, true, 1e-6, 2.5e-7, 0.125};
   const std::string text = PlanToJson(graph, plan);
   const absl::StatusOr<Plan> read = PlanFromJson(graph, text);
   ASSERT_TRUE(read.ok()) << read.status();
@@ -58,6 +59,15 @@ TEST(PlanIoTest, ErrorsNameTheFieldAndWhatWasExpected) {
       {"\"placements\": [", "\"placements\": [7", "placements[0] must be an object"},
       {"\"placements\": [", "\"placements\": [{\"layer\": 0, \"experts\": [[0], 1]}",
        "placements[0]: field 'experts' must list the experts of every EP member"},
+      {"\"follow_load\": null", "\"follow_load\": 3", "follow_load must be an object"},
+      {"\"follow_load\": null",
+       "\"follow_load\": {\"window\": 17, \"copies\": true, \"row_seconds\": 1, "
+       "\"far_row_seconds\": 1, \"move_seconds\": 1}",
+       "follow_load: field 'window' must be a whole number from 1 to 16"},
+      {"\"follow_load\": null",
+       "\"follow_load\": {\"window\": 1, \"copies\": 2, \"row_seconds\": 1, \"far_row_seconds\": "
+       "1, \"move_seconds\": 1}",
+       "follow_load: field 'copies' must be true or false"},
       {"dispatch.bwd.l0[0/2]", "dispatch.bwd.l9[0/2]", "tasks[1]: field 'task'"},
       {"dispatch.bwd.l0[0/2]", "dispatch.bwd.l0", "tasks[1]: field 'task'"},
       {"dispatch.bwd.l0[0/2]", "dispatch.bwd.l0[0:2]", "tasks[1]: field 'task'"},

@@ -200,14 +200,14 @@ TEST(PlanTest, OnlyAPlacementMovesExperts) {
   EXPECT_FALSE(Has(at_home, graph.ops.back()));
   EXPECT_TRUE(PlacementOf(graph, at_home, 0).at_home());
 
-  const Plan moved = MakeFixedPlan(graph, {.placements = {{0, {{2}, {0, 1, 3}}}}});
+  const Plan moved = MakeFixedPlan(graph, {.placements = {{{0, {{2}, {0, 1, 3}}}}, {}}});
   EXPECT_TRUE(ValidatePlan(graph, moved).ok()) << ValidatePlan(graph, moved);
   EXPECT_EQ(moved.numerics, "exact");
   ASSERT_EQ(moved.tasks.size(), at_home.tasks.size() + 1);
   EXPECT_EQ(TaskSize(graph, moved, moved.tasks.back()), 200);  // member 0 sends two, receives one
   EXPECT_EQ(PlacementOf(graph, moved, 0).experts_on(0)[0], 2);
 
-  const Plan copied = MakeFixedPlan(graph, {.placements = {{0, {{0, 1, 2}, {2, 3}}}}});
+  const Plan copied = MakeFixedPlan(graph, {.placements = {{{0, {{0, 1, 2}, {2, 3}}}}, {}}});
   EXPECT_TRUE(ValidatePlan(graph, copied).ok()) << ValidatePlan(graph, copied);
   EXPECT_EQ(copied.numerics, "reassociating");
 
@@ -216,7 +216,7 @@ TEST(PlanTest, OnlyAPlacementMovesExperts) {
   };
   const auto broken = [&](const PlacementChoice& choice) {
     Plan plan = moved;
-    plan.placements = {choice};
+    plan.placements.layers = {choice};
     return refused(plan);
   };
   EXPECT_NE(broken({0, {{0, 1}, {2, 3}}}).find("are all at home"), std::string::npos);
@@ -230,7 +230,7 @@ TEST(PlanTest, OnlyAPlacementMovesExperts) {
   claims.numerics = "reassociating";
   EXPECT_NE(refused(claims).find("must be 'exact'"), std::string::npos);
   Plan stays = moved;
-  stays.placements.clear();
+  stays.placements = {};
   EXPECT_NE(refused(stays).find("where all are at home"), std::string::npos);
 }
 

@@ -60,7 +60,7 @@ TEST(LayoutParityMpiTest, EqualsThreadsBitForBit) {
     job.switch_every = 2;
     job.all_to_all = c.all_to_all;
     job.cut_blocks = true;
-    if (c.placed) job.placements = {{0, {{2, 5}, {3, 5}, {0, 4, 5}, {1, 5}}}};
+    if (c.placed) job.placements.layers = {{0, {{2, 5}, {3, 5}, {0, 4, 5}, {1, 5}}}};
     const auto threads = RunAsThreads(job);
     ASSERT_TRUE(threads.ok()) << threads.status();
     const auto mine = RunTinyJob(*session.MakeBackend(), job);

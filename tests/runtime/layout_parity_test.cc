@@ -196,7 +196,7 @@ TEST(PlanBitsTest, WhereExpertsWorkChangesNothing) {
       job.steps = 4;
       job.micro_batches = c.layout.ep == 2 ? 2 : 1;
       const std::vector<TinyResult> base = RunRanks(job);
-      job.placements = c.placements;
+      job.placements.layers = c.placements;
       ExpectSameBits(RunRanks(job), base, "placement alone");
       job.cut_blocks = true;
       for (const AllToAllAlgorithm algorithm : kAllToAllAlgorithms) {
@@ -230,7 +230,7 @@ TEST(PlanBitsTest, CopiesOfExpertsChangeRoundingAlone) {
       TinyJob job = FourRanks(c.layout);
       job.model = TinyModel(backbone);
       const std::vector<TinyResult> base = RunRanks(job);
-      job.placements = {{0, c.experts}, {1, c.experts}};
+      job.placements.layers = {{0, c.experts}, {1, c.experts}};
       job.forward_degree = 2;
       job.backward_degree = 3;
       job.shuffle = 3;
@@ -252,6 +252,40 @@ TEST(PlanBitsTest, CopiesOfExpertsChangeRoundingAlone) {
         job.switch_every = 0;
         ExpectSameBits(RunRanks(job), RunRanks(job), "the same plan twice");
         job.cut_blocks = false;
+      }
+    }
+  }
+}
+
+// Placements that follow the load, chosen by every rank for itself before every step: all ranks
+// must choose alike, or the exchanges would not end.
+TEST(PlanBitsTest, FollowingTheLoadChangesRoundingAtMost) {
+  for (const Workload workload : {Workload::kZipf, Workload::kRotatingHotSpot, Workload::kBurst,
+                                  Workload::kRaggedSources, Workload::kZeroLoadRanks}) {
+    for (const Layout& layout : {Layout{1, 4, 1}, Layout{1, 2, 2}, Layout{2, 2, 1}}) {
+      TinyJob job = FourRanks(layout);
+      job.model.moe.num_experts = 8;
+      job.model.moe.routing = Routing::kForced;
+      job.model.moe.workload = workload;
+      job.model.moe.workload_period = 2;
+      const std::vector<TinyResult> base = RunRanks(job);
+      const PlacementChoice home[] = {
+          {0, ExpertPlacement(8, layout.ep).by_member()},
+          {1, ExpertPlacement(8, layout.ep).by_member()},
+      };
+      job.placements.layers = {home[0], home[1]};
+      job.placements.follow_load = FollowLoad{2, false, 1, 0.1, 0.1};
+      job.forward_degree = 2;
+      job.backward_degree = 3;
+      job.cut_blocks = true;
+      job.shuffle = 9;
+      const std::string what(WorkloadNames()[static_cast<size_t>(workload)]);
+      ExpectSameBits(RunRanks(job), base, what + " with moves");
+      job.placements.follow_load->copies = true;
+      const std::vector<TinyResult> copies = RunRanks(job);
+      for (size_t step = 0; step < base[0].losses.size(); ++step) {
+        EXPECT_NEAR(copies[0].losses[step], base[0].losses[step], 1e-6 * base[0].losses[step])
+            << what;
       }
     }
   }

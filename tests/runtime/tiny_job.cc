@@ -21,13 +21,12 @@ std::shared_ptr<const Plan> PlanOf(const TinyJob& job, const StepGraph& graph, i
     return static_cast<int32_t>((degree + version - 1) % 4 + 1);
   };
   const bool placed = version % 2 == 0;
-  Plan plan =
-      MakeFixedPlan(graph, {.forward = turned(job.forward_degree),
-                            .backward = turned(job.backward_degree),
-                            .slices = turned(job.slices),
-                            .all_to_all = job.all_to_all,
-                            .placements = placed ? job.placements : std::vector<PlacementChoice>{},
-                            .cut_blocks = job.cut_blocks});
+  Plan plan = MakeFixedPlan(graph, {.forward = turned(job.forward_degree),
+                                    .backward = turned(job.backward_degree),
+                                    .slices = turned(job.slices),
+                                    .all_to_all = job.all_to_all,
+                                    .placements = placed ? job.placements : Placements{},
+                                    .cut_blocks = job.cut_blocks});
   plan.epoch = version;
   if (job.shuffle != 0)
     plan = ShuffleOrder(graph, plan, job.shuffle + static_cast<uint64_t>(version));

@@ -25,7 +25,7 @@ struct TinyJob {
   bool cut_blocks = false;
   AllToAllAlgorithm all_to_all = AllToAllAlgorithm::kDirect;
   // Where experts do not work at home; with switch_every, in every other plan.
-  std::vector<PlacementChoice> placements = {};
+  Placements placements = {};
   int32_t length = kLength;  // of a sequence
   uint64_t shuffle = 0;      // != 0: another issue order
   int32_t switch_every =
