@@ -118,18 +118,57 @@ ForcedRouting::ForcedRouting(const MoeSpec& moe, int64_t length, uint64_t seed, 
   }
 }
 
-void ForcedRouting::InTurn(const CounterRng& rng, const RoutedBatch& batch, const Token& token,
-                           int64_t begin, int64_t count, std::span<int32_t> experts) const {
-  const auto k = static_cast<int64_t>(experts.size());
-  const auto offset = static_cast<int64_t>(rng.Bits(static_cast<uint64_t>(batch.step)) %
-                                           static_cast<uint64_t>(count));
-  for (int64_t i = 0; i < k; ++i) {
-    const int64_t turn = (offset + token.index * k + i) % count;
-    experts[static_cast<size_t>(i)] = static_cast<int32_t>((begin + turn) % moe_.num_experts);
+std::optional<ForcedRouting::Turn> ForcedRouting::TurnOf(const RoutedBatch& batch,
+                                                         int64_t token) const {
+  const int64_t all = moe_.num_experts, k = moe_.top_k;
+  Turn turn = {0, all};
+  switch (batch.workload) {
+    case Workload::kBalanced:
+      break;
+    case Workload::kRaggedSources: {
+      const int64_t sequence = IndexOf(batch, token) / length_;
+      const int64_t source = sequence * kQuarters / batch.global_sequences;
+      const int64_t target = kTargetQuarter[static_cast<size_t>(source)];
+      turn.begin = target * all / kQuarters;
+      turn.count = std::max(k, (target + 1) * all / kQuarters - turn.begin);
+      break;
+    }
+    case Workload::kZeroLoadRanks:
+      turn.count = std::max(k, (all + 1) / 2);
+      break;
+    case Workload::kBurst:
+      if (InBurst(batch.step, moe_.workload_period)) return std::nullopt;
+      break;
+    case Workload::kHotExperts:
+    case Workload::kHotRank:
+    case Workload::kSpreadHotExperts:
+    case Workload::kRotatingHotSpot:
+    case Workload::kZipf:
+      return std::nullopt;
+  }
+  const CounterRng& rng = rng_[static_cast<size_t>(batch.workload)];
+  turn.offset = static_cast<int64_t>(rng.Bits(static_cast<uint64_t>(batch.step)) %
+                                     static_cast<uint64_t>(turn.count));
+  return turn;
+}
+
+int32_t ForcedRouting::ExpertAt(const RoutedBatch& batch, int32_t place) const {
+  switch (batch.workload) {
+    case Workload::kHotExperts:
+    case Workload::kZipf:
+      return random_[static_cast<size_t>(place)];
+    case Workload::kSpreadHotExperts:
+      return spread_[static_cast<size_t>(place)];
+    case Workload::kRotatingHotSpot: {
+      const int64_t first = batch.step / moe_.workload_period * hot_;
+      return static_cast<int32_t>((place + first) % moe_.num_experts);
+    }
+    default:
+      return place;
   }
 }
 
-void ForcedRouting::HotOrCold(const CounterRng& rng, const Token& token,
+void ForcedRouting::HotOrCold(const CounterRng& rng, uint64_t draw,
                               std::span<int32_t> places) const {
   const int64_t all = moe_.num_experts;
   for (size_t i = 0; i < places.size(); ++i) {
@@ -138,13 +177,13 @@ void ForcedRouting::HotOrCold(const CounterRng& rng, const Token& token,
         std::count_if(taken.begin(), taken.end(), [this](int32_t place) { return place < hot_; });
     const int64_t hot_left = hot_ - hot_taken;
     const int64_t cold_left = all - static_cast<int64_t>(i) - hot_left;
-    bool hot = rng.Uniform(token.draw + 2 * i) < moe_.hot_share;
+    bool hot = rng.Uniform(draw + 2 * i) < moe_.hot_share;
     if (hot_left == 0) hot = false;
     if (cold_left == 0) hot = true;
     const int64_t begin = hot ? 0 : hot_, end = hot ? hot_ : all;
     const auto left = static_cast<uint64_t>(std::max<int64_t>(1, hot ? hot_left : cold_left));
     // The chosen-th of the places from `begin` on that are not taken.
-    const auto chosen = begin + static_cast<int64_t>(rng.Bits(token.draw + 2 * i + 1) % left);
+    const auto chosen = begin + static_cast<int64_t>(rng.Bits(draw + 2 * i + 1) % left);
     int64_t place = chosen, next = chosen;
     do {
       place = next;
@@ -155,12 +194,12 @@ void ForcedRouting::HotOrCold(const CounterRng& rng, const Token& token,
   }
 }
 
-void ForcedRouting::ByPopularity(const CounterRng& rng, const Token& token,
+void ForcedRouting::ByPopularity(const CounterRng& rng, uint64_t draw,
                                  std::span<int32_t> places) const {
   double left = std::accumulate(popularity_.begin(), popularity_.end(), 0.0);
   for (size_t i = 0; i < places.size(); ++i) {
     const std::span<const int32_t> taken = places.first(i);
-    double rest = rng.Uniform(token.draw + 2 * i) * left;
+    double rest = rng.Uniform(draw + 2 * i) * left;
     int32_t last = 0;  // rounding may leave a rest behind the last one
     for (int32_t place = 0; place < moe_.num_experts; ++place) {
       if (Contains(taken, place)) continue;
@@ -176,46 +215,22 @@ void ForcedRouting::ByPopularity(const CounterRng& rng, const Token& token,
 void ForcedRouting::Choose(const RoutedBatch& batch, int64_t token,
                            std::span<int32_t> experts) const {
   WEFT_CHECK(std::ssize(experts) == moe_.top_k, "top_k experts a token");
-  const CounterRng& rng = rng_[static_cast<size_t>(batch.workload)];
-  const int64_t all = moe_.num_experts, k = moe_.top_k;
-  const int64_t index = batch.first_sequence * length_ + token;
-  const int64_t over_run = batch.step * batch.global_sequences * length_ + index;
-  const Token t{index, static_cast<uint64_t>(2 * k * over_run)};
-  const auto hot_or_cold = [&](std::span<const int32_t> expert_at, int64_t first) {
-    HotOrCold(rng, t, experts);
-    for (int32_t& e : experts) {
-      if (!expert_at.empty()) e = expert_at[static_cast<size_t>(e)];
-      e = static_cast<int32_t>((e + first) % all);
+  const int64_t k = moe_.top_k;
+  const int64_t index = IndexOf(batch, token);
+  if (const std::optional<Turn> turn = TurnOf(batch, token)) {
+    for (int64_t i = 0; i < k; ++i) {
+      const int64_t place = (turn->offset + index * k + i) % turn->count;
+      experts[static_cast<size_t>(i)] =
+          static_cast<int32_t>((turn->begin + place) % moe_.num_experts);
     }
-  };
-  switch (batch.workload) {
-    case Workload::kBalanced:
-      return InTurn(rng, batch, t, 0, all, experts);
-    case Workload::kHotExperts:
-      return hot_or_cold(random_, 0);
-    case Workload::kHotRank:
-      return hot_or_cold({}, 0);
-    case Workload::kSpreadHotExperts:
-      return hot_or_cold(spread_, 0);
-    case Workload::kRaggedSources: {
-      const int64_t source = index / length_ * kQuarters / batch.global_sequences;
-      const int64_t target = kTargetQuarter[static_cast<size_t>(source)];
-      const int64_t begin = target * all / kQuarters;
-      return InTurn(rng, batch, t, begin, std::max(k, (target + 1) * all / kQuarters - begin),
-                    experts);
-    }
-    case Workload::kZeroLoadRanks:
-      return InTurn(rng, batch, t, 0, std::max(k, (all + 1) / 2), experts);
-    case Workload::kRotatingHotSpot:
-      return hot_or_cold({}, batch.step / moe_.workload_period * hot_ % all);
-    case Workload::kBurst:
-      return InBurst(batch.step, moe_.workload_period) ? hot_or_cold({}, 0)
-                                                       : InTurn(rng, batch, t, 0, all, experts);
-    case Workload::kZipf:
-      ByPopularity(rng, t, experts);
-      for (int32_t& e : experts) e = random_[static_cast<size_t>(e)];
-      return;
+    return;
   }
+  const CounterRng& rng = rng_[static_cast<size_t>(batch.workload)];
+  const int64_t over_run = batch.step * batch.global_sequences * length_ + index;
+  const auto draw = static_cast<uint64_t>(2 * k * over_run);
+  batch.workload == Workload::kZipf ? ByPopularity(rng, draw, experts)
+                                    : HotOrCold(rng, draw, experts);
+  for (int32_t& e : experts) e = ExpertAt(batch, e);
 }
 
 std::vector<int64_t> ForcedRouting::Load(const RoutedBatch& batch, int64_t sequences) const {

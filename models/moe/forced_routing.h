@@ -72,20 +72,31 @@ class ForcedRouting {
   // The experts of token `token` of the batch (sequence by sequence). experts: [top_k].
   void Choose(const RoutedBatch& batch, int64_t token, std::span<int32_t> experts) const;
 
+  // Which experts tokens take in turn: the n-th choice of a step (n = token of the step * k + i) is
+  // expert (begin + (offset + n) mod count) mod E.
+  struct Turn {
+    int64_t begin = 0, count = 1, offset = 0;
+  };
+  // Of the sequence that `token` of the batch is in; none where choices are drawn.
+  std::optional<Turn> TurnOf(const RoutedBatch& batch, int64_t token) const;
+  // Where choices are drawn: the expert at a place of the order that they are drawn from (the hot
+  // ones first; the more popular first).
+  int32_t ExpertAt(const RoutedBatch& batch, int32_t place) const;
+  const MoeSpec& moe() const { return moe_; }
+  int64_t length() const { return length_; }
+
   // How many choices of the batch's first `sequences` sequences fall on each expert. [num_experts]
   std::vector<int64_t> Load(const RoutedBatch& batch, int64_t sequences) const;
 
  private:
-  struct Token {
-    int64_t index;  // over the step: sequence * L + position
-    uint64_t draw;  // its first random number; it has 2 k of them
-  };
-  // The experts begin + n mod count, n counting the choices of a step from a drawn place.
-  void InTurn(const CounterRng& rng, const RoutedBatch& batch, const Token& token, int64_t begin,
-              int64_t count, std::span<int32_t> experts) const;
-  // Places of experts in an order whose first H are the hot ones.
-  void HotOrCold(const CounterRng& rng, const Token& token, std::span<int32_t> places) const;
-  void ByPopularity(const CounterRng& rng, const Token& token, std::span<int32_t> places) const;
+  // Over the step: sequence * L + position.
+  int64_t IndexOf(const RoutedBatch& batch, int64_t token) const {
+    return batch.first_sequence * length_ + token;
+  }
+  // Places of experts in an order whose first H are the hot ones. `draw`: of the token's 2 k random
+  // numbers the first.
+  void HotOrCold(const CounterRng& rng, uint64_t draw, std::span<int32_t> places) const;
+  void ByPopularity(const CounterRng& rng, uint64_t draw, std::span<int32_t> places) const;
 
   MoeSpec moe_;
   int64_t length_;
