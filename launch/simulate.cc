@@ -18,8 +18,11 @@ constexpr char kUsage[] =
 weft simulate --grid fsmoe-1458 --cluster FILE [--layers N] [--policy A,B] [--json]
   FSMoE's 1458 layers under every policy; with --layers models of N such layers with attention.
 weft simulate --model CONFIG --cluster FILE [--policy A,B] [--trace FILE] [--json] [KEY=VALUE...]
+              [--workload NAME [--step N] | --counts FILE] [--straggler 'rank=3,compute=1.5;...']
+              [--trace-ranks 0,1,5]
   A training step of a job's model on the cluster. FILE: a cluster in YAML, or the profile.json in
-  a run directory. The trace is of the last policy.
+  a run directory. The trace is of the last policy. One rank stands for all, unless ranks differ:
+  in the rows that a workload (w0 to w7, zipf) or a file of row counts routes, or in speed.
 )";
 
 absl::StatusOr<std::string> Simulate(const Arguments& arguments) {
@@ -28,6 +31,11 @@ absl::StatusOr<std::string> Simulate(const Arguments& arguments) {
   const bool model = arguments.values.contains("--model");
   if (layer + grid + model != 1) {
     return absl::InvalidArgumentError("one of --layer, --grid and --model says what to simulate");
+  }
+  for (const char* option :
+       {"--workload", "--counts", "--step", "--straggler", "--trace", "--trace-ranks"}) {
+    if (model || !arguments.values.contains(option)) continue;
+    return absl::InvalidArgumentError(absl::StrCat("only --model takes ", option));
   }
   if (!model && !arguments.operands.empty()) {
     return absl::InvalidArgumentError(
@@ -55,8 +63,9 @@ absl::StatusOr<std::vector<std::string>> PoliciesOf(const Arguments& arguments) 
 int RunSimulateCommand(const std::vector<std::string>& arguments, std::ostream& out,
                        std::ostream& err) {
   ArgumentRules rules;
-  rules.valued = {"--layer",  "--order", "--grid",   "--cluster",
-                  "--layers", "--model", "--policy", "--trace"};
+  rules.valued = {"--layer",  "--order",  "--grid",     "--cluster",     "--layers",
+                  "--model",  "--policy", "--trace",    "--trace-ranks", "--workload",
+                  "--counts", "--step",   "--straggler"};
   rules.switches = {"--json", "--help"};
   rules.operands_anywhere = true;
   const absl::StatusOr<Arguments> parsed = ParseArguments(arguments, rules);

@@ -11,6 +11,7 @@
 #include "launch/config/config.h"
 #include "launch/job_file.h"
 #include "launch/simulate_modes.h"
+#include "launch/simulate_world.h"
 #include "models/build_step_graph.h"
 #include "profiler/sinks/chrome_trace.h"
 #include "runtime/batch_shape_of.h"
@@ -30,7 +31,7 @@ struct Row {
   double bound = 0;
 };
 
-// A span of every task in the shape of a measured step.
+// A span of every task in the shape of a measured step, of the one rank that stands for all.
 absl::Status WriteTrace(const std::string& path, const StepGraph& graph, const Row& row,
                         const CostModel& costs, const Topology& topology) {
   TraceProcess process;
@@ -128,11 +129,14 @@ absl::StatusOr<std::string> SimulateModel(const Arguments& arguments) {
   WEFT_RETURN_IF_ERROR(ValidateConfig(config, topology.world_size));
   WEFT_ASSIGN_OR_RETURN(const Layout layout,
                         LayoutOf(o.cluster, topology, o.model.moe.num_experts));
-  const StepGraph graph = BuildStepGraph(o.model, topology, layout,
-                                         BatchShapeOf(o.training, topology), StepKind::kTraining);
+  const BatchShape batch = BatchShapeOf(o.training, topology);
+  const StepGraph graph = BuildStepGraph(o.model, topology, layout, batch, StepKind::kTraining);
   WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<const CostModel> owned,
                         CostsOf(machine, graph, o.model.backbone));
   const CostModel& costs = *owned;
+  WEFT_ASSIGN_OR_RETURN(
+      const std::optional<UnlikeRanks> unlike,
+      UnlikeRanksOf(arguments, {o.model, o.training, batch, topology}, machine.cluster.stragglers));
 
   std::vector<Row> rows;
   for (const std::string& policy : policies) {
@@ -147,19 +151,37 @@ absl::StatusOr<std::string> SimulateModel(const Arguments& arguments) {
   for (const Row& row : rows) {
     if (row.policy == "tutel") reference = row.plan.predicted_seconds;
   }
-  if (const std::string path = arguments.value_or("--trace", ""); !path.empty()) {
-    WEFT_RETURN_IF_ERROR(WriteTrace(path, graph, rows.back(), costs, topology));
+  const std::string trace = arguments.value_or("--trace", "");
+  std::vector<PolicyWorld> worlds;
+  if (unlike.has_value()) {
+    const Slowdowns slowdowns = SlowdownsOf(unlike->stragglers, topology);
+    for (const Row& row : rows) {
+      worlds.push_back({row.policy, row.plan.predicted_seconds,
+                        SimulateWorld({graph, row.plan, costs, topology, layout, o.model, batch,
+                                       unlike->rows.get(), slowdowns, unlike->traced_ranks})});
+    }
+    if (!trace.empty()) {
+      WEFT_RETURN_IF_ERROR(
+          WriteWorldTrace(trace, graph, rows.back().plan, topology, *unlike, worlds.back().step));
+    }
+  } else if (!trace.empty()) {
+    WEFT_RETURN_IF_ERROR(WriteTrace(trace, graph, rows.back(), costs, topology));
   }
-  if (!arguments.has("--json")) return Table(rows, reference);
+  if (!arguments.has("--json")) {
+    return unlike.has_value() ? WorldTable(*unlike, topology, worlds) : Table(rows, reference);
+  }
   nlohmann::json json;
   json["cluster"] = machine.name;
   json["ranks"] = topology.world_size;
-  for (const Row& row : rows) {
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const Row& row = rows[i];
     json["policies"][row.policy] = {{"seconds", row.plan.predicted_seconds},
                                     {"speedup", reference / row.plan.predicted_seconds},
                                     {"over_bound", row.plan.predicted_seconds / row.bound},
                                     {"tasks", row.plan.tasks.size()}};
+    if (unlike.has_value()) json["policies"][row.policy]["world"] = WorldJson(topology, worlds[i]);
   }
+  if (unlike.has_value()) json["load"] = unlike->load;
   return absl::StrCat(json.dump(2), "\n");
 }
 

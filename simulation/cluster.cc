@@ -56,6 +56,11 @@ absl::Status ValidateCluster(const Cluster& cluster) {
       return bad("a collective is measured on a group of at least 2 ranks");
     }
   }
+  for (const Straggler& straggler : cluster.stragglers) {
+    if (const absl::Status status = ValidateStraggler(straggler, topology); !status.ok()) {
+      return bad(status.message());
+    }
+  }
   return absl::OkStatus();
 }
 

@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "graph/topology.h"
 #include "scheduler/analytic_cost_model.h"
 #include "scheduler/cost_model.h"
+#include "simulation/slowdowns.h"
 
 // A cluster in words: how many nodes and ranks, how fast its links and its arithmetic are, and what
 // was measured of its collectives.
@@ -37,9 +39,11 @@ struct Cluster {
   std::optional<MeasuredCollective> all_gather;  // inside a node
   std::optional<MeasuredCollective> reduce_scatter;  // inside a node
   std::optional<MeasuredCollective> all_reduce;      // between nodes
+  std::vector<Straggler> stragglers;                 // the cost model leaves them out
 };
 
-// kInvalidArgument, in one sentence, for sizes or speeds that are not positive.
+// kInvalidArgument, in one sentence, for sizes or speeds that are not positive, and for stragglers
+// that ValidateStraggler refuses.
 absl::Status ValidateCluster(const Cluster& cluster);
 
 // How many products an operation starts: each pays the matmul's alpha.

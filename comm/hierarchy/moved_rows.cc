@@ -1,6 +1,7 @@
 #include "comm/hierarchy/moved_rows.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/check.h"
 #include "comm/hierarchy/exchange_outline.h"
@@ -9,6 +10,7 @@ namespace weft {
 
 void GroupRows::Build(const GroupShape& shape, std::span<const int64_t> rows) {
   shape_ = shape;
+  if (shape.flat()) return BuildFlat(rows);
   const auto members = static_cast<size_t>(shape.size());
   const auto nodes = static_cast<size_t>(shape.nodes);
   const auto per_node = static_cast<size_t>(shape.members_per_node);
@@ -36,6 +38,19 @@ void GroupRows::Build(const GroupShape& shape, std::span<const int64_t> rows) {
       if (d / per_node != node) arriving_[d] += from_node_[node * members + d];
     }
   }
+}
+
+// One kind of link: all others are elsewhere.
+void GroupRows::BuildFlat(std::span<const int64_t> rows) {
+  const auto members = static_cast<size_t>(shape_.size());
+  leaving_.assign(members, 0);
+  arriving_.assign(members, 0);
+  for (size_t source = 0; source < members; ++source) {
+    const int64_t* row = rows.data() + source * members;
+    for (size_t d = 0; d < members; ++d) arriving_[d] += row[d];
+    leaving_[source] = std::accumulate(row, row + members, int64_t{0}) - row[source];
+  }
+  for (size_t m = 0; m < members; ++m) arriving_[m] -= rows[m * members + m];
 }
 
 MovedRows GroupRows::Direct(int member) const {
@@ -104,7 +119,7 @@ MovedRows GroupRows::Follower(size_t step, int member) const {
 void GroupRows::Count(AllToAllAlgorithm algorithm, size_t step, std::span<MovedRows> moved) const {
   WEFT_CHECK(step < OutlineOf(algorithm, shape_).size(), "a step of the algorithm");
   const auto of = [&](int member) {
-    if (shape_.flat()) return Direct(member);
+    if (shape_.flat()) return MovedRows{Leaving(member), Arriving(member)};
     switch (algorithm) {
       case AllToAllAlgorithm::kDirect:
         return Direct(member);

@@ -30,6 +30,7 @@ class GroupRows {
   void Count(AllToAllAlgorithm algorithm, size_t step, std::span<MovedRows> moved) const;
 
  private:
+  void BuildFlat(std::span<const int64_t> rows);
   MovedRows Direct(int member) const;
   MovedRows Pipe(size_t step, int member) const;
   MovedRows TwoLevel(size_t step, int member) const;

@@ -77,6 +77,7 @@ class Reader {
     const YamlNode& node = entry.value;
     if (key == "name") return ReadName(node);
     if (key == "grid_lengths") return ReadLengths(node);
+    if (key == "stragglers") return ReadStragglers(node);
     if (const auto known = keys_.find(key); known != keys_.end()) {
       if (const std::optional<double> value = ReadNumber(key, node, known->second)) {
         *known->second.value = *value;
@@ -87,7 +88,7 @@ class Reader {
     const auto below = keys_.lower_bound(key + ".");
     const bool is_section = below != keys_.end() && below->first.starts_with(key + ".");
     if (!is_section) {
-      std::vector<std::string_view> names = {"name", "grid_lengths"};
+      std::vector<std::string_view> names = {"name", "grid_lengths", "stragglers"};
       for (const auto& [name, unused] : keys_) names.emplace_back(name);
       const std::string near(NearestWord(key, names));
       errors_.Add(entry.origin,
@@ -137,6 +138,42 @@ class Reader {
         file_.grid_lengths.push_back(static_cast<int64_t>(*value));
       }
     }
+  }
+
+  void ReadStragglers(const YamlNode& node) {
+    if (node.kind != YamlNode::Kind::kSequence) {
+      errors_.Add(node.origin, "stragglers must be a list such as [{rank: 3, compute: 1.5}]");
+      return;
+    }
+    for (const YamlNode& item : node.items) ReadStraggler(item);
+  }
+
+  void ReadStraggler(const YamlNode& node) {
+    if (node.kind != YamlNode::Kind::kMap) {
+      errors_.Add(node.origin, "a straggler is a map such as {rank: 3, compute: 1.5}");
+      return;
+    }
+    double rank = -1, node_index = -1;
+    Straggler straggler;
+    const std::map<std::string, Key> keys = {
+        {"rank", {Unit::kNone, 0, true, &rank}},
+        {"node", {Unit::kNone, 0, true, &node_index}},
+        {"compute", {Unit::kNone, 1, false, &straggler.compute}},
+        {"link", {Unit::kNone, 1, false, &straggler.link}},
+    };
+    for (const YamlEntry& entry : node.entries) {
+      const auto known = keys.find(entry.key);
+      if (known == keys.end()) {
+        errors_.Add(entry.origin, absl::StrCat("unknown key '", entry.key,
+                                               "' of a straggler: use rank, node, compute, link"));
+      } else if (const std::optional<double> value = ReadNumber(
+                     absl::StrCat("stragglers.", entry.key), entry.value, known->second)) {
+        *known->second.value = *value;
+      }
+    }
+    straggler.rank = static_cast<int32_t>(rank);
+    straggler.node = static_cast<int32_t>(node_index);
+    file_.cluster.stragglers.push_back(straggler);
   }
 
   void Require(const std::string& key, bool needed) {

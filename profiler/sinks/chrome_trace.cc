@@ -46,12 +46,17 @@ absl::StatusOr<std::unique_ptr<ChromeTrace>> ChromeTrace::Open(const std::string
                    ", \"world_size\": ", process.world_size,
                    ", \"backend\": ", Dump(process.backend), "},\n\"traceEvents\": [");
   if (std::fputs(head.c_str(), file) < 0) return trace->Failed("write");
-  const std::string name = absl::StrCat("rank ", process.rank, " (node ", process.node, ")");
-  WEFT_RETURN_IF_ERROR(
-      trace->WriteEvent(Dump(Metadata("process_name", process.rank, 0, "name", name))));
-  WEFT_RETURN_IF_ERROR(trace->WriteEvent(
-      Dump(Metadata("process_sort_index", process.rank, 0, "sort_index", process.rank))));
+  WEFT_RETURN_IF_ERROR(trace->StartProcess(process));
   return trace;
+}
+
+absl::Status ChromeTrace::StartProcess(const TraceProcess& process) {
+  process_ = process;
+  lanes_ = {};
+  const std::string name = absl::StrCat("rank ", process.rank, " (node ", process.node, ")");
+  WEFT_RETURN_IF_ERROR(WriteEvent(Dump(Metadata("process_name", process.rank, 0, "name", name))));
+  return WriteEvent(
+      Dump(Metadata("process_sort_index", process.rank, 0, "sort_index", process.rank)));
 }
 
 ChromeTrace::~ChromeTrace() { (void)Close(); }

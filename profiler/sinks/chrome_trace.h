@@ -13,9 +13,10 @@
 #include "graph/step_graph.h"
 #include "profiler/instances.h"
 
-// Writes one rank's steps as Chrome JSON ("traceEvents"), which Perfetto (ui.perfetto.dev),
+// Writes a rank's steps as Chrome JSON ("traceEvents"), which Perfetto (ui.perfetto.dev),
 // chrome://tracing and HTA open. Open -> AddStep for each step in order -> Close; the file is valid
-// JSON only after Close. A process is a rank, a thread is a stream. Spans of one stream that
+// JSON only after Close. StartProcess in between: another rank's steps follow. A process is a rank,
+// a thread is a stream. Spans of one stream that
 // overlap are moved to further lanes ("inter 2"), because complete events of one thread must not
 // overlap.
 
@@ -38,6 +39,9 @@ class ChromeTrace {
   ChromeTrace(const ChromeTrace&) = delete;
   ChromeTrace& operator=(const ChromeTrace&) = delete;
 
+  // What is added from here on is this rank's. REQUIRES: a rank that the file does not have yet.
+  absl::Status StartProcess(const TraceProcess& process);
+
   // One event a task: name TaskName, category the stream, ts and dur in us, args step, epoch,
   // layer, chunk, size and wait (us spent waiting for later members, at the event's start).
   // REQUIRES: the tasks are of this plan and this graph; Close was not called.
@@ -59,7 +63,7 @@ class ChromeTrace {
   absl::Status Failed(const char* what) const;
 
   const std::string path_;
-  const TraceProcess process_;
+  TraceProcess process_;
   std::FILE* file_;
   bool first_event_ = true;
   std::array<std::vector<Lane>, kNumStreams> lanes_;
