@@ -62,7 +62,7 @@ void ExpertPlacement::NumberSlots(int32_t experts) {
   }
 }
 
-int32_t ExpertPlacement::MemberOf(int32_t slot) const {
+int32_t ExpertPlacement::member(int32_t slot) const {
   const auto next = std::upper_bound(first_slot_.begin(), first_slot_.end(), slot);
   return static_cast<int32_t>(next - first_slot_.begin()) - 1;
 }
@@ -87,9 +87,9 @@ std::vector<int32_t> ExpertPlacement::SlotsFor(int32_t source, int32_t expert,
                                                int32_t members_per_node) const {
   std::vector<int32_t> near;
   for (const int32_t slot : copies(expert)) {
-    const int32_t member = MemberOf(slot);
-    if (member == source) return {slot};
-    if (member / members_per_node == source / members_per_node) near.push_back(slot);
+    const int32_t where = member(slot);
+    if (where == source) return {slot};
+    if (where / members_per_node == source / members_per_node) near.push_back(slot);
   }
   if (!near.empty()) return near;
   const std::span<const int32_t> all = copies(expert);

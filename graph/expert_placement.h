@@ -43,6 +43,7 @@ class ExpertPlacement {
   int32_t slots_on(int32_t member) const {
     return static_cast<int32_t>(by_member_[Index(member)].size());
   }
+  int32_t member(int32_t slot) const;  // whose slot it is
   int32_t first_slot(int32_t member) const { return first_slot_[Index(member)]; }
   // The slots of an expert, ascending.
   std::span<const int32_t> copies(int32_t expert) const { return copies_[Index(expert)]; }
@@ -68,7 +69,6 @@ class ExpertPlacement {
       : by_member_(std::move(by_member)) {}
   static size_t Index(int32_t i) { return static_cast<size_t>(i); }
   void NumberSlots(int32_t experts);
-  int32_t MemberOf(int32_t slot) const;
 
   std::vector<std::vector<int32_t>> by_member_;
   std::vector<int32_t> first_slot_;           // [members + 1]

@@ -54,7 +54,7 @@ class WorldSimulation {
     const Op& op = OpOf(task);
     if (!routed_.has_value() || !routed_->Sizes(task, sizes_)) {
       std::fill(sizes_.begin(), sizes_.end(),
-                TaskSize(args_.graph, args_.plan.tasks[static_cast<size_t>(task)]));
+                TaskSize(args_.graph, args_.plan, args_.plan.tasks[static_cast<size_t>(task)]));
     }
     double estimated = 0;
     for (size_t r = 0; r < ranks_; ++r) {

@@ -52,11 +52,11 @@ RoutedSizes::RoutedSizes(const Args& args)
     : args_(args),
       ranks_(static_cast<size_t>(args.topology.world_size)),
       experts_(static_cast<size_t>(args.spec.moe.num_experts)),
-      cuts_(CutsOf(args.graph, args.plan, args.batch)) {
+      cuts_(CutsOf(args.graph, args.plan, args.batch)),
+      home_(MakePlaced(ExpertPlacement(args.spec.moe.num_experts, args.layout.ep))) {
   const Layout& layout = args.layout;
-  for (int32_t p = 0; p < layout.ep; ++p) {
-    const ExpertRange held = ExpertsOf(args.spec.moe.num_experts, layout.ep, p);
-    owner_.insert(owner_.end(), static_cast<size_t>(held.count), p);
+  for (const PlacementChoice& choice : args.plan.placements.layers) {
+    placed_.emplace(choice.layer, MakePlaced(PlacementOf(args.graph, args.plan, choice.layer)));
   }
   for (int32_t rank = 0; rank < args.topology.world_size; ++rank) {
     if (layout.ep_index(RankId{rank}) != 0) continue;
@@ -134,7 +134,37 @@ void RoutedSizes::LoadMatrix(const LayerKey& key) {
   }
 }
 
-void RoutedSizes::CountPairs(const EpGroup& group, int32_t chunk, int32_t degree) {
+RoutedSizes::Placed RoutedSizes::MakePlaced(ExpertPlacement placement) {
+  Placed placed{std::move(placement), {}};
+  for (int32_t e = 0; e < placed.placement.experts(); ++e) {
+    const std::span<const int32_t> copies = placed.placement.copies(e);
+    placed.only.push_back(copies.size() == 1 ? placed.placement.member(copies.front()) : -1);
+  }
+  return placed;
+}
+
+const RoutedSizes::Placed& RoutedSizes::PlacedOf(int32_t layer) const {
+  const auto placed = placed_.find(layer);
+  return placed == placed_.end() ? home_ : placed->second;
+}
+
+template <typename Add>
+void RoutedSizes::DealOut(const Placed& placed, const EpGroup& group, size_t source, size_t expert,
+                          int64_t rows, Add add) {
+  const std::vector<int32_t> to = placed.placement.SlotsFor(
+      static_cast<int32_t>(source), static_cast<int32_t>(expert), group.shape.members_per_node);
+  const size_t turns = to.size();
+  for (size_t i = 0; i < turns; ++i) {
+    // Row n goes to slot (source + n) mod turns.
+    const auto first = static_cast<int64_t>((i + turns - source % turns) % turns);
+    const auto every = static_cast<int64_t>(turns);
+    const int64_t taken = rows > first ? (rows - first + every - 1) / every : 0;
+    add(static_cast<size_t>(placed.placement.member(to[i])), taken);
+  }
+}
+
+void RoutedSizes::CountPairs(const EpGroup& group, const Placed& placed, int32_t chunk,
+                             int32_t degree) {
   const size_t members = group.members.size();
   std::fill(pairs_.begin(), pairs_.end(), 0);
   // Most blocks are small: looked up, not divided.
@@ -150,7 +180,12 @@ void RoutedSizes::CountPairs(const EpGroup& group, int32_t chunk, int32_t degree
     const int32_t* rows = matrix_.data() + static_cast<size_t>(group.members[source]) * experts_;
     int64_t* to = pairs_.data() + source * members;
     for (size_t e = 0; e < experts_; ++e) {
-      to[owner_[e]] += share(rows[e]);
+      if (placed.only[e] >= 0) {
+        to[placed.only[e]] += share(rows[e]);
+        continue;
+      }
+      DealOut(placed, group, source, e, rows[e],
+              [&](size_t member, int64_t n) { to[member] += share(static_cast<int32_t>(n)); });
     }
   }
 }
@@ -188,7 +223,7 @@ void RoutedSizes::Work(const ChunkKey& key, Chunk& chunk) {
       !ep_groups_.front().shape.flat();
   if (passed_on) chunk.combine = chunk.dispatch;
   for (const EpGroup& group : ep_groups_) {
-    CountPairs(group, index, cut.block ? 1 : cut.degree);
+    CountPairs(group, PlacedOf(layer), index, cut.block ? 1 : cut.degree);
     const size_t members = group.members.size();
     received_.assign(members, 0);
     for (size_t source = 0; source < members; ++source) {
@@ -227,11 +262,19 @@ void RoutedSizes::Gathered(const std::vector<int64_t>& received,
 std::vector<int64_t> RoutedSizes::TotalRows(int32_t layer, int32_t micro_batch) {
   LoadMatrix({layer, micro_batch, {0, args_.batch.tokens()}});
   std::vector<int64_t> received(ranks_, 0);
+  const Placed& placed = PlacedOf(layer);
   for (const EpGroup& group : ep_groups_) {
-    for (const int32_t source : group.members) {
-      const int32_t* rows = matrix_.data() + static_cast<size_t>(source) * experts_;
+    for (size_t source = 0; source < group.members.size(); ++source) {
+      const int32_t* rows = matrix_.data() + static_cast<size_t>(group.members[source]) * experts_;
       for (size_t e = 0; e < experts_; ++e) {
-        received[static_cast<size_t>(group.members[static_cast<size_t>(owner_[e])])] += rows[e];
+        const auto add = [&](size_t member, int64_t n) {
+          received[static_cast<size_t>(group.members[member])] += n;
+        };
+        if (placed.only[e] >= 0) {
+          add(static_cast<size_t>(placed.only[e]), rows[e]);
+        } else {
+          DealOut(placed, group, source, e, rows[e], add);
+        }
       }
     }
   }

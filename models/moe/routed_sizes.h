@@ -59,10 +59,23 @@ class RoutedSizes {
     GroupShape shape;
   };
 
+  // Where the experts of a layer work.
+  struct Placed {
+    ExpertPlacement placement;
+    std::vector<int32_t> only;  // [expert]: the one member that works for it; -1: several do
+  };
+  static Placed MakePlaced(ExpertPlacement placement);
+  const Placed& PlacedOf(int32_t layer) const;
+  // The rows that a source of a group has for an expert that works on several members, dealt out as
+  // the router does: calls add(member, rows) for each of them.
+  template <typename Add>
+  static void DealOut(const Placed& placed, const EpGroup& group, size_t source, size_t expert,
+                      int64_t rows, Add add);
+
   void Work(const ChunkKey& key, Chunk& chunk);
   void LoadMatrix(const LayerKey& key);
   // Fills pairs_ with chunk `chunk` of `degree` of every block of the matrix.
-  void CountPairs(const EpGroup& group, int32_t chunk, int32_t degree);
+  void CountPairs(const EpGroup& group, const Placed& placed, int32_t chunk, int32_t degree);
   void ExchangeSizes(const EpGroup& group, AllToAllAlgorithm algorithm,
                      std::span<const int64_t> pairs, std::vector<std::vector<double>>& sizes);
   // Rows that every rank's experts get of a whole micro-batch.
@@ -74,7 +87,8 @@ class RoutedSizes {
   Args args_;
   size_t ranks_, experts_;
   std::vector<LayerCut> cuts_;  // [layer]
-  std::vector<int32_t> owner_;  // [expert] -> ep index
+  Placed home_;
+  std::map<int32_t, Placed> placed_;  // by layer, where the plan names one
   std::vector<EpGroup> ep_groups_;
   std::map<ChunkKey, Chunk> chunks_;  // that tasks of the plan will ask for
   // Of the chunk that is worked on.

@@ -37,9 +37,8 @@ Load LoadOf(const Layout& layout, int32_t per_node, const ExpertPlacement& place
       const auto n = static_cast<double>(rows[static_cast<size_t>(r * placement.experts() + e)]);
       const std::vector<int32_t> slots = placement.SlotsFor(layout.ep_index(rank), e, per_node);
       for (const int32_t slot : slots) {
-        int32_t member = 0;
-        while (slot >= placement.first_slot(member) + placement.slots_on(member)) ++member;
-        const int32_t first = (layout.edp_index(rank) * layout.ep + member) * layout.esp;
+        const int32_t first =
+            (layout.edp_index(rank) * layout.ep + placement.member(slot)) * layout.esp;
         const double part = n / static_cast<double>(slots.size());
         for (int32_t j = 0; j < layout.esp; ++j) arrived[static_cast<size_t>(first + j)] += part;
         const int32_t to = first + layout.esp_index(rank);

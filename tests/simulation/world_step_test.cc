@@ -83,7 +83,7 @@ TEST(WorldStepTest, WithoutSkewAndStragglersItIsTheStepOfOneRank) {
             ASSERT_EQ(rank[t].begin, one.begin[t]) << policy;
             ASSERT_EQ(rank[t].issued, one.begin[t]) << policy;
             ASSERT_EQ(rank[t].end - rank[t].begin, one.length[t]) << policy;
-            ASSERT_EQ(rank[t].size, TaskSize(graph, plan.tasks[t])) << policy;
+            ASSERT_EQ(rank[t].size, TaskSize(graph, plan, plan.tasks[t])) << policy;
           }
         }
       }
