@@ -24,14 +24,16 @@ absl::StatusOr<std::string> ExplainRun(const std::string& directory) {
   WEFT_ASSIGN_OR_RETURN(const LoadedConfig config, LoadConfig(run.Join("config.yaml"), {}));
   WEFT_ASSIGN_OR_RETURN(const JobShape shape, LoadJobFile(directory));
   const JobOptions& o = config.options;
+  const BatchShape batch = BatchShapeOf(o.training, shape.topology);
   const auto graph = std::make_shared<const StepGraph>(
-      BuildStepGraph(o.model, shape.topology, shape.layout,
-                     BatchShapeOf(o.training, shape.topology), StepKind::kTraining));
+      BuildStepGraph(o.model, shape.topology, shape.layout, batch, StepKind::kTraining));
   WEFT_ASSIGN_OR_RETURN(const std::string profile_text, LoadFile(run.Join("profile.json")));
   WEFT_ASSIGN_OR_RETURN(const ProfileTable profile, ProfileFromJson(profile_text));
   WEFT_ASSIGN_OR_RETURN(const std::string plan_text, LoadFile(run.Join("plan.json")));
   WEFT_ASSIGN_OR_RETURN(const Plan plan, PlanFromJson(*graph, plan_text));
-  return Replanner(graph, o.tuning, profile).Explain(plan);
+  return Replanner(graph, o.tuning, profile,
+                   StepShape{o.model, shape.topology, shape.layout, batch})
+      .Explain(plan);
 }
 
 }  // namespace

@@ -80,8 +80,12 @@ struct TuningOptions {
   std::vector<int32_t> degrees = {1, 2, 3, 4, 6, 8};  // candidate pipeline degrees
   // Candidates where an EP group spans nodes.
   std::vector<std::string> all_to_alls = {"direct", "pipe", "2dh", "1dh"};
-  std::string profile;  // a saved profile.json to start from; empty: calibrate
-  std::string plan;     // a saved plan.json to run; empty: plan
+  // Where experts work: "home"; "follow", as the load of the last steps says; "auto", whatever is
+  // predicted to be faster. Policy weft only.
+  std::string expert_placement = "auto";
+  bool allow_reassociation = false;  // plans may add in another order: an expert may be copied
+  std::string profile;               // a saved profile.json to start from; empty: calibrate
+  std::string plan;                  // a saved plan.json to run; empty: plan
 };
 
 struct CheckpointOptions {

@@ -19,63 +19,65 @@ std::shared_ptr<const CostModel> CostsOf(const ProfileTable& table) {
 }  // namespace
 
 Replanner::Replanner(std::shared_ptr<const StepGraph> graph, const TuningOptions& options,
-                     const ProfileTable& calibration)
-    : graph_(std::move(graph)),
-      options_(options),
-      online_(calibration),
-      loaded_(graph_),
-      table_(calibration),
-      costs_(CostsOf(table_)) {}
-
-PlanRequest Replanner::Request(const std::string& policy, int64_t epoch) const {
-  PlanRequest request = PlanRequestOf(options_, policy);
-  request.graph = loaded_.get();
-  request.costs = costs_.get();
-  request.epoch = epoch;
-  return request;
+                     const ProfileTable& calibration, const std::optional<StepShape>& shape)
+    : online_(calibration), table_(calibration) {
+  inputs_.graph = std::move(graph);
+  inputs_.options = options;
+  inputs_.costs = CostsOf(table_);
+  if (!shape.has_value()) return;
+  loads_.emplace(*shape);
+  inputs_.loads = std::make_shared<const ExpertLoads>(*loads_);
+  inputs_.rows = static_cast<double>(shape->batch.tokens() * shape->model.moe.top_k);
+  inputs_.arrived_rows = inputs_.rows * shape->layout.esp;
 }
 
 absl::StatusOr<Plan> Replanner::MakePlan(const std::string& policy, int64_t epoch) const {
-  return weft::MakePlan(Request(policy, epoch));
+  return SearchPlan(inputs_, policy, epoch);
 }
 
 absl::StatusOr<std::string> Replanner::Explain(const Plan& plan) const {
-  return weft::Explain(Request(plan.policy, plan.epoch), plan);
+  const StepGraph graph = GraphUnder(inputs_, plan.placements);
+  PlanRequest request = PlanRequestOf(inputs_.options, plan.policy);
+  request.graph = &graph;
+  request.costs = inputs_.costs.get();
+  request.epoch = plan.epoch;
+  return weft::Explain(request, plan);
 }
 
 double Replanner::Predict(const Plan& plan) const {
-  return Simulate(*loaded_, plan, *costs_).seconds;
+  return Simulate(GraphUnder(inputs_, plan.placements), plan, *inputs_.costs).seconds;
 }
 
-void Replanner::Record(const Plan& plan, const MergedStep& step) {
-  online_.Record(step.step, step.samples);
-  load_.Record(*graph_, plan, step);
+void Replanner::Record(const MergedStep& step) { online_.Record(step.step, step.samples); }
+
+void Replanner::RecordRows(std::span<const int32_t> counts) {
+  if (loads_.has_value()) loads_->Record(counts);
 }
 
 std::array<double, kNumStreams> Replanner::BusySeconds(const Plan& plan) const {
-  return AloneSeconds(*loaded_, plan, *costs_);
+  return AloneSeconds(GraphUnder(inputs_, plan.placements), plan, *inputs_.costs);
 }
 
 void Replanner::Refresh() {
   table_ = online_.Refresh();
-  loaded_ = std::make_shared<const StepGraph>(load_.Apply(*graph_));
-  costs_ = CostsOf(table_);
+  inputs_.costs = CostsOf(table_);
+  if (loads_.has_value()) inputs_.loads = std::make_shared<const ExpertLoads>(*loads_);
 }
 
 PlanningSnapshot Replanner::Snapshot(std::shared_ptr<const Plan> current,
                                      const ReplanTerms& terms) const {
-  return {loaded_, costs_, options_, std::move(current), terms};
+  return {inputs_, std::move(current), terms};
 }
 
 absl::StatusOr<ReplanOutcome> PlanAnew(const PlanningSnapshot& snapshot) {
-  PlanRequest request = PlanRequestOf(snapshot.options, snapshot.options.policy);
-  request.graph = snapshot.graph.get();
-  request.costs = snapshot.costs.get();
-  request.epoch = snapshot.current->epoch + 1;
-  WEFT_ASSIGN_OR_RETURN(Plan candidate, MakePlan(request));
+  const PlanningInputs& inputs = snapshot.inputs;
+  const Plan& current = *snapshot.current;
+  WEFT_ASSIGN_OR_RETURN(Plan candidate,
+                        SearchPlan(inputs, inputs.options.policy, current.epoch + 1));
+  const StepGraph now = GraphUnder(inputs, current.placements);
+  const StepGraph then = GraphUnder(inputs, candidate.placements);
   ReplanOutcome outcome;
-  outcome.decision =
-      Decide(*snapshot.graph, *snapshot.costs, *snapshot.current, candidate, snapshot.terms);
+  outcome.decision = Decide(*inputs.costs, {now, current}, {then, candidate}, snapshot.terms);
   if (outcome.decision.replace) outcome.plan = std::move(candidate);
   return outcome;
 }

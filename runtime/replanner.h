@@ -3,6 +3,7 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -12,10 +13,10 @@
 #include "graph/step_graph.h"
 #include "profiler/instances.h"
 #include "profiler/online_costs.h"
-#include "profiler/routed_load.h"
+#include "runtime/expert_loads.h"
 #include "runtime/options.h"
+#include "runtime/plan_search.h"
 #include "scheduler/measured_cost_model.h"
-#include "scheduler/planner.h"
 #include "scheduler/replan.h"
 
 namespace weft {
@@ -23,9 +24,7 @@ namespace weft {
 // All that one planning needs. Nobody changes what it points to: it may be used on another thread
 // while the job goes on.
 struct PlanningSnapshot {
-  std::shared_ptr<const StepGraph> graph;  // under the measured load
-  std::shared_ptr<const CostModel> costs;
-  TuningOptions options;
+  PlanningInputs inputs;
   std::shared_ptr<const Plan> current;
   ReplanTerms terms;
 };
@@ -44,8 +43,9 @@ absl::StatusOr<ReplanOutcome> PlanAnew(const PlanningSnapshot& snapshot);
 // out snapshots for the others (plan_changes.h).
 class Replanner {
  public:
+  // `shape`: what the graph was built from; without it the load is taken to be the expected one.
   Replanner(std::shared_ptr<const StepGraph> graph, const TuningOptions& options,
-            const ProfileTable& calibration);
+            const ProfileTable& calibration, const std::optional<StepShape>& shape);
 
   // With the newest costs.
   absl::StatusOr<Plan> MakePlan(const std::string& policy, int64_t epoch) const;
@@ -55,23 +55,20 @@ class Replanner {
   std::array<double, kNumStreams> BusySeconds(const Plan& plan) const;
   const ProfileTable& costs_table() const { return table_; }
 
-  // Samples and sizes of one step, which ran `plan`; they enter costs and load with Refresh.
-  void Record(const Plan& plan, const MergedStep& step);
+  // Samples of one step, and of every step its rows ([world][layers with experts][experts]); they
+  // enter costs and load with Refresh.
+  void Record(const MergedStep& step);
+  void RecordRows(std::span<const int32_t> counts);
   void Refresh();
 
   // With the costs and the load of the last Refresh.
   PlanningSnapshot Snapshot(std::shared_ptr<const Plan> current, const ReplanTerms& terms) const;
 
  private:
-  PlanRequest Request(const std::string& policy, int64_t epoch) const;
-
-  std::shared_ptr<const StepGraph> graph_;
-  TuningOptions options_;
   OnlineCosts online_;
-  RoutedLoad load_;
-  std::shared_ptr<const StepGraph> loaded_;  // under the measured load: planned and simulated
   ProfileTable table_;
-  std::shared_ptr<const CostModel> costs_;
+  std::optional<ExpertLoads> loads_;
+  PlanningInputs inputs_;  // as of the last Refresh
 };
 
 }  // namespace weft

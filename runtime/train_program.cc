@@ -8,9 +8,7 @@
 #include <numbers>
 
 #include "base/status_macros.h"
-#include "models/moe/ep_shape.h"
 #include "models/op_sizes.h"
-#include "scheduler/placement/choose_placement.h"
 
 namespace weft {
 namespace {
@@ -22,6 +20,7 @@ enum Field { kSumOfSquares, kCrossEntropy, kBalance, kPreparedEpoch, kStop, kChe
 
 TrainProgram::TrainProgram(const Args& args)
     : args_(args),
+      loads_({args.model->spec(), args.topology, args.layout, args.batch}),
       reduced_(
           static_cast<size_t>(args.kind == StepKind::kTraining ? args.model->num_layers() + 1 : 0)),
       share_rows_(static_cast<size_t>(args.topology.ranks_per_node)),
@@ -67,26 +66,10 @@ absl::Status TrainProgram::Prepare(const StepGraph& graph, const Plan& plan) {
 
 // Every rank for itself: the counts are the same on all of them, and so is the answer.
 void TrainProgram::FollowTheLoad() {
-  const ModelSpec& spec = args_.model->spec();
-  const auto experts = static_cast<size_t>(spec.moe.num_experts);
-  const auto world = static_cast<size_t>(args_.topology.world_size);
-  const int32_t per_node = EpShape(args_.topology, args_.layout, args_.rank).members_per_node;
-  const FollowLoad& follow = *placements_.follow_load;
-  const size_t steps = std::min(recent_counts_.size(), static_cast<size_t>(follow.window));
-  if (steps == 0) return;
-  std::vector<int64_t> rows(world * experts);
+  if (loads_.empty()) return;
   for (const PlacementChoice& choice : placements_.layers) {
-    std::fill(rows.begin(), rows.end(), 0);
-    const auto before = static_cast<size_t>(choice.layer / spec.moe.every);  // layers with experts
-    for (size_t s = 0; s < steps; ++s) {
-      for (size_t r = 0; r < world; ++r) {
-        const int32_t* of = recent_counts_[s].data() + r * own_counts_.size() + before * experts;
-        for (size_t e = 0; e < experts; ++e) rows[r * experts + e] += of[e];
-      }
-    }
-    for (int64_t& sum : rows) sum /= static_cast<int64_t>(steps);
     layers_[static_cast<size_t>(choice.layer)].placement = std::make_shared<const ExpertPlacement>(
-        ChoosePlacement(args_.layout, per_node, spec.moe.num_experts, follow, rows));
+        loads_.Follow(*placements_.follow_load, choice.layer));
   }
 }
 
@@ -228,9 +211,10 @@ void TrainProgram::TakeTotals() {
   double squares = 0;
   for (size_t r = 0; r < world; ++r) {
     const double* rank = reduction_.data() + r * own_.size();
-    if (own_counts_.empty()) continue;
-    std::memcpy(expert_counts_.data() + r * own_counts_.size(), rank + kFields,
-                own_counts_.size() * sizeof(int32_t));
+    if (!own_counts_.empty()) {
+      std::memcpy(expert_counts_.data() + r * own_counts_.size(), rank + kFields,
+                  own_counts_.size() * sizeof(int32_t));
+    }
     squares += rank[kSumOfSquares];
     totals_.cross_entropy += rank[kCrossEntropy];
     totals_.balance += rank[kBalance];
@@ -239,8 +223,7 @@ void TrainProgram::TakeTotals() {
     totals_.agreement.stop |= rank[kStop] != 0;
     totals_.agreement.checkpoint |= rank[kCheckpoint] != 0;
   }
-  if (!own_counts_.empty()) recent_counts_.push_front(expert_counts_);
-  if (recent_counts_.size() > FollowLoad::kMostWindow) recent_counts_.pop_back();
+  if (!own_counts_.empty()) loads_.Record(expert_counts_);
   totals_.cross_entropy /= static_cast<double>(args_.batch.global_tokens());
   totals_.gradient_norm = std::sqrt(squares);
 }

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <deque>
 #include <optional>
 #include <span>
 #include <vector>
 
 #include "graph/topology.h"
 #include "models/transformer/transformer.h"
+#include "runtime/expert_loads.h"
 #include "runtime/groups.h"
 #include "runtime/options.h"
 #include "runtime/step_program.h"
@@ -90,8 +90,8 @@ class TrainProgram final : public StepProgram {
 
   Args args_;
   std::vector<LayerWays> layers_;
-  Placements placements_;                           // of the plan
-  std::deque<std::vector<int32_t>> recent_counts_;  // of the last steps, like expert_counts_
+  Placements placements_;  // of the plan
+  ExpertLoads loads_;
   std::vector<Buffer> reduced_;  // per dense bucket (last: outer): sums of this rank's shares
   std::vector<int64_t> share_rows_;
   // What a rank says in the step reduction: some numbers, then its counts (of int32, in pairs).

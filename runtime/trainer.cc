@@ -217,8 +217,10 @@ absl::Status Trainer::Profile() {
   }
   if (!first()) return absl::OkStatus();
   log_->Say(ResidualsTable(calibration_));
+  const WorkerOptions& made = worker_->options();
   replanner_ =
-      std::make_unique<Replanner>(worker_->graph(StepKind::kTraining), o_.tuning, calibration_);
+      std::make_unique<Replanner>(worker_->graph(StepKind::kTraining), o_.tuning, calibration_,
+                                  StepShape{made.model, made.topology, made.layout, made.batch});
   changes_ = std::make_unique<PlanChanges>(o_.tuning, *replanner_);
   return args_.run.Write("profile.json", ProfileToJson(calibration_));
 }
@@ -339,7 +341,10 @@ absl::Status Trainer::Train() {
       facts.overlap = &overlap;
     }
     WEFT_RETURN_IF_ERROR(log_->Step(facts));
-    if (first()) changes_->Measured(report.seconds);
+    if (first()) {
+      replanner_->RecordRows(worker_->expert_counts());
+      changes_->Measured(report.seconds);
+    }
 
     if (std::shared_ptr<const Plan> agreed = ledger_->TakeAgreed(totals.agreement.prepared_epoch);
         agreed != nullptr) {
@@ -365,7 +370,7 @@ absl::Status Trainer::Observe(const StepReport& report) {
   WEFT_ASSIGN_OR_RETURN(gathered.merged, MergeStep({*worker_->graph(StepKind::kTraining),
                                                     *gathered.plan, args_.topology, args_.layout},
                                                    spans));
-  if (first()) replanner_->Record(*gathered.plan, gathered.merged);
+  if (first()) replanner_->Record(gathered.merged);
   gathered_.push_back(std::move(gathered));
   if (gathered_.size() > kTracedSteps) gathered_.pop_front();
   return absl::OkStatus();

@@ -11,6 +11,12 @@
 namespace weft {
 namespace {
 
+// Of plans that follow the load the named placements are what was expected, not what will be done.
+bool SamePlacements(const Placements& a, const Placements& b) {
+  if (a.follow_load.has_value() || b.follow_load.has_value()) return a.follow_load == b.follow_load;
+  return a == b;
+}
+
 double KnownLoss(const Plan& candidate, const std::vector<RefusedPlan>& refused) {
   double loss = 0;
   for (const RefusedPlan& one : refused) {
@@ -26,20 +32,20 @@ bool SameTasks(const Plan& a, const Plan& b) {
     return x.op == y.op && x.chunk == y.chunk && x.num_chunks == y.num_chunks &&
            x.begin == y.begin && x.end == y.end;
   };
-  return a.streams == b.streams &&
+  return a.streams == b.streams && SamePlacements(a.placements, b.placements) &&
          std::equal(a.tasks.begin(), a.tasks.end(), b.tasks.begin(), b.tasks.end(), same);
 }
 
-ReplanDecision Decide(const StepGraph& graph, const CostModel& costs, const Plan& current,
-                      const Plan& candidate, const ReplanTerms& terms) {
-  const double loss = KnownLoss(candidate, terms.refused);
+ReplanDecision Decide(const CostModel& costs, const PlanUnderLoad& current,
+                      const PlanUnderLoad& candidate, const ReplanTerms& terms) {
+  const double loss = KnownLoss(candidate.plan, terms.refused);
   ReplanDecision decision;
-  decision.current_seconds = Simulate(graph, current, costs).seconds;
-  decision.candidate_seconds = Simulate(graph, candidate, costs).seconds;
+  decision.current_seconds = Simulate(current.graph, current.plan, costs).seconds;
+  decision.candidate_seconds = Simulate(candidate.graph, candidate.plan, costs).seconds;
   const double model_seconds = terms.model_error * decision.current_seconds;
   decision.required_gain = terms.hysteresis * std::hypot(terms.spread_seconds, model_seconds) +
                            terms.switch_seconds + loss;
-  if (SameTasks(current, candidate)) {
+  if (SameTasks(current.plan, candidate.plan)) {
     decision.reason = "the current plan is still the best known";
     return decision;
   }

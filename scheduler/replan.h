@@ -35,7 +35,8 @@ struct ReplanTerms {
   std::vector<RefusedPlan> refused = {};  // each to be proposed again only for its loss on top
 };
 
-// Whether both plans issue the same tasks in the same order on the same streams.
+// Whether both plans issue the same tasks in the same order on the same streams, with the experts
+// in the same places or following the load on the same terms.
 bool SameTasks(const Plan& a, const Plan& b);
 
 // Whether to replace `current` by `candidate`: both are simulated under the same, newest costs, and
@@ -43,8 +44,12 @@ bool SameTasks(const Plan& a, const Plan& b);
 //   hysteresis * sqrt(spread^2 + (model_error * current)^2) + switch cost + known loss.
 // Measurement and model err independently, so the squares add. The known loss is that of a refused
 // plan with the candidate's tasks. Never for a plan that issues the same tasks. Pure. REQUIRES:
-// both plans are valid for the graph.
-ReplanDecision Decide(const StepGraph& graph, const CostModel& costs, const Plan& current,
-                      const Plan& candidate, const ReplanTerms& terms);
+// both plans are valid for their graphs, which differ in sizes only (where experts work elsewhere).
+struct PlanUnderLoad {
+  const StepGraph& graph;
+  const Plan& plan;
+};
+ReplanDecision Decide(const CostModel& costs, const PlanUnderLoad& current,
+                      const PlanUnderLoad& candidate, const ReplanTerms& terms);
 
 }  // namespace weft

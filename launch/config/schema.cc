@@ -33,6 +33,7 @@ std::vector<Field> MakeSchema() {
   std::vector<std::string_view> kAllToAlls(kAllToAllAlgorithms.size());
   std::transform(kAllToAllAlgorithms.begin(), kAllToAllAlgorithms.end(), kAllToAlls.begin(),
                  [](AllToAllAlgorithm algorithm) { return Name(algorithm); });
+  const std::vector<std::string_view> kExpertPlacements = {"home", "follow", "auto"};
   const std::vector<std::string_view> kWorkloads(WorkloadNames().begin(), WorkloadNames().end());
   return {
       {WEFT_FIELD(schema_version), "The version of this format.", {1, 1}},
@@ -265,6 +266,16 @@ std::vector<Field> MakeSchema() {
        Unit::kNone,
        TextRule::kAny,
        kAllToAlls},
+      {WEFT_FIELD(tuning.expert_placement),
+       "Where experts work: home; follow, moved before every step as the load of the last steps "
+       "says; auto, what is predicted to be faster (docs/placement.md). Policy weft only.",
+       {},
+       Unit::kNone,
+       TextRule::kAny,
+       kExpertPlacements},
+      {WEFT_FIELD(tuning.allow_reassociation),
+       "Plans may add gradients in another order, which copies of hot experts need; losses then "
+       "agree to 1e-6, not bit for bit."},
       {WEFT_FIELD(tuning.profile), "A saved profile.json to start from; empty: calibrate."},
       {WEFT_FIELD(tuning.plan), "A saved plan.json to run; empty: make one."},
 

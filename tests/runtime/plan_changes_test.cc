@@ -47,7 +47,7 @@ class PlanChangesTest : public testing::Test {
   const std::shared_ptr<const StepGraph> graph_ =
       std::make_shared<const StepGraph>(BuildTestGraph(TestModel{}));
   const TuningOptions options_;
-  Replanner replanner_{graph_, options_, ProfileTable{}};
+  Replanner replanner_{graph_, options_, ProfileTable{}, std::nullopt};
   PlanChanges changes_{options_, replanner_};
   std::shared_ptr<const Plan> running_;
 };

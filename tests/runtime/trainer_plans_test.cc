@@ -3,6 +3,7 @@
 
 #include <atomic>
 
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "scheduler/policies.h"
 #include "tests/runtime/training_job.h"
@@ -53,6 +54,28 @@ TEST_F(TrainerPlansTest, ThePolicyAndTheLinksChangeNoBit) {
       ExpectSameTraining(result, weft);
     }
   }
+}
+
+TEST_F(TrainerPlansTest, ExpertsThatFollowTheLoadMoveAndChangeNoBit) {
+  job_.options.model.moe.routing = Routing::kForced;
+  job_.options.model.moe.workload = Workload::kRotatingHotSpot;
+  job_.options.model.moe.workload_period = 4;
+  job_.options.tuning.expert_placement = "home";
+  const TrainingResult home = Run();
+  EXPECT_EQ(home.Read("trace-rank0.json").find("expert_weights"), std::string::npos);
+  job_.options.tuning.expert_placement = "follow";
+  const TrainingResult followed = Run();
+  ExpectSameTraining(followed, home);
+  EXPECT_FALSE(followed.Json("plan.json")["follow_load"].is_null());
+  double moved = 0;
+  for (int rank = 0; rank < 4; ++rank) {
+    const nlohmann::json trace = followed.Json(absl::StrCat("trace-rank", rank, ".json"));
+    for (const nlohmann::json& event : trace["traceEvents"]) {
+      const std::string name = event.value("name", "");
+      if (name.rfind("expert_weights", 0) == 0) moved += event["args"].value("size", 0.0);
+    }
+  }
+  EXPECT_GT(moved, 0) << "nothing moved";
 }
 
 TEST_F(TrainerPlansTest, APlanFromAFileRunsAndChangesNoBit) {

@@ -1,0 +1,116 @@
+#include "runtime/expert_loads.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "base/check.h"
+#include "graph/fixed_plan.h"
+#include "models/moe/ep_shape.h"
+#include "models/moe/routed_rows.h"
+#include "models/moe/routed_sizes.h"
+#include "scheduler/placement/choose_placement.h"
+
+namespace weft {
+namespace {
+
+constexpr size_t kAveraged = 8;  // steps that Apply looks at
+
+// The all-to-alls that a graph knows.
+std::vector<AllToAllAlgorithm> AlgorithmsOf(const StepGraph& graph) {
+  const bool chooses = std::any_of(graph.ops.begin(), graph.ops.end(),
+                                   [](const Op& op) { return op.algorithms != kAnyAlgorithm; });
+  if (!chooses) return {AllToAllAlgorithm::kDirect};
+  return {kAllToAllAlgorithms.begin(), kAllToAllAlgorithms.end()};
+}
+
+}  // namespace
+
+void ExpertLoads::Record(std::span<const int32_t> counts) {
+  recent_.emplace_front(counts.begin(), counts.end());
+  // Enough to follow through every step that Apply looks at.
+  if (recent_.size() > kAveraged + FollowLoad::kMostWindow) recent_.pop_back();
+}
+
+ExpertPlacement ExpertLoads::FollowFrom(size_t age, const FollowLoad& terms, int32_t layer) const {
+  WEFT_CHECK(age < recent_.size(), "something was known then");
+  const MoeSpec& moe = shape_.model.moe;
+  const auto experts = static_cast<size_t>(moe.num_experts);
+  const auto world = static_cast<size_t>(shape_.topology.world_size);
+  const size_t of_rank = recent_.front().size() / world;
+  const size_t first = static_cast<size_t>(layer / moe.every) * experts;
+  const size_t steps = std::min(recent_.size() - age, static_cast<size_t>(terms.window));
+  std::vector<int64_t> rows(world * experts, 0);
+  for (size_t s = age; s < age + steps; ++s) {
+    for (size_t r = 0; r < world; ++r) {
+      const int32_t* of = recent_[s].data() + r * of_rank + first;
+      for (size_t e = 0; e < experts; ++e) rows[r * experts + e] += of[e];
+    }
+  }
+  for (int64_t& sum : rows) sum /= static_cast<int64_t>(steps);
+  const int32_t per_node = EpShape(shape_.topology, shape_.layout, RankId{0}).members_per_node;
+  return ChoosePlacement(shape_.layout, per_node, moe.num_experts, terms, rows);
+}
+
+ExpertPlacement ExpertLoads::Follow(const FollowLoad& terms, int32_t layer) const {
+  return FollowFrom(0, terms, layer);
+}
+
+Placements ExpertLoads::FollowAll(const FollowLoad& terms) const {
+  Placements placements;
+  placements.follow_load = terms;
+  for (int32_t layer = 0; layer < shape_.model.num_layers; ++layer) {
+    if (!shape_.model.is_moe_layer(layer)) continue;
+    const ExpertPlacement placement =
+        empty() ? ExpertPlacement(shape_.model.moe.num_experts, shape_.layout.ep)
+                : Follow(terms, layer);
+    placements.layers.push_back({layer, placement.by_member()});
+  }
+  return placements;
+}
+
+StepGraph ExpertLoads::Apply(const StepGraph& graph, const Placements& placements) const {
+  StepGraph loaded = graph;
+  const size_t steps = std::min(recent_.size(), kAveraged);
+  const auto world = static_cast<size_t>(shape_.topology.world_size);
+  const auto experts = static_cast<size_t>(shape_.model.moe.num_experts);
+  const auto layers = static_cast<size_t>(shape_.model.num_moe_layers());
+  std::vector<double> sums(graph.ops.size(), 0), sizes(world);
+  std::vector<int32_t> counted(graph.ops.size(), 0);
+  for (size_t age = 0; age < steps; ++age) {
+    std::vector<std::vector<int32_t>> matrices(layers);
+    for (size_t r = 0; r < world; ++r) {
+      for (size_t layer = 0; layer < layers; ++layer) {
+        const int32_t* of = recent_[age].data() + (r * layers + layer) * experts;
+        for (size_t e = 0; e < experts; ++e)
+          matrices[layer].push_back(of[e] / shape_.batch.micro_batches);
+      }
+    }
+    const CountedRows rows(shape_.model, shape_.batch, std::move(matrices));
+    Placements placed = placements;
+    if (placements.follow_load.has_value() && age + 1 < recent_.size()) {
+      for (PlacementChoice& choice : placed.layers)
+        choice.experts = FollowFrom(age + 1, *placements.follow_load, choice.layer).by_member();
+    }
+    std::set<int32_t> seen;  // operations of every algorithm are the same task in several plans
+    for (const AllToAllAlgorithm algorithm : AlgorithmsOf(graph)) {
+      const Plan plan = MakeFixedPlan(graph, {.all_to_all = algorithm, .placements = placed});
+      RoutedSizes routed(
+          {graph, plan, shape_.model, shape_.topology, shape_.layout, shape_.batch, rows});
+      for (size_t t = 0; t < plan.tasks.size(); ++t) {
+        if (!routed.Sizes(static_cast<int32_t>(t), sizes)) continue;
+        const OpId op = plan.tasks[t].op;
+        if (!seen.insert(op.value).second) continue;
+        sums[static_cast<size_t>(op.value)] +=
+            std::max(0.0, *std::max_element(sizes.begin(), sizes.end()));
+        ++counted[static_cast<size_t>(op.value)];
+      }
+    }
+  }
+  for (size_t op = 0; op < sums.size(); ++op) {
+    if (counted[op] > 0) loaded.ops[op].size = sums[op] / counted[op];
+  }
+  return loaded;
+}
+
+}  // namespace weft

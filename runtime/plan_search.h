@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "graph/plan.h"
+#include "graph/step_graph.h"
+#include "runtime/expert_loads.h"
+#include "runtime/options.h"
+#include "scheduler/cost_model.h"
+
+namespace weft {
+
+// What the plans of a job are made from. Nobody changes what it points to: it may be used on
+// another thread while the job goes on.
+struct PlanningInputs {
+  std::shared_ptr<const StepGraph> graph;    // under the expected load
+  std::shared_ptr<const ExpertLoads> loads;  // null: the expected load is all that is known
+  std::shared_ptr<const CostModel> costs;
+  TuningOptions options;
+  // Rows of a rank per micro-batch, before and after the ESP all-gather; read with loads only.
+  double rows = 0, arrived_rows = 0;
+};
+
+// The graph with the sizes that tasks have under these placements.
+StepGraph GraphUnder(const PlanningInputs& inputs, const Placements& placements);
+
+// The plan of a policy. `weft` also decides where experts work, as options.expert_placement lets
+// it: the fastest predicted of a plan with all experts at home and of plans that follow the load,
+// each simulated with what its placements would have made of the last steps.
+absl::StatusOr<Plan> SearchPlan(const PlanningInputs& inputs, const std::string& policy,
+                                int64_t epoch);
+
+}  // namespace weft

@@ -1,0 +1,182 @@
+#include "runtime/expert_loads.h"
+
+#include <gtest/gtest.h>
+
+#include "models/build_step_graph.h"
+#include "runtime/plan_search.h"
+#include "scheduler/analytic_cost_model.h"
+
+namespace weft {
+namespace {
+
+// Four ranks on two nodes, eight experts in each of two layers.
+StepShape Shape(const Layout& layout = {1, 4, 1}) {
+  StepShape shape;
+  shape.model.num_layers = 2;
+  shape.model.hidden_size = 64;
+  shape.model.ffn_hidden_size = 128;
+  shape.model.moe.num_experts = 8;
+  shape.topology = {4, 2};
+  shape.layout = layout;
+  shape.batch = {4, 128, 1, 16};
+  return shape;
+}
+
+StepGraph GraphOf(const StepShape& s) {
+  return BuildStepGraph(s.model, s.topology, s.layout, s.batch, StepKind::kTraining);
+}
+
+// Rows of one step: `hot` gets `times` as many as any other, on every rank.
+std::vector<int32_t> Counts(const StepShape& s, int32_t hot = 0, int32_t times = 1) {
+  const auto rows = static_cast<int32_t>(s.batch.tokens() * s.model.moe.top_k);
+  std::vector<int32_t> counts;
+  for (int32_t i = 0; i < s.topology.world_size * s.model.num_moe_layers(); ++i) {
+    for (int32_t e = 0; e < 8; ++e) counts.push_back(rows / (7 + times) * (e == hot ? times : 1));
+  }
+  return counts;
+}
+
+const Op& Find(const StepGraph& graph, OpKind kind, Direction direction) {
+  for (const Op& op : graph.ops) {
+    if (op.key.kind == kind && op.direction() == direction && op.layer == 1) return op;
+  }
+  ADD_FAILURE() << "no such operation";
+  return graph.ops.front();
+}
+
+TEST(ExpertLoadsTest, AnEvenLoadIsTheExpectedOne) {
+  for (const Layout& layout : {Layout{1, 4, 1}, Layout{1, 2, 2}, Layout{2, 2, 1}}) {
+    const StepShape shape = Shape(layout);
+    const StepGraph graph = GraphOf(shape);
+    ExpertLoads loads(shape);
+    EXPECT_TRUE(loads.empty());
+    const StepGraph unseen = loads.Apply(graph, {});
+    loads.Record(Counts(shape));
+    const StepGraph seen = loads.Apply(graph, {});
+    EXPECT_EQ(FingerprintOf(seen), FingerprintOf(graph));
+    for (const Op& op : graph.ops) {
+      EXPECT_EQ(unseen.op(op.id).size, op.size) << OpName(graph, op.id);
+      EXPECT_NEAR(seen.op(op.id).size, op.size, 1e-9 * op.size) << OpName(graph, op.id);
+    }
+  }
+}
+
+TEST(ExpertLoadsTest, TheBusiestRankCountsAsAMeanOverTheLastSteps) {
+  const StepShape shape = Shape();
+  const StepGraph graph = GraphOf(shape);
+  ExpertLoads loads(shape);
+  const auto expert = [&](const Placements& placements) {
+    const StepGraph loaded = loads.Apply(graph, placements);
+    return Find(loaded, OpKind::kExpert, Direction::kForward).size /
+           Find(graph, OpKind::kExpert, Direction::kForward).size;
+  };
+  // Member 0 has experts 0 and 1: ten of the sixteen shares in place of four.
+  loads.Record(Counts(shape, 0, 9));
+  EXPECT_NEAR(expert({}), 2.5, 1e-9);
+  loads.Record(Counts(shape, 0, 1));
+  EXPECT_NEAR(expert({}), 1.75, 1e-9);
+  // Where expert 0 works on its own the rank has nine shares.
+  const Placements alone = {{{1, {{0}, {1, 2, 3}, {4, 5}, {6, 7}}}}, {}};
+  EXPECT_NEAR(expert(alone), (2.25 + 1.5) / 2, 1e-9);
+  for (int i = 0; i < 8; ++i) loads.Record(Counts(shape));
+  EXPECT_NEAR(expert({}), 1, 1e-9) << "what is long ago is forgotten";
+}
+
+constexpr FollowLoad kFollow = {1, true, 1e-6, 1e-7, 1e-7};
+
+// A step is judged by what was known before it: the first one of another hot spot finds the
+// experts where the last one wanted them.
+TEST(ExpertLoadsTest, FollowingIsAlwaysOneStepLate) {
+  const StepShape shape = Shape();
+  const StepGraph graph = GraphOf(shape);
+  ExpertLoads loads(shape);
+  const auto expert = [&] {
+    const StepGraph loaded = loads.Apply(graph, loads.FollowAll(kFollow));
+    return Find(loaded, OpKind::kExpert, Direction::kForward).size /
+           Find(graph, OpKind::kExpert, Direction::kForward).size;
+  };
+  for (int i = 0; i < 9; ++i) loads.Record(Counts(shape, 0, 9));
+  const double steady = expert();
+  EXPECT_LT(steady, 1.1);
+  loads.Record(Counts(shape, 7, 9));
+  EXPECT_GT(expert(), steady + 0.1) << "one of eight steps was misplaced";
+  for (int i = 0; i < 8; ++i) loads.Record(Counts(shape, 7, 9));
+  EXPECT_NEAR(expert(), steady, 0.1);
+}
+
+TEST(ExpertLoadsTest, FollowsEveryLayerWithExperts) {
+  StepShape shape = Shape();
+  shape.model.moe.every = 2;
+  ExpertLoads loads(shape);
+  const Placements unseen = loads.FollowAll(kFollow);
+  ASSERT_EQ(unseen.layers.size(), 1u);
+  EXPECT_EQ(unseen.layers[0].layer, 1);
+  EXPECT_EQ(unseen.layers[0].experts, ExpertPlacement(8, 4).by_member());
+  loads.Record(Counts(shape, 0, 9));
+  EXPECT_TRUE(loads.Follow(kFollow, 1).has_copies());
+}
+
+class SearchPlanTest : public testing::Test {
+ protected:
+  SearchPlanTest() {
+    inputs_.graph = std::make_shared<const StepGraph>(GraphOf(shape_));
+    inputs_.costs = std::make_shared<const AnalyticCostModel>(MachineSpeeds{});
+    inputs_.rows = inputs_.arrived_rows =
+        static_cast<double>(shape_.batch.tokens() * shape_.model.moe.top_k);
+    Seen(0);
+  }
+  void Seen(int steps, int32_t times = 9) {
+    ExpertLoads loads(shape_);
+    for (int i = 0; i < steps; ++i) loads.Record(Counts(shape_, 0, times));
+    inputs_.loads = std::make_shared<const ExpertLoads>(loads);
+  }
+  Plan Search(const std::string& policy = "weft") {
+    auto plan = SearchPlan(inputs_, policy, 3);
+    EXPECT_TRUE(plan.ok()) << plan.status();
+    EXPECT_TRUE(ValidatePlan(*inputs_.graph, *plan).ok());
+    EXPECT_EQ(plan->epoch, 3);
+    return *std::move(plan);
+  }
+
+  const StepShape shape_ = Shape();
+  PlanningInputs inputs_;
+};
+
+TEST_F(SearchPlanTest, FollowsTheLoadWhenThatIsPredictedToBeFaster) {
+  inputs_.options.allow_reassociation = true;
+  EXPECT_TRUE(Search().placements.empty()) << "nothing was seen";
+  Seen(9);
+  const Plan away = Search();
+  ASSERT_TRUE(away.placements.follow_load.has_value());
+  EXPECT_EQ(away.numerics, "reassociating");
+  EXPECT_GT(away.placements.follow_load->row_seconds, 0);
+  EXPECT_GT(away.placements.follow_load->far_row_seconds, 0);
+  EXPECT_GT(away.placements.follow_load->move_seconds, 0);
+  inputs_.options.expert_placement = "home";
+  const Plan home = Search();
+  EXPECT_TRUE(home.placements.empty());
+  EXPECT_LT(away.predicted_seconds, home.predicted_seconds);
+  inputs_.options.expert_placement = "auto";
+  Seen(9, 1);
+  EXPECT_TRUE(Search().placements.empty()) << "an even load is best served at home";
+}
+
+TEST_F(SearchPlanTest, CopiesNeedLeave) {
+  Seen(9);
+  const Plan plan = Search();
+  EXPECT_EQ(plan.numerics, "exact");
+  if (plan.placements.follow_load.has_value()) {
+    EXPECT_FALSE(plan.placements.follow_load->copies);
+  }
+}
+
+TEST_F(SearchPlanTest, AnOrderToFollowIsFollowedFromTheStart) {
+  inputs_.options.expert_placement = "follow";
+  const Plan plan = Search();
+  ASSERT_TRUE(plan.placements.follow_load.has_value());
+  EXPECT_EQ(plan.placements.layers.size(), 2u);
+  EXPECT_TRUE(Search("fsmoe").placements.empty()) << "baselines stay at home";
+}
+
+}  // namespace
+}  // namespace weft
