@@ -176,6 +176,24 @@ absl::Status CheckBlocks(const StepGraph& graph, const Plan& plan,
   return absl::OkStatus();
 }
 
+// The operations of one gradient hand a slice on: what a rank has reduced of another slice is not
+// what the next operation sends.
+absl::Status CheckSlices(const StepGraph& graph, const Plan& plan, const Op& op,
+                         const std::vector<std::vector<int32_t>>& tasks_of) {
+  if (op.cut != Cut::kSlices) return absl::OkStatus();
+  for (const OpId need : op.needs) {
+    if (graph.op(need).cut != Cut::kSlices) continue;
+    for (const int32_t i : tasks_of[static_cast<size_t>(op.id.value)]) {
+      const PlanTask& task = plan.tasks[static_cast<size_t>(i)];
+      const std::vector<int32_t>& before = tasks_of[static_cast<size_t>(need.value)];
+      if (SamePiece(graph, plan, task, Cut::kSlices, before) >= 0) continue;
+      return Invalid(graph, task,
+                     absl::StrCat("must be a slice of ", OpName(graph, need), ", too"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 StreamKind StreamUnder(int32_t streams, StreamKind stream) {
@@ -325,6 +343,7 @@ absl::Status ValidatePlan(const StepGraph& graph, const Plan& plan) {
   for (const Op& op : graph.ops) {
     if (!Has(plan, op)) continue;
     absl::Status status = CheckCover(graph, plan, op, tasks_of[static_cast<size_t>(op.id.value)]);
+    if (status.ok()) status = CheckSlices(graph, plan, op, tasks_of);
     if (!status.ok()) return status;
   }
   if (absl::Status status = CheckBlocks(graph, plan, tasks_of); !status.ok()) return status;

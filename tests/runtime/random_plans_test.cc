@@ -1,0 +1,212 @@
+// Plans that nobody would choose, each run for a step by four ranks on two nodes: none blocks, and
+// all train alike to the last bit.
+//
+// WEFT_RANDOM_PLANS=10000 sets how many plans are run, over all cases together; a failure names the
+// seed of its plan, and WEFT_RANDOM_PLANS_FROM=SEED begins there.
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdlib>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/fingerprint.h"
+#include "base/random.h"
+#include "base/status_macros.h"
+#include "graph/fixed_plan.h"
+#include "models/build_step_graph.h"
+#include "runtime/worker.h"
+#include "tests/runtime/tiny_job.h"
+#include "tests/support/random_plan.h"
+#include "tests/support/spawn_ranks.h"
+
+namespace weft {
+namespace {
+
+constexpr Topology kTopology{4, 2};
+
+int64_t FromEnvironment(const char* name, int64_t otherwise) {
+  const char* text = std::getenv(name);
+  int64_t value = 0;
+  if (text == nullptr) return otherwise;
+  EXPECT_TRUE(absl::SimpleAtoi(text, &value) && value >= 0) << name << " is " << text;
+  return value;
+}
+
+struct Case {
+  const char* name;
+  Layout layout;
+  int64_t length;
+  int32_t micro_batches;
+  Workload workload;
+};
+
+// EP across nodes and over all ranks, copies of experts; sequences in one piece and in tiles that
+// blocks are cut along; ranks without a row.
+constexpr Case kCases[] = {
+    {"EpEsp", {1, 2, 2}, 12, 1, Workload::kHotExperts},
+    {"EpEspTiles", {1, 2, 2}, 128, 1, Workload::kZipf},
+    {"Ep4", {1, 4, 1}, 12, 1, Workload::kZeroLoadRanks},
+    {"Ep4Tiles", {1, 4, 1}, 128, 2, Workload::kZipf},
+    {"EdpEp", {2, 2, 1}, 12, 2, Workload::kRaggedSources},
+};
+
+WorkerOptions OptionsOf(const Case& c) {
+  WorkerOptions options;
+  options.model = TinyModel(Backbone::kMixtral);
+  options.model.max_sequence_length = static_cast<int32_t>(c.length);
+  options.model.moe.routing = Routing::kForced;
+  options.model.moe.workload = c.workload;
+  options.topology = kTopology;
+  options.layout = c.layout;
+  options.batch.length = c.length;
+  options.batch.micro_batches = c.micro_batches;
+  options.batch.sequences = 2 / c.micro_batches;
+  options.batch.global_sequences = 2 * kTopology.world_size;
+  options.seed = 7;
+  options.deadline = absl::Seconds(30);
+  return options;
+}
+
+// What a step has computed on a rank, bit by bit.
+struct Bits {
+  double loss = 0, balance = 0, norm = 0;
+  uint64_t gradients = 0;
+  friend bool operator==(const Bits&, const Bits&) = default;
+};
+
+Bits BitsOf(Worker& worker) {
+  const StepTotals& totals = worker.totals(StepKind::kTraining);
+  Bits bits{totals.cross_entropy, totals.balance, totals.gradient_norm, 0};
+  for (const Bucket* bucket : worker.parameters().all()) {
+    const auto* bytes = reinterpret_cast<const char*>(bucket->gradient.as<float>());
+    const auto size = static_cast<size_t>(bucket->elements) * sizeof(float);
+    bits.gradients = CombineFingerprints(bits.gradients, Fingerprint({bytes, size}));
+  }
+  return bits;
+}
+
+// On this rank's clock: streams kept the plan's order, so all members of a group called its
+// collectives in one order, and nothing began before what it needs had ended.
+absl::Status CheckOrder(const StepGraph& graph, const Plan& plan, const StepReport& report) {
+  const std::vector<std::vector<int32_t>> needs = TaskNeeds(graph, plan);
+  std::array<int64_t, kNumStreams> free = {};
+  if (report.spans.size() != plan.tasks.size()) return absl::InternalError("a task has no span");
+  for (size_t t = 0; t < plan.tasks.size(); ++t) {
+    const Span& span = report.spans[t];
+    const StreamKind stream = StreamUnder(plan.streams, graph.op(plan.tasks[t].op).stream);
+    int64_t& stream_free = free[static_cast<size_t>(stream)];
+    const auto early = [&](int64_t until) {
+      return span.begin_nanos >= until ? absl::OkStatus()
+                                       : absl::InternalError(absl::StrCat(
+                                             TaskName(graph, plan.tasks[t]), " began too early"));
+    };
+    WEFT_RETURN_IF_ERROR(early(stream_free));
+    for (const int32_t need : needs[t]) {
+      WEFT_RETURN_IF_ERROR(early(report.spans[static_cast<size_t>(need)].end_nanos));
+    }
+    stream_free = span.end_nanos;
+  }
+  return absl::OkStatus();
+}
+
+// Runs a step of every plan on this rank. Nothing is learned in between, so that all of them start
+// from the same parameters.
+class RankRun {
+ public:
+  RankRun(Worker& worker, const Case& c) : worker_(worker) {
+    const CounterRng random(11, absl::StrCat("tokens of rank ", worker.rank().value));
+    const auto vocabulary = static_cast<uint64_t>(worker.options().model.vocab_size);
+    for (int64_t i = 0; i < 2 * c.length; ++i) {
+      const auto at = static_cast<uint64_t>(2 * i);
+      tokens_.push_back(static_cast<int32_t>(random.Bits(at) % vocabulary));
+      labels_.push_back(static_cast<int32_t>(random.Bits(at + 1) % vocabulary));
+    }
+  }
+
+  absl::StatusOr<Bits> Run(const Plan& plan) {
+    const StepGraph& graph = *worker_.graph(StepKind::kTraining);
+    WEFT_RETURN_IF_ERROR(worker_.Install(StepKind::kTraining, std::make_shared<const Plan>(plan)));
+    Worker::StepArgs args;
+    args.tokens = tokens_;
+    args.labels = labels_;
+    WEFT_ASSIGN_OR_RETURN(const StepReport report, worker_.RunStep(StepKind::kTraining, args));
+    WEFT_RETURN_IF_ERROR(CheckOrder(graph, plan, report));
+    return BitsOf(worker_);
+  }
+
+ private:
+  Worker& worker_;
+  std::vector<int32_t> tokens_, labels_;
+};
+
+class RandomPlansTest : public testing::TestWithParam<Case> {};
+
+TEST_P(RandomPlansTest, EveryPlanEndsAndTrainsAlike) {
+  const Case& c = GetParam();
+  const int64_t plans = FromEnvironment("WEFT_RANDOM_PLANS", 150) / std::ssize(kCases);
+  const auto first = static_cast<uint64_t>(FromEnvironment("WEFT_RANDOM_PLANS_FROM", 0));
+  const absl::Status status = SpawnRanks(4, [&](Backend& backend) -> absl::Status {
+    const std::unique_ptr<Kernels> kernels = MakeCpuKernels();
+    WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<Worker> worker,
+                          Worker::Connect(backend, *kernels, OptionsOf(c)));
+    const StepGraph& graph = *worker->graph(StepKind::kTraining);
+    RankRun run(*worker, c);
+    WEFT_ASSIGN_OR_RETURN(const Bits expected, run.Run(MakeFixedPlan(graph, {.streams = 1})));
+    if (!(expected.norm > 0)) return absl::InternalError("nothing was computed");
+    for (uint64_t seed = first; seed < first + static_cast<uint64_t>(plans); ++seed) {
+      const std::string which = absl::StrCat(c.name, ", plan of seed ", seed);
+      const Plan plan = RandomPlan(graph, seed);
+      WEFT_RETURN_IF_ERROR(WithContext(ValidatePlan(graph, plan), which));
+      const absl::StatusOr<Bits> bits = run.Run(plan);
+      WEFT_RETURN_IF_ERROR(WithContext(bits.status(), which));
+      if (*bits != expected) return absl::InternalError(absl::StrCat(which, ": other bits"));
+    }
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(status.ok()) << status;
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, RandomPlansTest, testing::ValuesIn(kCases),
+                         [](const auto& test) { return test.param.name; });
+
+// What is random is really in the plans: each choice is made somewhere, and no two are alike.
+TEST(RandomPlanTest, DiffersFromSeedToSeed) {
+  const Case& c = kCases[3];
+  const WorkerOptions options = OptionsOf(c);
+  const StepGraph graph = BuildStepGraph(options.model, options.topology, options.layout,
+                                         options.batch, StepKind::kTraining);
+  std::set<int32_t> streams, degrees, slices;
+  std::set<AllToAllAlgorithm> algorithms;
+  std::set<std::string> texts;
+  bool cut_block = false;
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    const Plan plan = RandomPlan(graph, seed);
+    EXPECT_TRUE(ValidatePlan(graph, plan).ok()) << ValidatePlan(graph, plan);
+    EXPECT_EQ(plan, RandomPlan(graph, seed));
+    texts.insert(PlanToJson(graph, plan));
+    streams.insert(plan.streams);
+    for (const DegreeChoice& choice : plan.degrees) degrees.insert(choice.degree);
+    for (const AllToAllChoice& choice : plan.all_to_alls) algorithms.insert(choice.algorithm);
+    int32_t of_layer_0 = 0;
+    for (const PlanTask& task : plan.tasks) {
+      const Op& op = graph.op(task.op);
+      of_layer_0 += op.key.kind == OpKind::kGradAllReduce && op.layer == 0;
+      cut_block = cut_block || (op.key.kind == OpKind::kAttention && task.num_chunks > 1);
+    }
+    slices.insert(of_layer_0);
+  }
+  EXPECT_EQ(texts.size(), 50u);
+  EXPECT_EQ(streams, (std::set<int32_t>{1, 2, 3}));
+  EXPECT_EQ(degrees, (std::set<int32_t>{1, 2, 3, 4, 5}));
+  EXPECT_EQ(slices, (std::set<int32_t>{1, 2, 3, 4}));
+  EXPECT_EQ(algorithms.size(), kAllToAllAlgorithms.size());
+  EXPECT_TRUE(cut_block);
+}
+
+}  // namespace
+}  // namespace weft

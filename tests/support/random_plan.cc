@@ -1,0 +1,113 @@
+#include "tests/support/random_plan.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
+#include <vector>
+
+#include "base/random.h"
+#include "tests/support/shuffle_order.h"
+
+namespace weft {
+namespace {
+
+constexpr int32_t kMostChunks = 5;
+constexpr int32_t kMostSlices = 4;
+
+class Generator {
+ public:
+  Generator(const StepGraph& graph, uint64_t seed) : graph_(graph), random_(seed, "random plan") {}
+
+  Plan Make() {
+    plan_.graph_fingerprint = FingerprintOf(graph_);
+    plan_.policy = "random";
+    plan_.streams = From(1, kNumStreams);
+    ChooseLayers();
+    for (const Op& op : graph_.ops) {
+      if (Has(plan_, op)) AddTasks(op);
+    }
+    return std::move(plan_);
+  }
+
+ private:
+  int32_t From(int32_t least, int32_t most) {
+    const auto choices = static_cast<uint64_t>(most - least + 1);
+    return least + static_cast<int32_t>(random_.Bits(next_++) % choices);
+  }
+
+  void ChooseLayers() {
+    std::set<int32_t> choosers;
+    std::set<std::tuple<int32_t, Direction>> pipelines;
+    for (const Op& op : graph_.ops) {
+      if (op.algorithms != kAnyAlgorithm) choosers.insert(op.layer);
+      if (op.cut == Cut::kChunks) pipelines.insert({op.layer, op.direction()});
+    }
+    for (const int32_t layer : choosers) {
+      const auto which = static_cast<size_t>(From(0, kAllToAllAlgorithms.size() - 1));
+      plan_.all_to_alls.push_back({layer, kAllToAllAlgorithms[which]});
+    }
+    for (const auto& [layer, direction] : pipelines) {
+      const int32_t degree = From(1, kMostChunks);
+      plan_.degrees.push_back({layer, direction, degree});
+      const bool cut_block = From(0, 1) == 1 && degree <= graph_.block_pieces;
+      block_chunks_[{layer, direction}] = cut_block ? degree : 1;
+    }
+  }
+
+  void AddTasks(const Op& op) {
+    PlanTask task;
+    task.op = op.id;
+    switch (op.cut) {
+      case Cut::kWhole:
+        break;
+      case Cut::kEither:
+        task.num_chunks = IsWeightGradient(op.key.kind)
+                              ? (From(0, 1) == 1 ? DegreeOf(plan_, op.layer, op.direction()) : 1)
+                              : block_chunks_.at({op.layer, op.direction()});
+        break;
+      case Cut::kChunks:
+        task.num_chunks = DegreeOf(plan_, op.layer, op.direction());
+        break;
+      case Cut::kSlices: {
+        const std::vector<int64_t>& ends = SlicesOf(op);
+        for (const int64_t end : ends) {
+          task.begin = task.end;
+          task.end = end;
+          plan_.tasks.push_back(task);
+        }
+        return;
+      }
+    }
+    for (task.chunk = 0; task.chunk < task.num_chunks; ++task.chunk) plan_.tasks.push_back(task);
+  }
+
+  // The operations of one gradient share their slices.
+  const std::vector<int64_t>& SlicesOf(const Op& op) {
+    const auto [found, added] = slice_ends_.try_emplace(op.layer);
+    if (added) {
+      std::set<int64_t> ends = {op.elements};
+      for (int32_t i = From(0, kMostSlices - 1); i > 0; --i) {
+        ends.insert(
+            1 + static_cast<int64_t>(random_.Bits(next_++) % static_cast<uint64_t>(op.elements)));
+      }
+      found->second.assign(ends.begin(), ends.end());
+    }
+    return found->second;
+  }
+
+  const StepGraph& graph_;
+  CounterRng random_;
+  uint64_t next_ = 0;
+  Plan plan_;
+  std::map<std::tuple<int32_t, Direction>, int32_t> block_chunks_;
+  std::map<int32_t, std::vector<int64_t>> slice_ends_;  // [layer]
+};
+
+}  // namespace
+
+Plan RandomPlan(const StepGraph& graph, uint64_t seed) {
+  return ShuffleOrder(graph, Generator(graph, seed).Make(), seed);
+}
+
+}  // namespace weft
