@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -73,6 +74,116 @@ TEST(SimulateCommandTest, AJobOnADescribedCluster) {
   const Result table = Simulate(model);
   EXPECT_EQ(table.code, kExitDone);
   EXPECT_NE(table.out.find("flowmoe"), std::string::npos);
+}
+
+std::vector<std::string> With(std::vector<std::string> arguments,
+                              const std::vector<std::string>& more) {
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+const std::vector<std::string> kOnTestbed = {"--model",
+                                             "configs/quickstart.yaml",
+                                             "--cluster",
+                                             "configs/clusters/testbed_a.yaml",
+                                             "training.global_batch=48",
+                                             "model.moe.num_experts=12",
+                                             "--policy",
+                                             "tutel,weft"};
+
+TEST(SimulateCommandTest, RanksThatDiffer) {
+  const std::string trace = testing::TempDir() + "/weft-simulated-ranks.json";
+  const Result result = Simulate(With(
+      kOnTestbed, {"--json", "--workload", "w2", "--straggler", "rank=3,compute=1.5;node=5,link=2",
+                   "--trace", trace, "--trace-ranks", "47,3"}));
+  ASSERT_EQ(result.code, kExitDone) << result.err;
+  const json answer = json::parse(result.out);
+  EXPECT_EQ(answer["load"].get<std::string>().rfind("w2 (hot rank", 0), 0u);
+  for (const auto& [policy, row] : answer["policies"].items()) {
+    const json& world = row["world"];
+    EXPECT_EQ(world["balanced_seconds"], row["seconds"]) << policy;
+    EXPECT_GT(world["ratio"].get<double>(), 1.05) << policy;
+    EXPECT_DOUBLE_EQ(world["ratio"].get<double>() * world["balanced_seconds"].get<double>(),
+                     world["seconds"].get<double>());
+    EXPECT_EQ(world["slowest_rank"]["node"], 5) << policy << ": every collective of it is slow";
+    EXPECT_GT(world["waiting_share"].get<double>(), 0);
+    for (const auto& [stream, share] : world["busy_share"].items()) {
+      EXPECT_GT(share.get<double>(), 0) << stream;
+      EXPECT_LT(share.get<double>(), 1) << stream;
+    }
+  }
+  std::ifstream file(trace);
+  const json events = json::parse(file)["traceEvents"];
+  std::map<int, size_t> spans;
+  for (const json& event : events) spans[event["pid"]] += event["ph"] == "X";
+  const auto tasks = answer["policies"]["weft"]["tasks"].get<size_t>();
+  EXPECT_EQ(spans, (std::map<int, size_t>{{3, tasks}, {47, tasks}}));
+  std::filesystem::remove(trace);
+
+  const Result table = Simulate(With(kOnTestbed, {"--straggler", "rank=3,compute=1.5"}));
+  EXPECT_EQ(table.code, kExitDone) << table.err;
+  EXPECT_NE(table.out.find("48 ranks, expected load, 1 straggler\n"), std::string::npos);
+}
+
+TEST(SimulateCommandTest, RowsFromAFile) {
+  const std::string path = testing::TempDir() + "/weft-counts.json";
+  const auto write = [&](const json& layers) { std::ofstream(path) << json{{"layers", layers}}; };
+  const auto simulate = [&] { return Simulate(With(kOnTestbed, {"--json", "--counts", path})); };
+  // 128 tokens a rank, two choices each: all for expert 0.
+  json hot = json::array();
+  for (int rank = 0; rank < 48; ++rank) {
+    hot.push_back(json::array({256, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}));
+  }
+  write(json::array({hot}));
+  const Result result = simulate();
+  ASSERT_EQ(result.code, kExitDone) << result.err;
+  EXPECT_GT(json::parse(result.out)["policies"]["weft"]["world"]["ratio"].get<double>(), 1.5);
+  write(json::array({hot, hot, hot, hot}));
+  EXPECT_EQ(simulate().out, result.out) << "a matrix for each of four layers";
+  const auto fails = [&](const json& layers, const std::string& says) {
+    write(layers);
+    const Result bad = simulate();
+    EXPECT_EQ(bad.code, kExitUsage);
+    EXPECT_NE(bad.err.find(says), std::string::npos) << bad.err << "should say " << says;
+    EXPECT_NE(bad.err.find(path), std::string::npos) << bad.err;
+  };
+  fails(json::array({hot, hot}), "1 matrix or one for each of 4 layers with experts, not 2");
+  fails(7, "a list 'layers'");
+  json broken = hot;
+  broken.erase(0);
+  fails(json::array({broken}), "layers[0] must be a list of 48 ranks");
+  broken = hot;
+  broken[5].erase(0);
+  fails(json::array({broken}), "a list of 12 experts' rows");
+  broken = hot;
+  broken[5][0] = -1;
+  fails(json::array({broken}), "rows must be whole numbers from 0");
+  std::filesystem::remove(path);
+}
+
+TEST(SimulateCommandTest, EveryMistakeOfRanksThatDifferIsOneSentence) {
+  const struct {
+    std::vector<std::string> arguments;
+    std::string says;
+  } cases[] = {
+      {{"--workload", "w8"}, "workload 'w8' is not known: use w0, w1"},
+      {{"--workload", "w2", "--step", "-1"}, "--step must be a whole number"},
+      {{"--workload", "w2", "--counts", "x.json"}, "one of --workload and --counts"},
+      {{"--counts", "none.json"}, "none.json"},
+      {{"--workload", "w2", "model.moe.capacity_mode=factor"}, "capacity_mode must be dropless"},
+      {{"--straggler", "rank=48,compute=2"}, "rank must be from 0 to 47, not 48"},
+      {{"--straggler", "3"}, "such as rank=3,compute=1.5"},
+      {{"--trace-ranks", "1"}, "--trace-ranks needs --trace"},
+      {{"--trace", "t.json", "--trace-ranks", "1,48"}, "ranks from 0 to 47"},
+  };
+  for (const auto& c : cases) {
+    const Result result = Simulate(With(kOnTestbed, c.arguments));
+    EXPECT_EQ(result.code, kExitUsage) << c.says;
+    EXPECT_TRUE(result.out.empty()) << result.out;
+    EXPECT_NE(result.err.find(c.says), std::string::npos) << result.err << "should say " << c.says;
+  }
+  const Result layer = Simulate({"--layer", "r=4", "--workload", "w2"});
+  EXPECT_NE(layer.err.find("only --model takes --workload"), std::string::npos) << layer.err;
 }
 
 TEST(SimulateCommandTest, EveryMistakeIsOneSentence) {

@@ -149,6 +149,33 @@ TEST_F(ChromeTraceTest, LongUptimesKeepNanoseconds) {
   EXPECT_DOUBLE_EQ(event["dur"].get<double>(), 0.002);
 }
 
+TEST_F(ChromeTraceTest, SeveralRanksAreSeveralProcesses) {
+  const std::string path = testing::TempDir() + "chrome_trace_ranks.json";
+  const std::vector<TaskInterval> tasks = {
+      {TwoNodes::kAttention, StreamKind::kCompute, LinkClass::kNone, 2000, 2000, 5500, 64}};
+  const auto trace = ChromeTrace::Open(path, {0, 4, 0, "simulated", 0});
+  ASSERT_TRUE(trace.ok()) << trace.status();
+  ASSERT_TRUE((*trace)->AddStep(world.graph, world.plan, 7, tasks).ok());
+  ASSERT_TRUE((*trace)->StartProcess({3, 4, 1, "simulated", 1000}).ok());
+  ASSERT_TRUE((*trace)->AddStep(world.graph, world.plan, 7, tasks).ok());
+  ASSERT_TRUE((*trace)->Close().ok());
+  const Json file = Load(path);
+  EXPECT_EQ(file["distributedInfo"]["rank"], 0);
+  const std::vector<Json> events = EventsOf(file, "X");
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0]["pid"], 0);
+  EXPECT_EQ(events[1]["pid"], 3);
+  EXPECT_DOUBLE_EQ(events[1]["ts"].get<double>(), 1.0);
+  std::vector<std::string> names;  // each process and each of its threads has one
+  for (const Json& event : EventsOf(file, "M")) {
+    if (event["name"] == "process_name" || event["name"] == "thread_name") {
+      names.push_back(event["args"]["name"]);
+    }
+  }
+  EXPECT_EQ(names,
+            (std::vector<std::string>{"rank 0 (node 0)", "compute", "rank 3 (node 1)", "compute"}));
+}
+
 TEST_F(ChromeTraceTest, ErrorsNameTheFile) {
   const auto missing = ChromeTrace::Open(testing::TempDir() + "no/such/trace.json", {});
   ASSERT_FALSE(missing.ok());

@@ -1,5 +1,5 @@
-// Plans that nobody would choose, each run for a step by four ranks on two nodes: none blocks, and
-// all train alike to the last bit.
+// Plans that nobody would choose, each run for a step by four ranks on two nodes: none blocks, all
+// train alike to the last bit, and what every task carries is what a simulation takes it for.
 //
 // WEFT_RANDOM_PLANS=10000 sets how many plans are run, over all cases together; a failure names the
 // seed of its plan, and WEFT_RANDOM_PLANS_FROM=SEED begins there.
@@ -19,6 +19,7 @@
 #include "base/status_macros.h"
 #include "graph/fixed_plan.h"
 #include "models/build_step_graph.h"
+#include "models/moe/routed_sizes.h"
 #include "runtime/worker.h"
 #include "tests/runtime/tiny_job.h"
 #include "tests/support/random_plan.h"
@@ -114,6 +115,47 @@ absl::Status CheckOrder(const StepGraph& graph, const Plan& plan, const StepRepo
   return absl::OkStatus();
 }
 
+// The routing of the run, token by token.
+class ChosenRows final : public RoutedRows {
+ public:
+  explicit ChosenRows(const WorkerOptions& options) : options_(options) {}
+
+  void Count(int32_t layer, int32_t micro_batch, int32_t rank, RowRange tokens,
+             std::span<int32_t> rows) const override {
+    const BatchShape& batch = options_.batch;
+    const ForcedRouting routing(options_.model.moe, batch.length, options_.seed, layer);
+    const RoutedBatch routed{options_.model.moe.workload, 0,
+                             (rank * batch.micro_batches + micro_batch) * batch.sequences,
+                             batch.global_sequences};
+    std::vector<int32_t> experts(static_cast<size_t>(options_.model.moe.top_k));
+    std::fill(rows.begin(), rows.end(), 0);
+    for (int64_t token = tokens.begin; token < tokens.end; ++token) {
+      routing.Choose(routed, token, experts);
+      for (const int32_t e : experts) ++rows[static_cast<size_t>(e)];
+    }
+  }
+
+ private:
+  const WorkerOptions& options_;
+};
+
+absl::Status CheckSizes(const Worker& worker, const Plan& plan, const StepReport& report) {
+  const WorkerOptions& o = worker.options();
+  const StepGraph& graph = *worker.graph(StepKind::kTraining);
+  const ChosenRows rows(o);
+  RoutedSizes routed({graph, plan, o.model, o.topology, o.layout, o.batch, rows});
+  std::vector<double> sizes(static_cast<size_t>(o.topology.world_size));
+  for (size_t t = 0; t < plan.tasks.size(); ++t) {
+    if (!routed.Sizes(static_cast<int32_t>(t), sizes)) continue;
+    const double size = sizes[static_cast<size_t>(worker.rank().value)];
+    // No part in a step: nothing is moved.
+    if (report.spans[t].size == (size == RoutedSizes::kNoPart ? 0 : size)) continue;
+    return absl::InternalError(absl::StrCat(TaskName(graph, plan.tasks[t]), " carried ",
+                                            report.spans[t].size, ", simulated ", size));
+  }
+  return absl::OkStatus();
+}
+
 // Runs a step of every plan on this rank. Nothing is learned in between, so that all of them start
 // from the same parameters.
 class RankRun {
@@ -136,6 +178,7 @@ class RankRun {
     args.labels = labels_;
     WEFT_ASSIGN_OR_RETURN(const StepReport report, worker_.RunStep(StepKind::kTraining, args));
     WEFT_RETURN_IF_ERROR(CheckOrder(graph, plan, report));
+    WEFT_RETURN_IF_ERROR(CheckSizes(worker_, plan, report));
     return BitsOf(worker_);
   }
 
@@ -146,7 +189,7 @@ class RankRun {
 
 class RandomPlansTest : public testing::TestWithParam<Case> {};
 
-TEST_P(RandomPlansTest, EveryPlanEndsAndTrainsAlike) {
+TEST_P(RandomPlansTest, EveryPlanEndsAndTrainsAlikeAndCarriesWhatIsSimulated) {
   const Case& c = GetParam();
   const int64_t plans = FromEnvironment("WEFT_RANDOM_PLANS", 150) / std::ssize(kCases);
   const auto first = static_cast<uint64_t>(FromEnvironment("WEFT_RANDOM_PLANS_FROM", 0));

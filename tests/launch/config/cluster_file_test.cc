@@ -15,6 +15,7 @@ collectives:
   all_to_all: {alpha: 0.3ms, seconds_per_element: 2e-6ms}
 compute:
   matmul: {alpha: 40us, seconds_per_mac: 9e-11ms}
+stragglers: [{rank: 3, compute: 1.5}, {node: 1, link: 2, compute: 3}]
 )";
 
 TEST(ClusterFileTest, ReadsWhatIsThere) {
@@ -30,6 +31,13 @@ TEST(ClusterFileTest, ReadsWhatIsThere) {
   EXPECT_DOUBLE_EQ(cluster.all_to_all->per_element.beta, 2e-9);
   EXPECT_FALSE(cluster.all_gather.has_value());
   EXPECT_DOUBLE_EQ(cluster.matmul->alpha, 40e-6);
+  ASSERT_EQ(cluster.stragglers.size(), 2u);
+  EXPECT_EQ(cluster.stragglers[0].rank, 3);
+  EXPECT_EQ(cluster.stragglers[0].compute, 1.5);
+  EXPECT_EQ(cluster.stragglers[0].link, 1);
+  EXPECT_EQ(cluster.stragglers[1].rank, -1);
+  EXPECT_EQ(cluster.stragglers[1].node, 1);
+  EXPECT_EQ(cluster.stragglers[1].link, 2);
 }
 
 TEST(ClusterFileTest, TheTestbedsAreReadable) {
@@ -61,6 +69,15 @@ TEST(ClusterFileTest, EveryMistakeIsNamed) {
        "compute.matmul must be a map"},
       {"name: two", "name: [two]", "name must be a text"},
       {"name: two", "grid_lengths: 7", "grid_lengths must be a list"},
+      {"[{rank: 3, compute: 1.5}, ", "7 #", "stragglers must be a list such as"},
+      {"{rank: 3, compute: 1.5}", "3", "a straggler is a map such as"},
+      {"compute: 1.5", "speed: 1.5", "unknown key 'speed' of a straggler: use rank, node, compute"},
+      {"compute: 1.5", "compute: 0.5", "stragglers.compute must be a number of at least 1"},
+      {"rank: 3, compute: 1.5", "compute: 1.5", "a straggler names one rank or one node"},
+      {"rank: 3, compute: 1.5", "rank: 3", "straggler rank 3 needs a factor"},
+      {"rank: 3, compute: 1.5", "rank: 8, compute: 2", "rank must be from 0 to 7, not 8"},
+      {"node: 1", "node: 2", "node must be from 0 to 1, not 2"},
+      {"node: 1", "node: -1", "stragglers.node must be a whole number of at least 0"},
   };
   for (const auto& c : cases) {
     std::string text = kGood;
