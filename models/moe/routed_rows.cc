@@ -116,10 +116,13 @@ void WorkloadRows::Count(int32_t layer, int32_t micro_batch, int32_t rank, RowRa
       const ForcedRouting::Turn turn = *routing.TurnOf(batch, t);
       const int64_t choices = (end - t) * k;
       const int64_t first = turn.offset + (index + t) * k;
+      const int64_t each = choices / turn.count, rest = choices % turn.count;
+      int64_t place = first % turn.count;
       for (int64_t i = 0; i < turn.count; ++i) {
-        const int64_t place = (first + i) % turn.count;
-        const int64_t taken = choices / turn.count + (i < choices % turn.count ? 1 : 0);
-        rows[static_cast<size_t>((turn.begin + place) % all)] += static_cast<int32_t>(taken);
+        const int64_t expert =
+            turn.begin + place < all ? turn.begin + place : turn.begin + place - all;
+        rows[static_cast<size_t>(expert)] += static_cast<int32_t>(i < rest ? each + 1 : each);
+        if (++place == turn.count) place = 0;
       }
       t = end;
     }
