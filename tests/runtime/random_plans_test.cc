@@ -226,7 +226,7 @@ TEST(RandomPlanTest, DiffersFromSeedToSeed) {
   std::set<int32_t> streams, degrees, slices;
   std::set<AllToAllAlgorithm> algorithms;
   std::set<std::string> texts;
-  bool cut_block = false;
+  bool cut_block = false, moved = false;
   for (uint64_t seed = 0; seed < 50; ++seed) {
     const Plan plan = RandomPlan(graph, seed);
     EXPECT_TRUE(ValidatePlan(graph, plan).ok()) << ValidatePlan(graph, plan);
@@ -235,6 +235,7 @@ TEST(RandomPlanTest, DiffersFromSeedToSeed) {
     streams.insert(plan.streams);
     for (const DegreeChoice& choice : plan.degrees) degrees.insert(choice.degree);
     for (const AllToAllChoice& choice : plan.all_to_alls) algorithms.insert(choice.algorithm);
+    moved = moved || !plan.placements.empty();
     int32_t of_layer_0 = 0;
     for (const PlanTask& task : plan.tasks) {
       const Op& op = graph.op(task.op);
@@ -249,6 +250,7 @@ TEST(RandomPlanTest, DiffersFromSeedToSeed) {
   EXPECT_EQ(slices, (std::set<int32_t>{1, 2, 3, 4}));
   EXPECT_EQ(algorithms.size(), kAllToAllAlgorithms.size());
   EXPECT_TRUE(cut_block);
+  EXPECT_TRUE(moved);
 }
 
 }  // namespace

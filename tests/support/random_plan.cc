@@ -24,6 +24,7 @@ class Generator {
     plan_.policy = "random";
     plan_.streams = From(1, kNumStreams);
     ChooseLayers();
+    PlaceExperts();
     for (const Op& op : graph_.ops) {
       if (Has(plan_, op)) AddTasks(op);
     }
@@ -52,6 +53,25 @@ class Generator {
       plan_.degrees.push_back({layer, direction, degree});
       const bool cut_block = From(0, 1) == 1 && degree <= graph_.block_pieces;
       block_chunks_[{layer, direction}] = cut_block ? degree : 1;
+    }
+  }
+
+  // Every expert on one member, whichever.
+  void PlaceExperts() {
+    std::set<int32_t> movers;
+    for (const Op& op : graph_.ops) {
+      if (op.away) movers.insert(op.layer);
+    }
+    const ExpertPlacement home(graph_.experts, graph_.ep);
+    for (const int32_t layer : movers) {
+      if (From(0, 1) == 0) continue;
+      PlacementChoice choice;
+      choice.layer = layer;
+      choice.experts.resize(static_cast<size_t>(graph_.ep));
+      for (int32_t expert = 0; expert < graph_.experts; ++expert) {
+        choice.experts[static_cast<size_t>(From(0, graph_.ep - 1))].push_back(expert);
+      }
+      if (choice.experts != home.by_member()) plan_.placements.layers.push_back(std::move(choice));
     }
   }
 
