@@ -23,9 +23,10 @@ constexpr std::array<std::string_view, 27> kKindNames = {
 static_assert(kKindNames.size() == static_cast<size_t>(OpKind::kOptimizer) + 1);
 constexpr std::array<std::string_view, 3> kDirectionNames = {"", "fwd", "bwd"};
 constexpr std::array<std::string_view, 3> kStreamNames = {"compute", "intra", "inter"};
-constexpr std::array<std::string_view, 10> kGroupNames = {
-    "none", "world", "intra", "inter", "ep", "esp", "edp", "ep_node", "ep_peers", "ep_across"};
-static_assert(kGroupNames.size() == static_cast<size_t>(GroupKind::kEpAcross) + 1);
+constexpr std::array<std::string_view, 12> kGroupNames = {
+    "none", "world",   "intra",    "inter",     "ep", "esp",
+    "edp",  "ep_node", "ep_peers", "ep_across", "mp", "mp_peers"};
+static_assert(kGroupNames.size() == static_cast<size_t>(GroupKind::kMpPeers) + 1);
 constexpr std::array<std::string_view, 3> kLinkNames = {"none", "intra", "inter"};
 constexpr std::array<DType, 6> kDTypes = {DType::kF32, DType::kBF16, DType::kF64,
                                           DType::kI32, DType::kI64,  DType::kU8};

@@ -13,7 +13,7 @@ namespace weft {
 // What a task does. The names are the ones of profile.json, plan.json, traces and metrics.
 enum class OpKind : uint8_t {
   kEmbedding,            // tokens -> hidden states
-  kMpAllGather,          // activations gathered over the tensor-parallel group
+  kMpAllGather,          // activations gathered over the ranks that share attention heads
   kMpReduceScatter,      // ... and their partial sums scattered again
   kAttention,            // norm, QKV, attention, projection, residual
   kDenseFfn,             // norm, FFN without experts, residual
@@ -59,6 +59,8 @@ enum class GroupKind : uint8_t {
   kEpNode,    // the members of an EP group on one node
   kEpPeers,   // one member of an EP group from every node, those at the same place
   kEpAcross,  // the whole EP group, of which only members on different nodes exchange
+  kMp,        // the ranks that share the attention heads of every layer
+  kMpPeers,   // the ranks of a node that hold the same heads
 };
 enum class LinkClass : uint8_t { kNone, kIntraNode, kInterNode };
 

@@ -32,6 +32,7 @@ std::string NameOf(const StepGraph& graph, const Op& op) {
   }
   if (op.layer >= 0) absl::StrAppend(&name, ".l", op.layer);
   if (graph.micro_batches > 1) absl::StrAppend(&name, ".m", op.micro_batch);
+  if (op.heads) absl::StrAppend(&name, ".heads");
   for (const AllToAllAlgorithm algorithm : kAllToAllAlgorithms) {
     if (algorithm == AllToAllAlgorithm::kDirect || op.algorithms != Only(algorithm)) continue;
     const std::string_view way = Name(algorithm);
@@ -101,6 +102,7 @@ uint64_t FingerprintOf(const StepGraph& graph) {
     digest.Add(op.micro_batch);
     digest.Add(static_cast<int32_t>(op.cut));
     digest.Add(op.elements);
+    if (op.heads) digest.Add(int32_t{1});
     digest.Add(int32_t{op.algorithms});
     digest.Add(op.step);
     digest.Add(int32_t{op.away});

@@ -41,6 +41,7 @@ struct Op {
   Cut cut = Cut::kWhole;
   double size = 0;       // regressor of the whole operation under the expected load (see CostKey)
   int64_t elements = 0;  // kSlices: fp32 elements that can be sliced
+  bool heads = false;    // kSlices: of the attention heads that an MP group shares out; else dense
   std::vector<OpId> needs;  // operations that must have ended before; ascending
   // The all-to-all algorithms of its layer under which a plan has this operation.
   AlgorithmSet algorithms = kAnyAlgorithm;
@@ -68,7 +69,7 @@ struct StepGraph {
 };
 
 // "dispatch.fwd.l3" (".m1" when there are several micro-batches; ".pipe0" for step 0 of an
-// all-to-all other than direct): unique in the graph.
+// all-to-all other than direct; ".heads" for gradients of heads): unique in the graph.
 std::string OpName(const StepGraph& graph, OpId id);
 
 // Digest of everything in the graph but sizes, which follow the load: a plan made for another

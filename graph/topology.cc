@@ -39,6 +39,11 @@ absl::Status ValidateLayout(const Topology& topology, const Layout& layout, int3
                                                    ") must stay inside a node: it must divide the ",
                                                    per_node, " ranks of a node"));
   }
+  if (layout.mp < 1 || per_node % layout.mp != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("tensor parallelism (mp ", layout.mp,
+                                                   ") must stay inside a node: it must divide the ",
+                                                   per_node, " ranks of a node"));
+  }
   if (num_experts < layout.ep) {
     return absl::InvalidArgumentError(absl::StrCat("expert parallelism (ep ", layout.ep,
                                                    ") needs at least as many experts, but a layer "
@@ -84,6 +89,13 @@ std::vector<RankId> GroupOf(const Topology& topology, const Layout& layout, Grou
         break;
       case GroupKind::kEdp:
         together = other.value % (layout.ep * layout.esp) == rank.value % (layout.ep * layout.esp);
+        break;
+      case GroupKind::kMp:
+        together = other.value / layout.mp == rank.value / layout.mp;
+        break;
+      case GroupKind::kMpPeers:
+        together = topology.node_of(other) == topology.node_of(rank) &&
+                   layout.mp_index(other) == layout.mp_index(rank);
         break;
     }
     if (together) members.push_back(other);

@@ -24,20 +24,23 @@ struct Topology {
 
 // How the ranks are used: rank = (edp * ep + ep_index) * esp + esp_index; W = edp * ep * esp. Dense
 // parameters are replicated on all ranks. Expert e lives on ep_index = e * ep / num_experts, its
-// hidden dimension cut into esp shards.
+// hidden dimension cut into esp shards. Beside that, whatever happens to experts, mp consecutive
+// ranks share the attention heads of every layer: rank = mp group * mp + mp_index.
 struct Layout {
   int32_t edp = 1;
   int32_t ep = 1;
   int32_t esp = 1;
+  int32_t mp = 1;
 
   int32_t world_size() const { return edp * ep * esp; }
   int32_t esp_index(RankId r) const { return r.value % esp; }
   int32_t ep_index(RankId r) const { return r.value / esp % ep; }
   int32_t edp_index(RankId r) const { return r.value / (esp * ep); }
+  int32_t mp_index(RankId r) const { return r.value % mp; }
 };
 
-// kInvalidArgument, in one sentence, when the numbers do not fit together or ESP would leave its
-// node. ep need not divide num_experts, but every ep_index must own an expert.
+// kInvalidArgument, in one sentence, when the numbers do not fit together or ESP or MP would leave
+// its node. ep need not divide num_experts, but every ep_index must own an expert.
 absl::Status ValidateLayout(const Topology& topology, const Layout& layout, int32_t num_experts);
 
 // The members of the group of `kind` that `rank` belongs to, ascending; the rank alone for kNone.

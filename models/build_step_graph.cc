@@ -51,10 +51,11 @@ class Builder {
     shape_of_ep_ = EpShape(topology, layout, RankId{0});
     rows_ = batch.tokens() * spec.moe.top_k;
     hidden_units_ = (spec.ffn_hidden_size + layout.esp - 1) / layout.esp;
-    shape_ = Fingerprint(absl::StrCat(
-        spec.hidden_size, "/", spec.ffn_hidden_size, "/", hidden_units_, "/", spec.num_heads, "/",
-        spec.num_kv_heads, "/", spec.vocab_size, "/", batch.length, "/", spec.moe.num_experts, "/",
-        spec.moe.top_k, "/", static_cast<int>(spec.backbone)));
+    shape_ = Fingerprint(absl::StrCat(spec.hidden_size, "/", spec.ffn_hidden_size, "/",
+                                      hidden_units_, "/", spec.num_heads / layout.mp, "/",
+                                      spec.num_kv_heads / layout.mp, "/", spec.vocab_size, "/",
+                                      batch.length, "/", spec.moe.num_experts, "/", spec.moe.top_k,
+                                      "/", static_cast<int>(spec.backbone)));
   }
 
   StepGraph Build() {
@@ -88,6 +89,7 @@ class Builder {
     AlgorithmSet algorithms = kAnyAlgorithm;
     int32_t step = 0;
     bool away = false;
+    bool heads = false;
   };
 
   OpId Add(const OpArgs& args, std::vector<OpId> needs) {
@@ -112,6 +114,7 @@ class Builder {
     op.algorithms = args.algorithms;
     op.step = args.step;
     op.away = args.away;
+    op.heads = args.heads;
     std::sort(needs.begin(), needs.end());
     op.needs = std::move(needs);
     graph_.ops.push_back(std::move(op));
@@ -124,7 +127,7 @@ class Builder {
             std::move(start));
     for (int32_t layer = 0; layer < spec_.num_layers; ++layer) {
       if (micro_batch_ == 0 && ExpertsCanMove(layer)) FetchExperts(layer);
-      last = Attention(layer, Direction::kForward, last);
+      last = Attention(layer, Direction::kForward, last).end;
       last = spec_.is_moe_layer(layer) ? MoeForward(layer, last) : DenseForward(layer, last);
     }
     return Add({.kind = OpKind::kHead,
@@ -160,13 +163,34 @@ class Builder {
     return spec_.is_moe_layer(layer) ? Cut::kEither : Cut::kWhole;
   }
 
-  OpId Attention(int32_t layer, Direction direction, OpId last) {
-    return Add({.kind = OpKind::kAttention,
+  struct AttentionOps {
+    OpId products, end;
+  };
+  // With MP between an all-gather of its input and a reduce-scatter of its partial sums: this
+  // rank's heads for all members' tokens are as many FLOPs as all heads for its own.
+  AttentionOps Attention(int32_t layer, Direction direction, OpId last) {
+    const int64_t own = batch_.tokens() * spec_.hidden_size;
+    const auto share = [&](OpKind kind, double size) {
+      if (layout_.mp == 1) return last;
+      return Add({.kind = kind,
+                  .direction = direction,
+                  .stream = StreamKind::kIntra,
+                  .group = GroupKind::kMp,
+                  .layer = layer,
+                  .size = size,
+                  .cut = BlockCut(layer)},
+                 {last});
+    };
+    last = share(OpKind::kMpAllGather, AllGatherBytes(own, layout_.mp));
+    last = Add({.kind = OpKind::kAttention,
                 .direction = direction,
                 .layer = layer,
                 .size = AttentionFlops(spec_, batch_, {0, batch_.tokens()}, direction),
                 .cut = BlockCut(layer)},
                {last});
+    const OpId products = last;
+    last = share(OpKind::kMpReduceScatter, ReduceScatterBytes(layout_.mp * own, own));
+    return {products, last};
   }
 
   OpId DenseForward(int32_t layer, OpId last) {
@@ -304,14 +328,18 @@ class Builder {
                     .size = DenseFfnFlops(spec_, batch_, true)},
                    {last});
       }
-      last = Attention(layer, Direction::kBackward, last);
+      const AttentionOps attention = Attention(layer, Direction::kBackward, last);
+      last = attention.end;
       const OpId wgrad = Add({.kind = OpKind::kAttentionWgrad,
                               .direction = Direction::kBackward,
                               .layer = layer,
                               .size = AttentionWgradFlops(spec_, batch_)},
-                             {last});
+                             {attention.products});
       finished_.push_back(wgrad);
-      if (LastMicroBatch()) ReduceGradient(layer, DenseElements(layer), wgrad);
+      if (LastMicroBatch()) {
+        ReduceGradient(layer, DenseElements(layer), wgrad);
+        if (layout_.mp > 1) ReduceGradient(layer, HeadsElements(layer), wgrad, /*heads=*/true);
+      }
     }
     last = Add({.kind = OpKind::kEmbedding, .direction = Direction::kBackward, .size = Elements()},
                {last});
@@ -360,9 +388,10 @@ class Builder {
   }
 
   // Dense gradients, replicated on all ranks: reduce-scatter inside the node, all-reduce between
-  // nodes, all-gather inside.
-  void ReduceGradient(int32_t layer, int64_t elements, OpId last) {
-    const int32_t local = topology_.ranks_per_node;
+  // nodes, all-gather inside. Gradients of heads, the same over the ranks that hold these.
+  void ReduceGradient(int32_t layer, int64_t elements, OpId last, bool heads = false) {
+    const GroupKind inside = heads ? GroupKind::kMpPeers : GroupKind::kIntra;
+    const int32_t local = topology_.ranks_per_node / (heads ? layout_.mp : 1);
     const int64_t share = (elements + local - 1) / local;
     const auto slices = [&](OpKind kind, StreamKind stream, GroupKind group, double size) {
       last = Add({.kind = kind,
@@ -372,11 +401,12 @@ class Builder {
                   .layer = layer,
                   .size = size,
                   .cut = Cut::kSlices,
-                  .elements = elements},
+                  .elements = elements,
+                  .heads = heads},
                  {last});
     };
     if (local > 1) {
-      slices(OpKind::kGradReduceScatter, StreamKind::kIntra, GroupKind::kIntra,
+      slices(OpKind::kGradReduceScatter, StreamKind::kIntra, inside,
              ReduceScatterBytes(elements, elements - elements * (local - 1) / local));
     }
     if (topology_.num_nodes() > 1) {
@@ -384,8 +414,7 @@ class Builder {
              AllReduceBytes(share, topology_.num_nodes()));
     }
     if (local > 1) {
-      slices(OpKind::kGradAllGather, StreamKind::kIntra, GroupKind::kIntra,
-             AllGatherBytes(share, local));
+      slices(OpKind::kGradAllGather, StreamKind::kIntra, inside, AllGatherBytes(share, local));
     }
     gradients_.push_back(last);
   }
@@ -428,6 +457,9 @@ class Builder {
 
   int64_t DenseElements(int32_t layer) const {
     return catalog_.dense[static_cast<size_t>(layer)].elements;
+  }
+  int64_t HeadsElements(int32_t layer) const {
+    return catalog_.heads[static_cast<size_t>(layer)].elements;
   }
   int64_t ExpertElements(int32_t layer) const {
     return catalog_.experts[static_cast<size_t>(layer)].elements;

@@ -19,6 +19,7 @@ struct ModelContext {
   Kernels* kernels = nullptr;   // used by the compute stream only
   Communicator* ep = nullptr;   // null when EP is 1
   Communicator* esp = nullptr;  // null when ESP is 1
+  Communicator* mp = nullptr;   // null when MP is 1
   // For all-to-alls in steps; null when there is only one member.
   Communicator* ep_node = nullptr;   // the members of the EP group on this node
   Communicator* ep_peers = nullptr;  // ... at this place of their nodes

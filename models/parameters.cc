@@ -17,22 +17,46 @@ void Add(Bucket& bucket, const std::string& name, const Shape& shape, bool decay
   bucket.elements += shape.elements();
 }
 
-void AddMatrix(Bucket& bucket, const std::string& name, int64_t rows, int64_t columns, double std) {
-  Add(bucket, name, {rows, columns}, true,
-      {.std = std, .canonical_columns = columns, .run_rows = rows});
+using Runs = std::vector<RowRange>;
+
+int64_t CountOf(const Runs& runs) {
+  int64_t count = 0;
+  for (const RowRange& run : runs) count += run.count();
+  return count;
 }
 
-void AddVector(Bucket& bucket, const std::string& name, int64_t width, float value) {
-  Add(bucket, name, {width}, false, {.constant = value});
+// Some rows of a matrix of `columns`.
+void AddRows(Bucket& bucket, const std::string& name, const Runs& rows, int64_t columns,
+             double std) {
+  Add(bucket, name, {CountOf(rows), columns}, true,
+      {.std = std, .canonical_columns = columns, .runs = rows});
+}
+
+// Some columns of a matrix of rows x columns.
+void AddColumns(Bucket& bucket, const std::string& name, int64_t rows, int64_t columns,
+                RowRange window, double std) {
+  Add(bucket, name, {rows, window.count()}, true,
+      {.std = std,
+       .canonical_columns = columns,
+       .first_column = window.begin,
+       .runs = {{0, rows}}});
+}
+
+void AddMatrix(Bucket& bucket, const std::string& name, int64_t rows, int64_t columns, double std) {
+  AddRows(bucket, name, {{0, rows}}, columns, std);
+}
+
+void AddVector(Bucket& bucket, const std::string& name, const Runs& runs, float value) {
+  Add(bucket, name, {CountOf(runs)}, false, {.constant = value, .runs = runs});
 }
 
 bool Biased(const ModelSpec& spec) { return spec.backbone == Backbone::kGpt2; }
-int64_t GateFactor(const ModelSpec& spec) { return spec.backbone == Backbone::kMixtral ? 2 : 1; }
 double OutputStd(const ModelSpec& spec) { return spec.init_std / std::sqrt(2.0 * spec.num_layers); }
 
 void AddNorm(Bucket& bucket, const ModelSpec& spec, const std::string& name) {
-  AddVector(bucket, absl::StrCat(name, ".weight"), spec.hidden_size, 1.0f);
-  if (Biased(spec)) AddVector(bucket, absl::StrCat(name, ".bias"), spec.hidden_size, 0.0f);
+  const Runs width = {{0, spec.hidden_size}};
+  AddVector(bucket, absl::StrCat(name, ".weight"), width, 1.0f);
+  if (Biased(spec)) AddVector(bucket, absl::StrCat(name, ".bias"), width, 0.0f);
 }
 
 // An FFN's two matrices, whole (a dense layer) or the hidden units of one shard (an expert).
@@ -40,33 +64,48 @@ void AddFfn(Bucket& bucket, const ModelSpec& spec, const std::string& name,
             const ExpertRange& hidden, bool holds_out_bias) {
   const int64_t width = spec.hidden_size;
   const int64_t ffn = spec.ffn_hidden_size;
-  const Initializer in = {.std = spec.init_std,
-                          .canonical_columns = width,
-                          .run_rows = hidden.count,
-                          .first_row = {hidden.first, ffn + hidden.first}};
-  const Initializer out = {.std = OutputStd(spec),
-                           .canonical_columns = ffn,
-                           .first_column = hidden.first,
-                           .run_rows = width};
-  Add(bucket, absl::StrCat(name, ".in.weight"), {GateFactor(spec) * hidden.count, width}, true, in);
-  if (Biased(spec)) AddVector(bucket, absl::StrCat(name, ".in.bias"), hidden.count, 0.0f);
-  Add(bucket, absl::StrCat(name, ".out.weight"), {width, hidden.count}, true, out);
+  const RowRange units = {hidden.first, hidden.first + hidden.count};
+  Runs in = {units};
+  if (spec.backbone == Backbone::kMixtral) in.push_back({ffn + units.begin, ffn + units.end});
+  AddRows(bucket, absl::StrCat(name, ".in.weight"), in, width, spec.init_std);
+  if (Biased(spec)) AddVector(bucket, absl::StrCat(name, ".in.bias"), {units}, 0.0f);
+  AddColumns(bucket, absl::StrCat(name, ".out.weight"), width, ffn, units, OutputStd(spec));
   if (Biased(spec) && holds_out_bias)
-    AddVector(bucket, absl::StrCat(name, ".out.bias"), width, 0.0f);
+    AddVector(bucket, absl::StrCat(name, ".out.bias"), {{0, width}}, 0.0f);
 }
 
-Bucket DenseBucket(const ModelSpec& spec, int32_t layer) {
+// The projections of the heads of one of `mp` shares.
+void AddHeads(Bucket& bucket, const ModelSpec& spec, int32_t mp, int32_t mp_index) {
+  const std::string prefix = absl::StrCat("layers.", bucket.layer, ".attn.");
+  const int64_t width = spec.hidden_size;
+  const int64_t keys = static_cast<int64_t>(spec.num_kv_heads) * spec.head_dim();
+  const RowRange q = ChunkOf(width, mp_index, mp);
+  const RowRange kv = ChunkOf(keys, mp_index, mp);
+  const int64_t k_begin = width;
+  const int64_t v_begin = width + keys;
+  const Runs qkv = {
+      q, {k_begin + kv.begin, k_begin + kv.end}, {v_begin + kv.begin, v_begin + kv.end}};
+  AddRows(bucket, prefix + "qkv.weight", qkv, width, spec.init_std);
+  if (Biased(spec)) AddVector(bucket, prefix + "qkv.bias", qkv, 0.0f);
+  AddColumns(bucket, prefix + "out.weight", width, width, q, OutputStd(spec));
+}
+
+Bucket HeadsBucket(const ModelSpec& spec, const Layout& layout, RankId rank, int32_t layer) {
+  Bucket bucket;
+  bucket.heads = true;
+  bucket.layer = layer;
+  AddHeads(bucket, spec, layout.mp, layout.mp_index(rank));
+  return bucket;
+}
+
+Bucket DenseBucket(const ModelSpec& spec, const Layout& layout, int32_t layer) {
   Bucket bucket;
   bucket.layer = layer;
   const std::string prefix = absl::StrCat("layers.", layer, ".");
   const int64_t width = spec.hidden_size;
-  const int64_t qkv =
-      static_cast<int64_t>(spec.num_heads + 2 * spec.num_kv_heads) * spec.head_dim();
   AddNorm(bucket, spec, prefix + "attn_norm");
-  AddMatrix(bucket, prefix + "attn.qkv.weight", qkv, width, spec.init_std);
-  if (Biased(spec)) AddVector(bucket, prefix + "attn.qkv.bias", qkv, 0.0f);
-  AddMatrix(bucket, prefix + "attn.out.weight", width, width, OutputStd(spec));
-  if (Biased(spec)) AddVector(bucket, prefix + "attn.out.bias", width, 0.0f);
+  if (layout.mp == 1) AddHeads(bucket, spec, 1, 0);
+  if (Biased(spec)) AddVector(bucket, prefix + "attn.out.bias", {{0, width}}, 0.0f);
   AddNorm(bucket, spec, prefix + "ffn_norm");
   if (spec.is_moe_layer(layer)) {
     AddMatrix(bucket, prefix + "router.weight", spec.moe.num_experts, width, spec.init_std);
@@ -106,8 +145,7 @@ void Fill(const Parameter& p, uint64_t seed, float* data) {
   const CounterRng rng(seed, p.name);
   const int64_t columns = p.shape[1];
   for (int64_t row = 0; row < p.shape[0]; ++row) {
-    const int64_t canonical_row = p.init.first_row[row / p.init.run_rows] + row % p.init.run_rows;
-    const int64_t start = canonical_row * p.init.canonical_columns + p.init.first_column;
+    const int64_t start = p.init.CanonicalRow(row) * p.init.canonical_columns + p.init.first_column;
     for (int64_t c = 0; c < columns; ++c) {
       data[row * columns + c] =
           static_cast<float>(p.init.std) * rng.Normal(static_cast<uint64_t>(start + c));
@@ -116,6 +154,14 @@ void Fill(const Parameter& p, uint64_t seed, float* data) {
 }
 
 }  // namespace
+
+int64_t Initializer::CanonicalRow(int64_t row) const {
+  for (const RowRange& run : runs) {
+    if (row < run.count()) return run.begin + row;
+    row -= run.count();
+  }
+  WEFT_CHECK(false, "the row is in a run");
+}
 
 const Parameter& Bucket::Find(const std::string& name) const {
   for (const Parameter& p : parameters) {
@@ -152,9 +198,18 @@ ExpertRange HiddenShardOf(int32_t ffn_hidden_size, int32_t esp, int32_t esp_inde
   return {first, last - first};
 }
 
+absl::Status ValidateHeads(const ModelSpec& spec, const Layout& layout) {
+  if (spec.num_heads % layout.mp == 0 && spec.num_kv_heads % layout.mp == 0)
+    return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "tensor parallelism (mp ", layout.mp, ") shares out whole heads: it must divide the ",
+      spec.num_heads, " attention heads and the ", spec.num_kv_heads, " key and value heads"));
+}
+
 int64_t ParameterCatalog::elements() const {
   int64_t total = outer.elements;
   for (const Bucket& b : dense) total += b.elements;
+  for (const Bucket& b : heads) total += b.elements;
   for (const Bucket& b : experts) total += b.elements;
   return total;
 }
@@ -163,7 +218,8 @@ ParameterCatalog MakeParameterCatalog(const ModelSpec& spec, const Layout& layou
   ParameterCatalog catalog;
   catalog.outer = OuterBucket(spec);
   for (int32_t layer = 0; layer < spec.num_layers; ++layer) {
-    catalog.dense.push_back(DenseBucket(spec, layer));
+    catalog.dense.push_back(DenseBucket(spec, layout, layer));
+    catalog.heads.push_back(layout.mp > 1 ? HeadsBucket(spec, layout, rank, layer) : Bucket{});
     catalog.experts.push_back(spec.is_moe_layer(layer) ? ExpertBucket(spec, layout, rank, layer)
                                                        : Bucket{});
   }
@@ -184,6 +240,7 @@ std::vector<Bucket*> Parameters::all() {
   std::vector<Bucket*> buckets = {&held_.outer};
   for (size_t layer = 0; layer < held_.dense.size(); ++layer) {
     buckets.push_back(&held_.dense[layer]);
+    if (held_.heads[layer].elements > 0) buckets.push_back(&held_.heads[layer]);
     if (held_.experts[layer].elements > 0) buckets.push_back(&held_.experts[layer]);
   }
   return buckets;

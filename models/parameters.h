@@ -5,16 +5,24 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "graph/expert_placement.h"
 #include "graph/topology.h"
 #include "models/model_spec.h"
 #include "tensor/device/buffer.h"
+#include "tensor/row_range.h"
 #include "tensor/view.h"
 
 // The parameters one rank holds, with gradients and optimizer state, in flat buckets: one per layer
 // for the dense part (attention, norms, router), one per MoE layer for this rank's expert shards,
 // and one for what belongs to no layer (embedding, positions, final norm). A bucket is what
 // gradient slices and the optimizer work on; a Parameter is a named window of it.
+//
+// Where MP shares out attention heads, a layer has a bucket of heads too, and its dense bucket
+// lacks what is there: member j holds query heads [j * H / MP, (j + 1) * H / MP) and key and value
+// heads likewise: three runs of rows of `attn.qkv`, columns of `attn.out.weight`. `attn.out.bias`
+// stays dense: it is added to a row where the row is at home. All buckets of heads are equally
+// large.
 //
 // Expert e of a layer is at home on the ranks of ep_index = e * EP / E (graph/expert_placement.h);
 // ESP shard j holds hidden units
@@ -31,10 +39,11 @@ namespace weft {
 struct Initializer {
   double std = 0;  // > 0: normal(0, std); else the constant
   float constant = 0;
-  int64_t canonical_columns = 0;
-  int64_t first_column = 0;  // local column c is canonical column first_column + c
-  int64_t run_rows = 0;  // rows come in up to two runs (gate rows, then up rows) of run_rows each:
-  int64_t first_row[2] = {0, 0};  // row i is canonical row first_row[i / run_rows] + i % run_rows
+  int64_t canonical_columns = 1;  // of a matrix; a vector's elements are rows of one column
+  int64_t first_column = 0;       // local column c is canonical column first_column + c
+  std::vector<RowRange> runs;     // canonical rows, as they follow each other locally (gate rows,
+                                  // then up rows)
+  int64_t CanonicalRow(int64_t row) const;  // REQUIRES: row < rows of all runs
 };
 
 struct Parameter {
@@ -47,6 +56,7 @@ struct Parameter {
 
 struct Bucket {
   bool expert = false;
+  bool heads = false;  // a share of a layer's attention heads: replicated on equal MP indices only
   int32_t layer = -1;  // -1: the outer bucket
   int64_t elements = 0;
   std::vector<Parameter> parameters;
@@ -60,9 +70,13 @@ struct Bucket {
 // Hidden units [first, first + count) of ESP shard `esp_index`.
 ExpertRange HiddenShardOf(int32_t ffn_hidden_size, int32_t esp, int32_t esp_index);
 
+// kInvalidArgument, in one sentence, when MP does not divide the model's attention heads.
+absl::Status ValidateHeads(const ModelSpec& spec, const Layout& layout);
+
 // What `rank` holds, without any memory behind it: sizes for the planner, names for checkpoints.
 struct ParameterCatalog {
-  std::vector<Bucket> dense, experts;  // [layer]; experts[i] is empty for a dense layer
+  // [layer]; heads[i] is empty without MP, experts[i] for a dense layer.
+  std::vector<Bucket> dense, heads, experts;
   Bucket outer;
   int64_t elements() const;
 };
@@ -79,11 +93,16 @@ class Parameters {
   Parameters(const ModelSpec& spec, const Layout& layout, RankId rank, uint64_t seed);
 
   Bucket& dense(int32_t layer) { return held_.dense[static_cast<size_t>(layer)]; }
+  // Whoever has the layer's qkv and output projection: its heads, or without MP its dense part.
+  Bucket& attention(int32_t layer) {
+    Bucket& heads = held_.heads[static_cast<size_t>(layer)];
+    return heads.elements > 0 ? heads : dense(layer);
+  }
   Bucket& experts(int32_t layer) {
     return held_.experts[static_cast<size_t>(layer)];
   }  // empty for a dense layer
   Bucket& outer() { return held_.outer; }
-  // All non-empty buckets, in a fixed order: outer, then per layer dense, experts.
+  // All non-empty buckets, in a fixed order: outer, then per layer dense, heads, experts.
   std::vector<Bucket*> all();
   void ZeroGradients();
   int64_t elements() const { return held_.elements(); }  // on this rank

@@ -163,9 +163,11 @@ uint64_t MachineFingerprint(const Topology& topology, const Layout& layout,
                             const std::string& emulation) {
   char host[256] = {};
   gethostname(host, sizeof(host) - 1);
+  std::string degrees = absl::StrCat(layout.edp, ".", layout.ep, ".", layout.esp);
+  if (layout.mp > 1) absl::StrAppend(&degrees, ".", layout.mp);
   return Fingerprint(absl::StrCat(host, "/", std::thread::hardware_concurrency(), "/",
-                                  topology.world_size, "x", topology.ranks_per_node, "/",
-                                  layout.edp, ".", layout.ep, ".", layout.esp, "/", emulation));
+                                  topology.world_size, "x", topology.ranks_per_node, "/", degrees,
+                                  "/", emulation));
 }
 
 }  // namespace weft

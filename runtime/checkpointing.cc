@@ -6,8 +6,10 @@ namespace weft {
 namespace {
 
 std::string LayoutText(const WorkerOptions& o) {
-  return absl::StrCat("edp=", o.layout.edp, " ep=", o.layout.ep, " esp=", o.layout.esp,
-                      " ranks_per_node=", o.topology.ranks_per_node);
+  std::string text = absl::StrCat("edp=", o.layout.edp, " ep=", o.layout.ep, " esp=", o.layout.esp,
+                                  " ranks_per_node=", o.topology.ranks_per_node);
+  if (o.layout.mp > 1) absl::StrAppend(&text, " mp=", o.layout.mp);
+  return text;
 }
 
 // Every tensor of a checkpoint, as name and view of live memory.

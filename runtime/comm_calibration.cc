@@ -73,6 +73,10 @@ Communicator* CommCalibration::CommunicatorOf(GroupKind group) const {
       return groups_.esp.get();
     case GroupKind::kEdp:
       return groups_.edp.get();
+    case GroupKind::kMp:
+      return groups_.mp.get();
+    case GroupKind::kMpPeers:
+      return groups_.mp_peers.get();
     case GroupKind::kNone:
       break;
   }

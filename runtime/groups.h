@@ -12,7 +12,8 @@ namespace weft {
 // The communicators of one rank. Each is used by one stream only; `control` by the host thread
 // between steps. A group of one rank has no communicator (null), except world and control.
 struct Groups {
-  std::unique_ptr<Communicator> world, control, intra, inter, ep, esp, edp, ep_node, ep_peers;
+  std::unique_ptr<Communicator> world, control, intra, inter, ep, esp, edp, ep_node, ep_peers, mp,
+      mp_peers;
 };
 
 // COLLECTIVE over the world.

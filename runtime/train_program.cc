@@ -16,13 +16,17 @@ namespace {
 // Fields of one rank's contribution to the step reduction.
 enum Field { kSumOfSquares, kCrossEntropy, kBalance, kPreparedEpoch, kStop, kCheckpoint, kFields };
 
+// A part of a slice: [begin, end) cut by the replicas of a node.
+RowRange ShareOf(const PlanTask& task, int32_t place, int32_t count) {
+  const RowRange within = ChunkOf(task.end - task.begin, place, count);
+  return {task.begin + within.begin, task.begin + within.end};
+}
+
 }  // namespace
 
 TrainProgram::TrainProgram(const Args& args)
     : args_(args),
       loads_({args.model->spec(), args.topology, args.layout, args.batch}),
-      reduced_(
-          static_cast<size_t>(args.kind == StepKind::kTraining ? args.model->num_layers() + 1 : 0)),
       share_rows_(static_cast<size_t>(args.topology.ranks_per_node)),
       own_(kFields) {
   const ModelSpec& spec = args.model->spec();
@@ -30,14 +34,24 @@ TrainProgram::TrainProgram(const Args& args)
     own_counts_.resize(static_cast<size_t>(spec.num_moe_layers() * spec.moe.num_experts));
     own_.resize(kFields + (own_counts_.size() + 1) / 2);
     expert_counts_.resize(static_cast<size_t>(args.topology.world_size) * own_counts_.size());
+    ReserveReduced();
   }
   reduction_.resize(static_cast<size_t>(args.topology.world_size) * own_.size());
-  if (args.topology.ranks_per_node == 1) return;  // sums stay where the gradients are
+}
+
+void TrainProgram::ReserveReduced() {
+  const int32_t ranks = args_.topology.ranks_per_node;
+  const auto layers = static_cast<size_t>(args_.model->num_layers());
+  if (ranks > 1) reduced_.resize(layers + 1);
+  if (args_.layout.mp > 1 && args_.layout.mp < ranks) reduced_heads_.resize(layers);
   for (size_t i = 0; i < reduced_.size(); ++i) {
-    const bool outer = i + 1 == reduced_.size();
     const Bucket& bucket =
-        outer ? args.parameters->outer() : args.parameters->dense(static_cast<int32_t>(i));
+        i == layers ? args_.parameters->outer() : args_.parameters->dense(static_cast<int32_t>(i));
     reduced_[i].Ensure<float>({bucket.elements});
+  }
+  for (size_t i = 0; i < reduced_heads_.size(); ++i) {
+    reduced_heads_[i].Ensure<float>(
+        {args_.parameters->attention(static_cast<int32_t>(i)).elements});
   }
 }
 
@@ -118,26 +132,32 @@ absl::Status TrainProgram::Run(const Op& op, const PlanTask& task, double* size)
 }
 
 Bucket& TrainProgram::BucketOf(const Op& op) {
-  return op.layer < 0 ? args_.parameters->outer() : args_.parameters->dense(op.layer);
+  if (op.layer < 0) return args_.parameters->outer();
+  return op.heads ? args_.parameters->attention(op.layer) : args_.parameters->dense(op.layer);
 }
 
-RowRange TrainProgram::ShareOf(const PlanTask& task, int32_t local) const {
-  const RowRange within = ChunkOf(task.end - task.begin, local, args_.topology.ranks_per_node);
-  return {task.begin + within.begin, task.begin + within.end};
+TrainProgram::NodeReplicas TrainProgram::ReplicasOf(const Op& op) const {
+  const int32_t ranks = args_.topology.ranks_per_node;
+  const int32_t local = args_.topology.local_of(args_.rank);
+  if (!op.heads) return {args_.groups->intra.get(), ranks, local};
+  const int32_t mp = args_.layout.mp;
+  return {args_.groups->mp_peers.get(), ranks / mp, local / mp};
 }
 
-std::span<const int64_t> TrainProgram::ShareRows(const PlanTask& task) {
-  for (int32_t i = 0; i < args_.topology.ranks_per_node; ++i) {
-    share_rows_[static_cast<size_t>(i)] = ShareOf(task, i).count();
-  }
-  return share_rows_;
+std::span<const int64_t> TrainProgram::ShareRows(const Op& op, const PlanTask& task) {
+  const int32_t count = ReplicasOf(op).count;
+  for (int32_t i = 0; i < count; ++i)
+    share_rows_[static_cast<size_t>(i)] = ShareOf(task, i, count).count();
+  return {share_rows_.data(), static_cast<size_t>(count)};
 }
 
 TensorView TrainProgram::ReducedShare(const Op& op, const PlanTask& task) {
-  const RowRange share = ShareOf(task, args_.topology.local_of(args_.rank));
+  const NodeReplicas replicas = ReplicasOf(op);
+  const RowRange share = ShareOf(task, replicas.place, replicas.count);
   float* base = BucketOf(op).gradient.as<float>();
-  if (args_.topology.ranks_per_node > 1) {
-    base = reduced_[op.layer < 0 ? reduced_.size() - 1 : static_cast<size_t>(op.layer)].as<float>();
+  if (replicas.count > 1) {
+    const std::vector<Buffer>& reduced = op.heads ? reduced_heads_ : reduced_;
+    base = (op.layer < 0 ? reduced.back() : reduced[static_cast<size_t>(op.layer)]).as<float>();
   }
   return View(base + share.begin, {share.count(), 1});
 }
@@ -146,10 +166,10 @@ absl::Status TrainProgram::ReduceScatterSlice(const Op& op, const PlanTask& task
   const int64_t total = task.end - task.begin;
   const TensorView share = ReducedShare(op, task);
   *size = ReduceScatterBytes(total, share.dim(0));
-  return args_.groups->intra->ReduceScatterV(
+  return ReplicasOf(op).group->ReduceScatterV(
       {.send = View(BucketOf(op).gradient.as<float>() + task.begin, {total, 1}),
        .recv = share,
-       .rows = ShareRows(task)});
+       .rows = ShareRows(op, task)});
 }
 
 absl::Status TrainProgram::AllReduceSlice(const Op& op, const PlanTask& task, double* size) {
@@ -161,20 +181,22 @@ absl::Status TrainProgram::AllReduceSlice(const Op& op, const PlanTask& task, do
 absl::Status TrainProgram::AllGatherSlice(const Op& op, const PlanTask& task, double* size) {
   const int64_t total = task.end - task.begin;
   const TensorView share = ReducedShare(op, task);
-  *size = AllGatherBytes(share.elements(), args_.topology.ranks_per_node);
-  return args_.groups->intra->AllGatherV(
+  const NodeReplicas replicas = ReplicasOf(op);
+  *size = AllGatherBytes(share.elements(), replicas.count);
+  return replicas.group->AllGatherV(
       {.send = share,
        .recv = View(BucketOf(op).gradient.as<float>() + task.begin, {total, 1}),
-       .rows = ShareRows(task)});
+       .rows = ShareRows(op, task)});
 }
 
 void TrainProgram::LocalNorm() {
-  // Each canonical element once: dense gradients are equal on all ranks and counted by rank 0, an
-  // expert shard by its first copy.
+  // Each canonical element once: dense gradients are equal on all ranks and counted by rank 0,
+  // those of heads by the first ranks that hold them, an expert shard by its first copy.
   double sum = 0;
   for (Bucket* bucket : args_.parameters->all()) {
+    const int32_t holders = bucket->heads ? args_.layout.mp : 1;
     const bool mine =
-        bucket->expert ? args_.layout.edp_index(args_.rank) == 0 : args_.rank.value == 0;
+        bucket->expert ? args_.layout.edp_index(args_.rank) == 0 : args_.rank.value < holders;
     if (mine)
       sum += args_.kernels->SumOfSquares(View(bucket->gradient.as<float>(), {bucket->elements}));
   }

@@ -73,14 +73,20 @@ class TrainProgram final : public StepProgram {
   std::span<const int32_t> expert_counts() const { return expert_counts_; }
 
  private:
+  void ReserveReduced();
   Bucket& BucketOf(const Op& op);
+  // The ranks of this node that a slice of `op` is reduced over.
+  struct NodeReplicas {
+    Communicator* group = nullptr;  // null when there is one only
+    int32_t count = 1;
+    int32_t place = 0;  // of this rank
+  };
+  NodeReplicas ReplicasOf(const Op& op) const;
   absl::Status ReduceScatterSlice(const Op& op, const PlanTask& task, double* size);
   absl::Status AllReduceSlice(const Op& op, const PlanTask& task, double* size);
   absl::Status AllGatherSlice(const Op& op, const PlanTask& task, double* size);
-  // This rank's part of a slice: [begin, end) cut by local rank.
-  RowRange ShareOf(const PlanTask& task, int32_t local) const;
-  // Elements of every local rank's part. Used by the intra-node stream only.
-  std::span<const int64_t> ShareRows(const PlanTask& task);
+  // Elements of every one's part. Used by the intra-node stream only.
+  std::span<const int64_t> ShareRows(const Op& op, const PlanTask& task);
   TensorView ReducedShare(const Op& op, const PlanTask& task);
   void FollowTheLoad();
   void LocalNorm();
@@ -92,7 +98,9 @@ class TrainProgram final : public StepProgram {
   std::vector<LayerWays> layers_;
   Placements placements_;  // of the plan
   ExpertLoads loads_;
-  std::vector<Buffer> reduced_;  // per dense bucket (last: outer): sums of this rank's shares
+  // Sums of this rank's shares, by layer and for the outer bucket, by layer for heads. Empty where
+  // a rank is its node's only replica: sums stay where the gradients are.
+  std::vector<Buffer> reduced_, reduced_heads_;
   std::vector<int64_t> share_rows_;
   // What a rank says in the step reduction: some numbers, then its counts (of int32, in pairs).
   std::vector<double> own_;

@@ -8,6 +8,7 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Connect(Backend& backend, Kernel
                                                         const WorkerOptions& options) {
   WEFT_RETURN_IF_ERROR(
       ValidateLayout(options.topology, options.layout, options.model.moe.num_experts));
+  WEFT_RETURN_IF_ERROR(ValidateHeads(options.model, options.layout));
   WEFT_ASSIGN_OR_RETURN(Groups groups,
                         ConnectGroups(backend, options.topology, options.layout, options.deadline));
   return std::unique_ptr<Worker>(new Worker(backend, kernels, options, std::move(groups)));
@@ -30,6 +31,7 @@ Worker::Worker(Backend& backend, Kernels& kernels, const WorkerOptions& options,
   context.kernels = &kernels_;
   context.ep = groups_.ep.get();
   context.esp = groups_.esp.get();
+  context.mp = groups_.mp.get();
   context.ep_node = groups_.ep_node.get();
   context.ep_peers = groups_.ep_peers.get();
   model_ = std::make_unique<Transformer>(context, parameters_);

@@ -253,7 +253,7 @@ void Router::Backward(int32_t piece, ConstTensorView d_returned, ConstTensorView
                         .renormalize = context_.spec.moe.renormalize,
                         .d_logits = d_logits});
   gate_.BackwardData(kernels, d_logits, d_normed, /*accumulate=*/true);
-  norm_.BackwardData(d_normed, x, dx, tokens);
+  norm_.BackwardData(d_normed, x, Rows(dx, tokens), tokens);
   kernels.Add(Rows(dx, tokens), Rows(dy, tokens), Rows(dx, tokens));
 }
 

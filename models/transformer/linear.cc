@@ -4,20 +4,28 @@
 
 namespace weft {
 
-Linear::Linear(Bucket& bucket, const std::string& name) {
-  const Parameter& weight = bucket.Find(absl::StrCat(name, ".weight"));
-  weight_ = bucket.Value(weight);
-  d_weight_ = bucket.Gradient(weight);
+Linear::Linear(Bucket& weights, Bucket& biases, const std::string& name) {
+  const Parameter& weight = weights.Find(absl::StrCat(name, ".weight"));
+  weight_ = weights.Value(weight);
+  d_weight_ = weights.Gradient(weight);
   const std::string bias_name = absl::StrCat(name, ".bias");
-  for (const Parameter& p : bucket.parameters) {
+  for (const Parameter& p : biases.parameters) {
     if (p.name != bias_name) continue;
-    bias_ = bucket.Value(p);
-    d_bias_ = bucket.Gradient(p);
+    bias_ = biases.Value(p);
+    d_bias_ = biases.Gradient(p);
   }
 }
 
 void Linear::Forward(Kernels& kernels, ConstTensorView x, TensorView y) const {
+  ForwardProduct(kernels, x, y);
+  AddBias(kernels, y);
+}
+
+void Linear::ForwardProduct(Kernels& kernels, ConstTensorView x, TensorView y) const {
   kernels.Gemm({.a = x, .b = weight_, .c = y, .transpose_b = true});
+}
+
+void Linear::AddBias(Kernels& kernels, TensorView y) const {
   if (bias_.data != nullptr) kernels.AddBias(bias_, y);
 }
 
@@ -27,7 +35,15 @@ void Linear::BackwardData(Kernels& kernels, ConstTensorView dy, TensorView dx,
 }
 
 void Linear::BackwardWeight(Kernels& kernels, ConstTensorView dy, ConstTensorView x) const {
+  BackwardProduct(kernels, dy, x);
+  BackwardBias(kernels, dy);
+}
+
+void Linear::BackwardProduct(Kernels& kernels, ConstTensorView dy, ConstTensorView x) const {
   kernels.Gemm({.a = dy, .b = x, .c = d_weight_, .transpose_a = true, .accumulate = true});
+}
+
+void Linear::BackwardBias(Kernels& kernels, ConstTensorView dy) const {
   if (d_bias_.data != nullptr) kernels.BiasBackward(dy, d_bias_);
 }
 

@@ -12,7 +12,9 @@ class Linear {
  public:
   Linear() = default;
   // Takes `name`.weight and, when the bucket has it, `name`.bias.
-  Linear(Bucket& bucket, const std::string& name);
+  Linear(Bucket& bucket, const std::string& name) : Linear(bucket, bucket, name) {}
+  // The same, from a bucket each.
+  Linear(Bucket& weights, Bucket& biases, const std::string& name);
 
   void Forward(Kernels& kernels, ConstTensorView x, TensorView y) const;
   // dx = dy W.
@@ -20,6 +22,11 @@ class Linear {
                     bool accumulate = false) const;
   // dW += dy^T x, d_bias += column sums of dy.
   void BackwardWeight(Kernels& kernels, ConstTensorView dy, ConstTensorView x) const;
+  // The two halves of Forward and of BackwardWeight, where rows and bias are added apart.
+  void ForwardProduct(Kernels& kernels, ConstTensorView x, TensorView y) const;
+  void AddBias(Kernels& kernels, TensorView y) const;
+  void BackwardProduct(Kernels& kernels, ConstTensorView dy, ConstTensorView x) const;
+  void BackwardBias(Kernels& kernels, ConstTensorView dy) const;
 
   int64_t out_features() const { return weight_.dim(0); }
 

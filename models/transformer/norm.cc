@@ -11,7 +11,7 @@ TensorView Part(TensorView vector, RowRange rows) {
 
 }  // namespace
 
-Norm::Norm(const ModelContext& context, Bucket& bucket, const std::string& name)
+Norm::Norm(const ModelContext& context, Bucket& bucket, const std::string& name, int64_t tokens)
     : context_(context), layer_norm_(context.spec.backbone == Backbone::kGpt2) {
   const Parameter& gamma = bucket.Find(absl::StrCat(name, ".weight"));
   gamma_ = bucket.Value(gamma);
@@ -21,7 +21,6 @@ Norm::Norm(const ModelContext& context, Bucket& bucket, const std::string& name)
     beta_ = bucket.Value(beta);
     d_beta_ = bucket.Gradient(beta);
   }
-  const int64_t tokens = context.batch.tokens();
   const int64_t width = context.spec.hidden_size;
   float* data = storage_.Ensure<float>({tokens * (width + 2)}).as<float>();
   y_ = View(data, {tokens, width});
@@ -60,7 +59,7 @@ void Norm::BackwardData(ConstTensorView dy, ConstTensorView x, TensorView dx, Ro
   args.x = Rows(x, rows);
   args.mean = Part(mean_, rows);
   args.rstd = Part(rstd_, rows);
-  args.dx = Rows(dx, rows);
+  args.dx = dx;
   Run(args);
 }
 

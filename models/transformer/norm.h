@@ -11,7 +11,10 @@ namespace weft {
 // needs.
 class Norm {
  public:
-  Norm(const ModelContext& context, Bucket& bucket, const std::string& name);
+  // Of the rank's own tokens, or of more.
+  Norm(const ModelContext& context, Bucket& bucket, const std::string& name)
+      : Norm(context, bucket, name, context.batch.tokens()) {}
+  Norm(const ModelContext& context, Bucket& bucket, const std::string& name, int64_t tokens);
 
   // Rows `rows` of y [tokens, hidden], valid until the next Forward of them. x [tokens, hidden]
   // must stay alive for the backward.
@@ -19,7 +22,8 @@ class Norm {
   TensorView Forward(ConstTensorView x) { return Forward(x, {0, x.dim(0)}); }
   // dx is overwritten; parameter gradients accumulate.
   void Backward(ConstTensorView dy, ConstTensorView x, TensorView dx);
-  // The two halves: rows `rows` of dx from as many rows of dy; the parameters, over all tokens.
+  // The two halves: dx of rows `rows` from their dy, [rows, hidden] both; the parameters, over all
+  // tokens.
   void BackwardData(ConstTensorView dy, ConstTensorView x, TensorView dx, RowRange rows);
   void BackwardWeight(ConstTensorView dy, ConstTensorView x);
   TensorView output() const { return y_; }

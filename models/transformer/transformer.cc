@@ -7,7 +7,10 @@
 namespace weft {
 
 Transformer::Transformer(const ModelContext& context, Parameters& parameters)
-    : context_(context), ends_(context_, parameters.outer()), exchange_(context_) {
+    : context_(context),
+      ends_(context_, parameters.outer()),
+      exchange_(context_),
+      shared_rows_(context_) {
   const ModelSpec& spec = context_.spec;
   const Shape shape = {context_.batch.tokens(), spec.hidden_size};
   float* data = storage_.Ensure<float>({(3 * spec.num_layers + 2) * shape.elements()}).as<float>();
@@ -18,7 +21,7 @@ Transformer::Transformer(const ModelContext& context, Parameters& parameters)
   };
   for (int32_t i = 0; i < spec.num_layers; ++i) {
     Layer layer;
-    layer.attention = std::make_unique<AttentionBlock>(context_, parameters.dense(i), i);
+    layer.attention = std::make_unique<AttentionBlock>(context_, parameters, shared_rows_, i);
     if (spec.is_moe_layer(i)) {
       layer.moe = std::make_unique<MoeLayer>(context_, parameters.dense(i), parameters.experts(i),
                                              exchange_, i);
@@ -94,9 +97,10 @@ absl::Status Transformer::RunLayer(Layer& layer, size_t index, const Op& op, con
                                    double* size) {
   const bool forward = op.direction() == Direction::kForward;
   switch (op.key.kind) {
+    case OpKind::kMpAllGather:
     case OpKind::kAttention:
-      RunAttention(layer, op, task, size);
-      return absl::OkStatus();
+    case OpKind::kMpReduceScatter:
+      return RunAttention(layer, op, task, size);
     case OpKind::kAttentionWgrad:
       layer.attention->BackwardWeights(layer.d_middle, layer.input);
       if (layer.moe != nullptr) layer.moe->BackwardDenseWeights(layer.middle);
@@ -120,14 +124,23 @@ absl::Status Transformer::RunLayer(Layer& layer, size_t index, const Op& op, con
   }
 }
 
-void Transformer::RunAttention(Layer& layer, const Op& op, const PlanTask& task, double* size) {
-  const RowRange tokens = layer.cut.tokens(op.direction(), task.chunk);
-  *size = AttentionFlops(context_.spec, context_.batch, tokens, op.direction());
-  if (op.direction() == Direction::kForward) {
+absl::Status Transformer::RunAttention(Layer& layer, const Op& op, const PlanTask& task,
+                                       double* size) {
+  const Direction direction = op.direction();
+  const bool forward = direction == Direction::kForward;
+  const RowRange tokens = layer.cut.tokens(direction, task.chunk);
+  if (op.key.kind == OpKind::kMpAllGather) {
+    return layer.attention->Gather(direction, tokens, forward ? layer.input : layer.d_middle, size);
+  }
+  if (op.key.kind == OpKind::kMpReduceScatter)
+    return shared_rows_.Scatter(tokens, forward ? layer.middle : d_hidden_, size);
+  *size = AttentionFlops(context_.spec, context_.batch, tokens, direction);
+  if (forward) {
     layer.attention->Forward(tokens, layer.input, layer.middle);
   } else {
     layer.attention->Backward(tokens, layer.d_middle, layer.input, d_hidden_);
   }
+  return absl::OkStatus();
 }
 
 }  // namespace weft

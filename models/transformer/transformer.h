@@ -70,7 +70,8 @@ class Transformer {
   };
   absl::Status RunLayer(Layer& layer, size_t index, const Op& op, const PlanTask& task,
                         double* size);
-  void RunAttention(Layer& layer, const Op& op, const PlanTask& task, double* size);
+  // Attention, and what gathers and scatters around it.
+  absl::Status RunAttention(Layer& layer, const Op& op, const PlanTask& task, double* size);
   TensorView Output(size_t layer) const {
     return layer + 1 < layers_.size() ? layers_[layer + 1].input : top_;
   }
@@ -79,6 +80,7 @@ class Transformer {
   StepKind kind_ = StepKind::kTraining;
   EmbeddingAndHead ends_;
   ExchangeBuffers exchange_;
+  SharedRows shared_rows_;
   std::vector<Layer> layers_;
   Buffer storage_;
   TensorView top_;       // output of the last layer

@@ -37,6 +37,8 @@ constexpr Case kCases[] = {
     {"MixtralEp4Pipe", {4, 2}, {1, 4, 1}, Backbone::kMixtral, AllToAllAlgorithm::kPipe},
     {"MixtralEp4In2DH", {4, 2}, {1, 4, 1}, Backbone::kMixtral, AllToAllAlgorithm::k2DH},
     {"MixtralEp4Placed", {4, 2}, {1, 4, 1}, Backbone::kMixtral, AllToAllAlgorithm::kPipe, true},
+    {"MixtralMp2Ep4", {4, 2}, {1, 4, 1, 2}, Backbone::kMixtral},
+    {"Gpt2Mp2Ep2Esp2", {4, 2}, {1, 2, 2, 2}, Backbone::kGpt2},
     {"MixtralEp4In1DH", {4, 2}, {1, 4, 1}, Backbone::kMixtral, AllToAllAlgorithm::k1DH},
 };
 

@@ -64,22 +64,47 @@ TEST_P(LayoutParityTest, EqualsOneRank) {
 }
 
 constexpr LayoutCase kLayouts[] = {
-    {"MicroBatches", {1, 1}, {1, 1, 1}, 4}, {"Ep2", {2, 1}, {1, 2, 1}, 1},
-    {"Esp2", {2, 2}, {1, 1, 2}, 1},         {"Edp2", {2, 1}, {2, 1, 1}, 1},
-    {"Ep4", {4, 2}, {1, 4, 1}, 1},          {"Ep4OneNode", {4, 4}, {1, 4, 1}, 1},
-    {"Ep2Esp2", {4, 2}, {1, 2, 2}, 1},      {"Ep2Esp2MicroBatches", {4, 2}, {1, 2, 2}, 2},
-    {"Edp2Ep2", {4, 2}, {2, 2, 1}, 1},      {"Edp2Esp2", {4, 2}, {2, 1, 2}, 1},
+    {"MicroBatches", {1, 1}, {1, 1, 1}, 4},
+    {"Ep2", {2, 1}, {1, 2, 1}, 1},
+    {"Esp2", {2, 2}, {1, 1, 2}, 1},
+    {"Edp2", {2, 1}, {2, 1, 1}, 1},
+    {"Ep4", {4, 2}, {1, 4, 1}, 1},
+    {"Ep4OneNode", {4, 4}, {1, 4, 1}, 1},
+    {"Ep2Esp2", {4, 2}, {1, 2, 2}, 1},
+    {"Ep2Esp2MicroBatches", {4, 2}, {1, 2, 2}, 2},
+    {"Edp2Ep2", {4, 2}, {2, 2, 1}, 1},
+    {"Edp2Esp2", {4, 2}, {2, 1, 2}, 1},
     {"Esp4", {4, 4}, {1, 1, 4}, 1},
+    {"Mp2", {2, 2}, {2, 1, 1, 2}, 1},
+    {"Mp2Ep2", {2, 2}, {1, 2, 1, 2}, 2},
+    {"Mp2Ep4", {4, 2}, {1, 4, 1, 2}, 1},
+    {"Mp2Ep4OneNode", {4, 4}, {1, 4, 1, 2}, 2},
+    {"Mp2Ep2Esp2", {4, 2}, {1, 2, 2, 2}, 2},
+    {"Mp2Esp4", {4, 4}, {1, 1, 4, 2}, 1},
+    {"Mp2Edp2Ep2", {4, 2}, {2, 2, 1, 2}, 1},
+    {"Mp2Edp2Ep2Esp2", {8, 4}, {2, 2, 2, 2}, 1},
 };
+
+// The same, where key and value heads can be shared out among four.
+constexpr LayoutCase kLayoutsOfGpt2[] = {
+    {"Mp4", {4, 4}, {1, 4, 1, 4}, 1},
+    {"Mp4Ep2Esp2Edp2", {8, 4}, {2, 2, 2, 4}, 1},
+};
+
+std::string NameOfCase(const testing::TestParamInfo<std::tuple<Backbone, LayoutCase>>& test) {
+  const Backbone backbone = std::get<0>(test.param);
+  return std::string(backbone == Backbone::kGpt2 ? "Gpt2" : "Mixtral") +
+         std::get<1>(test.param).name;
+}
 
 INSTANTIATE_TEST_SUITE_P(Layouts, LayoutParityTest,
                          testing::Combine(testing::Values(Backbone::kGpt2, Backbone::kMixtral),
                                           testing::ValuesIn(kLayouts)),
-                         [](const auto& test) {
-                           const Backbone backbone = std::get<0>(test.param);
-                           return std::string(backbone == Backbone::kGpt2 ? "Gpt2" : "Mixtral") +
-                                  std::get<1>(test.param).name;
-                         });
+                         NameOfCase);
+INSTANTIATE_TEST_SUITE_P(LayoutsOfGpt2, LayoutParityTest,
+                         testing::Combine(testing::Values(Backbone::kGpt2),
+                                          testing::ValuesIn(kLayoutsOfGpt2)),
+                         NameOfCase);
 
 // Two results are the same training, bit for bit.
 void ExpectSameBits(const std::vector<TinyResult>& a, const std::vector<TinyResult>& b,
@@ -100,7 +125,7 @@ TinyJob FourRanks(const Layout& layout) {
 }
 
 TEST(PlanBitsTest, DegreesSlicesAndOrderChangeNothing) {
-  for (const Layout& layout : {Layout{1, 2, 2}, Layout{1, 4, 1}}) {
+  for (const Layout& layout : {Layout{1, 2, 2}, Layout{1, 4, 1}, Layout{1, 4, 1, 2}}) {
     const std::vector<TinyResult> base = RunRanks(FourRanks(layout));
     for (const int32_t forward : {1, 2, 4}) {
       for (const int32_t backward : {1, 2, 4}) {
@@ -119,8 +144,8 @@ TEST(PlanBitsTest, DegreesSlicesAndOrderChangeNothing) {
 // Attention, router, counts and unpermute in the pipeline: by whole sequences, and by tiles of
 // causal sequences; over one rank, too.
 TEST(PlanBitsTest, BlocksInThePipelineChangeNothing) {
-  for (const Layout& layout :
-       {Layout{1, 2, 2}, Layout{1, 4, 1}, Layout{2, 1, 2}, Layout{1, 1, 1}}) {
+  for (const Layout& layout : {Layout{1, 2, 2}, Layout{1, 4, 1}, Layout{2, 1, 2}, Layout{1, 1, 1},
+                               Layout{1, 4, 1, 2}, Layout{2, 1, 2, 2}}) {
     for (const int32_t length : {TinyJob::kLength, 128}) {
       TinyJob job = FourRanks(layout);
       if (layout.world_size() == 1) job.topology = {1, 1};

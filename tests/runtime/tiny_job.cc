@@ -118,20 +118,12 @@ std::map<std::string, std::vector<float>> Merge(const std::vector<TinyResult>& r
   std::map<std::string, std::vector<float>> whole;
   for (const auto& [name, values] : one_rank.values) whole[name].assign(values.size(), 0.0f);
   for (const TinyResult& rank : ranks) {
-    // A shard's position among the hidden units is what its `in.weight` says; `in.bias` follows it.
-    int64_t first_unit = 0;
     for (const Parameter& p : rank.parameters) {
       const std::vector<float>& local = rank.values.at(p.name);
       std::vector<float>& canonical = whole.at(p.name);
-      if (p.shape.rank() == 1) {
-        const bool sharded = local.size() < canonical.size();
-        std::copy(local.begin(), local.end(), canonical.begin() + (sharded ? first_unit : 0));
-        continue;
-      }
-      first_unit = p.init.first_row[0];
-      const int64_t columns = p.shape[1];
+      const int64_t columns = p.shape.rank() == 2 ? p.shape[1] : 1;
       for (int64_t row = 0; row < p.shape[0]; ++row) {
-        const int64_t to = p.init.first_row[row / p.init.run_rows] + row % p.init.run_rows;
+        const int64_t to = p.init.CanonicalRow(row);
         std::copy_n(local.begin() + row * columns, columns,
                     canonical.begin() + to * p.init.canonical_columns + p.init.first_column);
       }
