@@ -53,6 +53,12 @@ absl::Status ValidateLayout(const Topology& topology, const Layout& layout, int3
   return absl::OkStatus();
 }
 
+std::string DescribeLayout(const Layout& layout) {
+  std::string text = absl::StrCat("experts over ", layout.ep, " ranks x ", layout.esp, " shards");
+  if (layout.mp > 1) absl::StrAppend(&text, ", attention heads over ", layout.mp, " ranks");
+  return text;
+}
+
 std::vector<RankId> GroupOf(const Topology& topology, const Layout& layout, GroupKind kind,
                             RankId rank) {
   WEFT_CHECK(rank.value >= 0 && rank.value < topology.world_size, "the rank is in the world");

@@ -43,6 +43,10 @@ struct Layout {
 // its node. ep need not divide num_experts, but every ep_index must own an expert.
 absl::Status ValidateLayout(const Topology& topology, const Layout& layout, int32_t num_experts);
 
+// "experts over 4 ranks x 2 shards, attention heads over 2 ranks"; heads only where they are
+// shared.
+std::string DescribeLayout(const Layout& layout);
+
 // The members of the group of `kind` that `rank` belongs to, ascending; the rank alone for kNone.
 // REQUIRES: a valid layout, rank in the world.
 std::vector<RankId> GroupOf(const Topology& topology, const Layout& layout, GroupKind kind,

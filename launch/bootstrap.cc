@@ -41,6 +41,7 @@ absl::StatusOr<Layout> LayoutOf(const ClusterOptions& cluster, const Topology& t
   Layout layout;
   layout.ep = cluster.expert_parallel;
   layout.esp = cluster.expert_sharding;
+  layout.mp = cluster.tensor_parallel;
   if (layout.ep == 0 && layout.esp == 0) layout.esp = topology.ranks_per_node;
   if (layout.esp == 0) layout.esp = 1;
   // As many ranks as can share the experts out evenly among copies.

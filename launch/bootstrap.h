@@ -18,8 +18,8 @@ namespace weft {
 absl::StatusOr<Topology> TopologyOf(const ClusterOptions& cluster, const std::vector<int>& nodes);
 
 // cluster.expert_parallel and expert_sharding; what is 0 is chosen: the aligned layout (EP across
-// nodes, ESP inside) when both are. Rest of the world: copies (EDP). kInvalidArgument, in one
-// sentence, when it does not fit.
+// nodes, ESP inside) when both are. Rest of the world: copies (EDP). MP is cluster.tensor_parallel.
+// kInvalidArgument, in one sentence, when it does not fit.
 absl::StatusOr<Layout> LayoutOf(const ClusterOptions& cluster, const Topology& topology,
                                 int32_t num_experts);
 

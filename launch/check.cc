@@ -22,8 +22,8 @@ namespace {
 
 absl::StatusOr<int32_t> RanksOf(const std::string& text, const ClusterOptions& cluster) {
   if (text.empty()) {
-    return std::max(cluster.ranks_per_node,
-                    std::max(1, cluster.expert_parallel) * std::max(1, cluster.expert_sharding));
+    return std::max({cluster.ranks_per_node, cluster.tensor_parallel,
+                     std::max(1, cluster.expert_parallel) * std::max(1, cluster.expert_sharding)});
   }
   int32_t ranks = 0;
   if (absl::SimpleAtoi(text, &ranks) && ranks >= 1 && ranks <= 65536) return ranks;
@@ -49,10 +49,10 @@ absl::StatusOr<std::string> Check(const std::string& config_path,
   request.graph = &graph;
   request.costs = &costs;
   WEFT_ASSIGN_OR_RETURN(const Plan plan, MakePlan(request));
-  return absl::StrCat(config_path,
-                      " is valid: ", FormatCount(static_cast<double>(CountParameters(o.model))),
-                      " parameters, ", world, world == 1 ? " rank" : " ranks", ", ",
-                      graph.ops.size(), " operations and ", plan.tasks.size(), " tasks a step");
+  return absl::StrCat(
+      config_path, " is valid: ", FormatCount(static_cast<double>(CountParameters(o.model))),
+      " parameters, ", world, world == 1 ? " rank" : " ranks", ", ", DescribeLayout(layout), ", ",
+      graph.ops.size(), " operations and ", plan.tasks.size(), " tasks a step");
 }
 
 }  // namespace

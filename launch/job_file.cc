@@ -17,7 +17,8 @@ std::string TextOf(const JobShape& s) {
                                        {"ranks_per_node", s.topology.ranks_per_node},
                                        {"edp", s.layout.edp},
                                        {"ep", s.layout.ep},
-                                       {"esp", s.layout.esp}};
+                                       {"esp", s.layout.esp},
+                                       {"mp", s.layout.mp}};
   return json.dump(2) + "\n";
 }
 
@@ -37,8 +38,11 @@ absl::StatusOr<JobShape> LoadJobFile(const std::string& run_directory) {
       {"ranks_per_node", &shape.topology.ranks_per_node},
       {"edp", &shape.layout.edp},
       {"ep", &shape.layout.ep},
-      {"esp", &shape.layout.esp}};
+      {"esp", &shape.layout.esp},
+      {"mp", &shape.layout.mp}};
   for (const auto& [key, into] : fields) {
+    // Runs from before there was MP do not name it.
+    if (into == &shape.layout.mp && json.is_object() && !json.contains(key)) continue;
     if (!json.is_object() || !json.contains(key) || !json[key].is_number_unsigned() ||
         json[key] == 0 || json[key] > 1'000'000) {
       return absl::DataLossError(
@@ -52,11 +56,11 @@ absl::StatusOr<JobShape> LoadJobFile(const std::string& run_directory) {
 absl::Status CheckJobFile(const std::string& run_directory, const JobShape& shape) {
   WEFT_ASSIGN_OR_RETURN(const JobShape saved, LoadJobFile(run_directory));
   if (TextOf(saved) == TextOf(shape)) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(run_directory, " was a run of ", saved.topology.world_size,
-                   " ranks (ranks_per_node ", saved.topology.ranks_per_node, ", expert_parallel ",
-                   saved.layout.ep, ", expert_sharding ", saved.layout.esp,
-                   "); it can be resumed on the same layout only: weft resume ", run_directory));
+  return absl::InvalidArgumentError(absl::StrCat(
+      run_directory, " was a run of ", saved.topology.world_size, " ranks (ranks_per_node ",
+      saved.topology.ranks_per_node, ", expert_parallel ", saved.layout.ep, ", expert_sharding ",
+      saved.layout.esp, ", tensor_parallel ", saved.layout.mp,
+      "); it can be resumed on the same layout only: weft resume ", run_directory));
 }
 
 }  // namespace weft

@@ -65,6 +65,7 @@ struct ClusterOptions {
   int32_t ranks_per_node = 0;   // 0: what host names say
   int32_t expert_parallel = 0;  // EP; 0: chosen from the topology
   int32_t expert_sharding = 0;  // ESP; 0: ranks_per_node, or 1 when EP is set
+  int32_t tensor_parallel = 1;  // MP: ranks of a node that share attention heads
   bool emulate = false;
   EmulatedLink intra;
   EmulatedLink inter;

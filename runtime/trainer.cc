@@ -175,12 +175,11 @@ absl::Status Trainer::Start() {
         FormatCount(static_cast<double>(corpus.train->tokens())),
         FormatCount(static_cast<double>(corpus.validation->tokens())), ngrams.unigram_bits_per_byte,
         ngrams.bigram_bits_per_byte));
-    log_->Say(absl::StrFormat(
-        "model: %s parameters, %s used per token; %d ranks on %d nodes, experts over %d ranks x %d "
-        "shards",
-        FormatCount(static_cast<double>(CountParameters(o_.model))),
-        FormatCount(static_cast<double>(CountActiveParameters(o_.model))),
-        args_.topology.world_size, args_.topology.num_nodes(), args_.layout.ep, args_.layout.esp));
+    log_->Say(absl::StrFormat("model: %s parameters, %s used per token; %d ranks on %d nodes, %s",
+                              FormatCount(static_cast<double>(CountParameters(o_.model))),
+                              FormatCount(static_cast<double>(CountActiveParameters(o_.model))),
+                              args_.topology.world_size, args_.topology.num_nodes(),
+                              DescribeLayout(args_.layout)));
     if (forced())
       log_->Say(absl::StrCat("routing is FORCED, for benchmarks: workload ",
                              DescribeWorkload(o_.model.moe.workload, o_.model.moe)));

@@ -220,6 +220,10 @@ std::vector<Field> MakeSchema() {
        "Ranks of a node that share one expert; 0: ranks_per_node, or 1 when expert_parallel is "
        "set.",
        {0, 65536}},
+      {WEFT_FIELD(cluster.tensor_parallel),
+       "Consecutive ranks of a node that share the attention heads of every layer; divides "
+       "ranks_per_node, model.num_heads and model.num_kv_heads. Independent of the two above.",
+       {1, 65536}},
       {WEFT_FIELD(cluster.emulate),
        "Delay every transfer as the two links below would; both must then have a bandwidth."},
       {WEFT_FIELD(cluster.collective_deadline),

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -89,6 +90,21 @@ void CheckModel(const JobOptions& options, std::vector<Conflict>& conflicts) {
     conflicts.push_back(
         {"model.vocab_size", absl::StrCat("model.vocab_size = ", model.vocab_size,
                                           " must be at least 256 when data.tokenizer is bytes")});
+  }
+}
+
+// Heads are shared out whole.
+void CheckHeads(const JobOptions& options, std::vector<Conflict>& conflicts) {
+  const int32_t sharers = options.cluster.tensor_parallel;
+  const ModelSpec& model = options.model;
+  const std::pair<const char*, int32_t> counts[] = {{"model.num_heads", model.num_heads},
+                                                    {"model.num_kv_heads", model.num_kv_heads}};
+  for (const auto& [key, heads] : counts) {
+    if (heads % sharers == 0) continue;
+    conflicts.push_back({"cluster.tensor_parallel",
+                         absl::StrCat("cluster.tensor_parallel = ", sharers, " must divide ", key,
+                                      " = ", heads, " (allowed: ", DivisorsOf(heads), ")")});
+    return;
   }
 }
 
@@ -215,6 +231,13 @@ void CheckWorld(const JobOptions& options, int32_t world_size, std::vector<Confl
          absl::StrCat("cluster.ranks_per_node = ", ranks_per_node, " must divide the ", world_size,
                       " ranks of the job (allowed: ", DivisorsOf(world_size), ")")});
   }
+  const int32_t sharers = options.cluster.tensor_parallel;
+  if (ranks_per_node > 0 && ranks_per_node % sharers != 0) {
+    conflicts.push_back({"cluster.tensor_parallel",
+                         absl::StrCat("cluster.tensor_parallel = ", sharers,
+                                      " must divide cluster.ranks_per_node = ", ranks_per_node,
+                                      " (allowed: ", DivisorsOf(ranks_per_node), ")")});
+  }
   if (options.data.paths.empty()) {
     conflicts.push_back(
         {"data.paths",
@@ -225,6 +248,7 @@ void CheckWorld(const JobOptions& options, int32_t world_size, std::vector<Confl
 std::vector<Conflict> FindConflicts(const JobOptions& options, int32_t world_size) {
   std::vector<Conflict> conflicts;
   CheckModel(options, conflicts);
+  CheckHeads(options, conflicts);
   CheckMoe(options.model, conflicts);
   CheckForcedRouting(options, conflicts);
   CheckTraining(options.training, conflicts);
