@@ -102,10 +102,9 @@ uint64_t FingerprintOf(const StepGraph& graph) {
     digest.Add(op.micro_batch);
     digest.Add(static_cast<int32_t>(op.cut));
     digest.Add(op.elements);
-    if (op.heads) digest.Add(int32_t{1});
     digest.Add(int32_t{op.algorithms});
     digest.Add(op.step);
-    digest.Add(int32_t{op.away});
+    digest.Add(int32_t{op.away} | int32_t{op.heads} << 1);
     digest.Add(static_cast<int64_t>(op.needs.size()));
     for (const OpId need : op.needs) digest.Add(need.value);
   }

@@ -22,10 +22,12 @@ struct World {
 
 // One node, several nodes; experts across, inside and beside the nodes.
 std::vector<World> Worlds() {
-  return {{{1, 1}, {1, 1, 1}}, {{2, 2}, {2, 1, 1}}, {{2, 2}, {1, 2, 1}}, {{2, 2}, {1, 1, 2}},
-          {{2, 1}, {1, 2, 1}}, {{4, 2}, {1, 2, 2}}, {{4, 2}, {2, 1, 2}}, {{4, 2}, {2, 2, 1}},
-          {{4, 2}, {1, 4, 1}}, {{4, 4}, {1, 2, 2}}, {{8, 4}, {2, 2, 2}}, {{8, 2}, {2, 2, 2}},
-          {{6, 3}, {1, 2, 3}}, {{3, 1}, {1, 3, 1}}};
+  return {{{1, 1}, {1, 1, 1}},    {{2, 2}, {2, 1, 1}},    {{2, 2}, {1, 2, 1}},
+          {{2, 2}, {1, 1, 2}},    {{2, 1}, {1, 2, 1}},    {{4, 2}, {1, 2, 2}},
+          {{4, 2}, {2, 1, 2}},    {{4, 2}, {2, 2, 1}},    {{4, 2}, {1, 4, 1}},
+          {{4, 4}, {1, 2, 2}},    {{8, 4}, {2, 2, 2}},    {{8, 2}, {2, 2, 2}},
+          {{6, 3}, {1, 2, 3}},    {{3, 1}, {1, 3, 1}},    {{2, 2}, {1, 2, 1, 2}},
+          {{4, 4}, {1, 2, 2, 2}}, {{4, 2}, {2, 2, 1, 2}}, {{8, 4}, {2, 2, 2, 2}}};
 }
 
 ModelSpec SpecOf(Backbone backbone, int32_t every) {
@@ -59,7 +61,8 @@ class BuildStepGraphTest : public testing::TestWithParam<Case> {
 
 std::string NameOf(const World& world) {
   return absl::StrCat(world.topology.world_size, " ranks by ", world.topology.ranks_per_node, ", ",
-                      world.layout.edp, "x", world.layout.ep, "x", world.layout.esp);
+                      world.layout.edp, "x", world.layout.ep, "x", world.layout.esp, ", mp ",
+                      world.layout.mp);
 }
 
 TEST_P(BuildStepGraphTest, IsValidAndCanBeCut) {
@@ -128,15 +131,22 @@ TEST_P(BuildStepGraphTest, EveryGradientIsReducedOnce) {
   for (const World& world : Worlds()) {
     SCOPED_TRACE(NameOf(world));
     const ParameterCatalog catalog = MakeParameterCatalog(spec(), world.layout, RankId{0});
-    std::map<std::pair<OpKind, int32_t>, int> seen;
+    std::map<std::pair<OpKind, int32_t>, int> seen, seen_of_heads;
     for (const Op& op : Build(world, StepKind::kTraining).ops) {
       const OpKind kind = op.key.kind;
       if (kind == OpKind::kExpertGradAllReduce) ++seen[{kind, op.layer}];
       if (kind != OpKind::kGradReduceScatter && kind != OpKind::kGradAllReduce &&
           kind != OpKind::kGradAllGather)
         continue;
-      ++seen[{kind, op.layer}];
       EXPECT_EQ(op.cut, Cut::kSlices);
+      if (op.heads) {
+        ++seen_of_heads[{kind, op.layer}];
+        EXPECT_EQ(op.elements, catalog.heads[static_cast<size_t>(op.layer)].elements);
+        EXPECT_EQ(op.key.group,
+                  kind == OpKind::kGradAllReduce ? GroupKind::kInter : GroupKind::kMpPeers);
+        continue;
+      }
+      ++seen[{kind, op.layer}];
       EXPECT_EQ(op.elements, op.layer < 0 ? catalog.outer.elements
                                           : catalog.dense[static_cast<size_t>(op.layer)].elements);
     }
@@ -148,7 +158,39 @@ TEST_P(BuildStepGraphTest, EveryGradientIsReducedOnce) {
       EXPECT_EQ((seen[{OpKind::kGradAllGather, layer}]), inside ? 1 : 0) << layer;
       const bool copied = layer >= 0 && spec().is_moe_layer(layer) && world.layout.edp > 1;
       EXPECT_EQ((seen[{OpKind::kExpertGradAllReduce, layer}]), copied ? 1 : 0) << layer;
+      const bool shared = layer >= 0 && world.layout.mp > 1;
+      const bool peers = shared && world.layout.mp < world.topology.ranks_per_node;
+      EXPECT_EQ((seen_of_heads[{OpKind::kGradReduceScatter, layer}]), peers ? 1 : 0) << layer;
+      EXPECT_EQ((seen_of_heads[{OpKind::kGradAllReduce, layer}]), shared && between ? 1 : 0);
+      EXPECT_EQ((seen_of_heads[{OpKind::kGradAllGather, layer}]), peers ? 1 : 0) << layer;
     }
+  }
+}
+
+// Around every attention, both ways: its input to all who share its heads, its partial sums back.
+TEST_P(BuildStepGraphTest, SharedHeadsAreGatheredForAndScattered) {
+  for (const World& world : Worlds()) {
+    SCOPED_TRACE(NameOf(world));
+    const StepGraph graph = Build(world, StepKind::kTraining);
+    const int32_t mp = world.layout.mp;
+    const BatchShape batch = BatchOf(world.layout, GetParam().micro_batches);
+    int around = 0;
+    for (const Op& op : graph.ops) {
+      const bool gather = op.key.kind == OpKind::kMpAllGather;
+      if (!gather && op.key.kind != OpKind::kMpReduceScatter) continue;
+      ++around;
+      EXPECT_EQ(op.key.group, GroupKind::kMp);
+      EXPECT_EQ(op.stream, StreamKind::kIntra);
+      // The bytes of docs/collectives.md.
+      EXPECT_EQ(op.size, 4.0 * (mp - 1) * static_cast<double>(batch.tokens()) * spec().hidden_size);
+      const Op& attention = graph.op(OpId{op.id.value + (gather ? 1 : -1)});
+      ASSERT_EQ(attention.key.kind, OpKind::kAttention);
+      EXPECT_EQ(attention.direction(), op.direction());
+      EXPECT_EQ(attention.cut, op.cut);
+      EXPECT_EQ(gather ? attention.needs : op.needs,
+                std::vector<OpId>{gather ? op.id : attention.id});
+    }
+    EXPECT_EQ(around, mp == 1 ? 0 : 4 * spec().num_layers * graph.micro_batches);
   }
 }
 

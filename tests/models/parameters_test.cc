@@ -68,6 +68,21 @@ int64_t CanonicalIndex(const ModelSpec& spec, const std::string& name, const Exp
   return row;  // out.bias
 }
 
+// The projections' rows (query heads, key heads, value heads, one after another) and columns that
+// are of a rank's heads, by the rule at the top of models/parameters.h.
+int64_t CanonicalIndexOfHeads(const ModelSpec& spec, const Layout& layout, RankId rank,
+                              const std::string& name, int64_t row, int64_t column) {
+  const int64_t member = rank.value % layout.mp;
+  const int64_t q = spec.hidden_size / layout.mp;
+  const int64_t keys = static_cast<int64_t>(spec.num_kv_heads) * spec.head_dim();
+  const int64_t k = keys / layout.mp;
+  if (absl::EndsWith(name, ".out.weight")) return row * spec.hidden_size + member * q + column;
+  int64_t canonical = member * q + row;
+  if (row >= q) canonical = spec.hidden_size + member * k + (row - q);
+  if (row >= q + k) canonical = spec.hidden_size + keys + member * k + (row - q - k);
+  return absl::EndsWith(name, ".bias") ? canonical : canonical * spec.hidden_size + column;
+}
+
 // Holds what one rank has against the canonical tensors and counts it.
 void Assemble(const ModelSpec& spec, const Layout& layout, RankId rank, Tensors& canonical) {
   Parameters held(spec, layout, rank, kSeed);
@@ -80,7 +95,10 @@ void Assemble(const ModelSpec& spec, const Layout& layout, RankId rank, Tensors&
       const int64_t columns = p.shape.rank() == 2 ? p.shape[1] : 1;
       for (int64_t i = 0; i < p.shape.elements(); ++i) {
         const int64_t index =
-            bucket->expert ? CanonicalIndex(spec, p.name, hidden, i / columns, i % columns) : i;
+            bucket->expert ? CanonicalIndex(spec, p.name, hidden, i / columns, i % columns)
+            : bucket->heads
+                ? CanonicalIndexOfHeads(spec, layout, rank, p.name, i / columns, i % columns)
+                : i;
         ASSERT_LT(index, whole.shape.elements()) << p.name;
         ASSERT_EQ(data[i], whole.values[static_cast<size_t>(index)]) << p.name << " at " << index;
         ++whole.copies[static_cast<size_t>(index)];
@@ -111,9 +129,45 @@ TEST_P(ParametersTest, ShardsOfEveryLayoutAssembleToTheCanonicalTensors) {
   }
 }
 
+// Whatever the heads are, experts are spread as without MP; every canonical element is somewhere,
+// heads on one in mp ranks.
+TEST_P(ParametersTest, SharesOfHeadsAssembleToTheCanonicalTensors) {
+  ModelSpec spec = SmallSpec(GetParam());
+  spec.hidden_size = 24;
+  spec.num_heads = 12;
+  spec.num_kv_heads = GetParam() == Backbone::kGpt2 ? 12 : 6;
+  for (const Layout& layout : {Layout{1, 2, 1, 2}, Layout{1, 3, 1, 3}, Layout{2, 1, 2, 2},
+                               Layout{1, 2, 3, 3}, Layout{1, 1, 6, 6}}) {
+    SCOPED_TRACE(absl::StrCat(layout.edp, "x", layout.ep, "x", layout.esp, ", mp ", layout.mp));
+    ASSERT_TRUE(ValidateHeads(spec, layout).ok());
+    Tensors canonical = Canonical(spec, kSeed);
+    for (int32_t r = 0; r < layout.world_size(); ++r)
+      ASSERT_NO_FATAL_FAILURE(Assemble(spec, layout, RankId{r}, canonical));
+    for (const auto& [name, tensor] : canonical) {
+      int expected = absl::StrContains(name, ".experts.") ? layout.edp : layout.world_size();
+      if (absl::StrContains(name, ".attn.") && !absl::EndsWith(name, ".out.bias"))
+        expected = layout.world_size() / layout.mp;
+      for (const int copies : tensor.copies) ASSERT_EQ(copies, expected) << name;
+    }
+  }
+}
+
+TEST(ValidateHeadsTest, SharesOutWholeHeads) {
+  ModelSpec spec = SmallSpec(Backbone::kMixtral);
+  spec.num_heads = 8;
+  spec.num_kv_heads = 2;
+  EXPECT_TRUE(ValidateHeads(spec, {1, 2, 1, 2}).ok());
+  EXPECT_EQ(ValidateHeads(spec, {1, 4, 1, 4}),
+            absl::InvalidArgumentError(
+                "tensor parallelism (mp 4) shares out whole heads: it must divide the 8 attention "
+                "heads and the 2 key and value heads"));
+  EXPECT_FALSE(ValidateHeads(spec, {1, 3, 1, 3}).ok());
+}
+
 TEST_P(ParametersTest, CatalogTellsWhatParametersHold) {
-  const ModelSpec spec = SmallSpec(GetParam());
-  const Layout layout = {1, 2, 2};
+  ModelSpec spec = SmallSpec(GetParam());
+  spec.num_kv_heads = 2;
+  const Layout layout = {1, 2, 2, 2};
   for (int32_t r = 0; r < layout.world_size(); ++r) {
     const ParameterCatalog catalog = MakeParameterCatalog(spec, layout, RankId{r});
     Parameters held(spec, layout, RankId{r}, kSeed);

@@ -20,10 +20,11 @@ struct Case {
   Layout layout;
 };
 
-constexpr Case kCases[] = {{"OneRank", {1, 1}, {1, 1, 1}}, {"TwoNodes", {2, 1}, {1, 2, 1}},
-                           {"OneNode", {2, 2}, {1, 1, 2}}, {"EpEsp", {4, 2}, {1, 2, 2}},
-                           {"EdpEp", {4, 2}, {2, 2, 1}},   {"Ep4", {4, 2}, {1, 4, 1}},
-                           {"EdpEsp", {4, 2}, {2, 1, 2}}};
+constexpr Case kCases[] = {{"OneRank", {1, 1}, {1, 1, 1}},       {"TwoNodes", {2, 1}, {1, 2, 1}},
+                           {"OneNode", {2, 2}, {1, 1, 2}},       {"EpEsp", {4, 2}, {1, 2, 2}},
+                           {"EdpEp", {4, 2}, {2, 2, 1}},         {"Ep4", {4, 2}, {1, 4, 1}},
+                           {"EdpEsp", {4, 2}, {2, 1, 2}},        {"MpEp", {4, 2}, {1, 4, 1, 2}},
+                           {"MpWithPeers", {4, 4}, {1, 2, 2, 2}}};
 
 StepGraph TrainingGraph(const Case& c) {
   BatchShape batch;

@@ -106,6 +106,58 @@ INSTANTIATE_TEST_SUITE_P(LayoutsOfGpt2, LayoutParityTest,
                                           testing::ValuesIn(kLayoutsOfGpt2)),
                          NameOfCase);
 
+// Adam hides the length of a gradient; here it is seen itself, before any update, of every
+// parameter.
+TEST(TensorParallelTest, EveryGradientIsThatOfOneRank) {
+  struct Case {
+    Backbone backbone;
+    Topology topology;
+    Layout layout;
+    int32_t micro_batches;
+  };
+  for (const Case& c : {Case{Backbone::kGpt2, {2, 2}, {1, 2, 1, 2}, 2},
+                        Case{Backbone::kMixtral, {2, 2}, {2, 1, 1, 2}, 1},
+                        Case{Backbone::kGpt2, {8, 4}, {2, 2, 2, 4}, 1},
+                        Case{Backbone::kMixtral, {4, 2}, {1, 2, 2, 2}, 2},
+                        Case{Backbone::kMixtral, {8, 4}, {1, 4, 2, 2}, 1}}) {
+    TinyJob job;
+    job.model = TinyModel(c.backbone);
+    job.model.num_layers = 3;
+    job.model.moe.every = 2;  // dense layers, too
+    job.steps = 1;
+    const std::vector<TinyResult> one = RunRanks(job);
+    job.topology = c.topology;
+    job.layout = c.layout;
+    job.micro_batches = c.micro_batches;
+    job.cut_blocks = true;
+    job.forward_degree = 2;
+    job.backward_degree = 3;
+    const std::vector<TinyResult> many = RunRanks(job);
+    const auto whole = Merge(many, one[0], &TinyResult::gradients);
+    for (const auto& [name, gradient] : one[0].gradients) {
+      double norm = 0;
+      for (const float g : gradient) norm += double{g} * g;
+      norm = std::sqrt(norm);
+      EXPECT_GT(norm, 0) << name;
+      for (size_t i = 0; i < gradient.size(); ++i)
+        ASSERT_NEAR(whole.at(name)[i], gradient[i], 1e-5 * norm) << name << "[" << i << "]";
+    }
+  }
+}
+
+TEST(TensorParallelTest, HeadsThatCannotBeSharedOutAreRefusedBeforeAnythingIsConnected) {
+  TinyJob job;
+  job.model = TinyModel(Backbone::kMixtral);  // two key and value heads
+  job.topology = {4, 4};
+  job.layout = {1, 4, 1, 4};
+  const absl::Status status = SpawnRanks(
+      4, [&](Backend& backend) -> absl::Status { return RunTinyJob(backend, job).status(); });
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_NE(status.message().find("it must divide the 4 attention heads and the 2 key"),
+            std::string::npos)
+      << status;
+}
+
 // Two results are the same training, bit for bit.
 void ExpectSameBits(const std::vector<TinyResult>& a, const std::vector<TinyResult>& b,
                     const std::string& what) {
@@ -211,6 +263,7 @@ TEST(PlanBitsTest, WhereExpertsWorkChangesNothing) {
   };
   const Case cases[] = {
       {{4, 2}, {1, 4, 1}, {{0, {{}, {0, 1, 2, 5}, {3}, {4}}}, {1, {{5}, {4}, {0, 3}, {1, 2}}}}},
+      {{4, 2}, {1, 4, 1, 2}, {{0, {{}, {0, 1, 2, 5}, {3}, {4}}}}},
       {{4, 2}, {1, 2, 2}, {{1, {{3, 4, 5}, {0, 1, 2}}}}},
       {{4, 2}, {2, 2, 1}, {{0, {{0, 1, 2, 3, 4, 5}, {}}}, {1, {{0, 5}, {1, 2, 3, 4}}}}},
   };

@@ -107,19 +107,22 @@ absl::StatusOr<TinyResult> RunTinyJob(Backend& backend, const TinyJob& job) {
     for (const Parameter& p : bucket->parameters) {
       const float* data = bucket->Value(p).as<float>();
       result.values[p.name].assign(data, data + p.shape.elements());
+      const float* gradient = bucket->Gradient(p).as<float>();
+      result.gradients[p.name].assign(gradient, gradient + p.shape.elements());
       result.parameters.push_back(p);
     }
   }
   return result;
 }
 
-std::map<std::string, std::vector<float>> Merge(const std::vector<TinyResult>& ranks,
-                                                const TinyResult& one_rank) {
+std::map<std::string, std::vector<float>> Merge(
+    const std::vector<TinyResult>& ranks, const TinyResult& one_rank,
+    std::map<std::string, std::vector<float>> TinyResult::*windows) {
   std::map<std::string, std::vector<float>> whole;
   for (const auto& [name, values] : one_rank.values) whole[name].assign(values.size(), 0.0f);
   for (const TinyResult& rank : ranks) {
     for (const Parameter& p : rank.parameters) {
-      const std::vector<float>& local = rank.values.at(p.name);
+      const std::vector<float>& local = (rank.*windows).at(p.name);
       std::vector<float>& canonical = whole.at(p.name);
       const int64_t columns = p.shape.rank() == 2 ? p.shape[1] : 1;
       for (int64_t row = 0; row < p.shape[0]; ++row) {

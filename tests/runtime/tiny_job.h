@@ -40,15 +40,17 @@ ModelSpec TinyModel(Backbone backbone);
 
 // One rank's result.
 struct TinyResult {
-  std::vector<double> losses, balances, norms;       // per step, equal on all ranks
-  std::map<std::string, std::vector<float>> values;  // canonical windows: see Merge
+  std::vector<double> losses, balances, norms;          // per step, equal on all ranks
+  std::map<std::string, std::vector<float>> values;     // canonical windows: see Merge
+  std::map<std::string, std::vector<float>> gradients;  // likewise, of the last step
   std::vector<Parameter> parameters;
 };
 
 absl::StatusOr<TinyResult> RunTinyJob(Backend& backend, const TinyJob& job);
 
-// The whole model from all ranks' windows, by canonical name.
-std::map<std::string, std::vector<float>> Merge(const std::vector<TinyResult>& ranks,
-                                                const TinyResult& one_rank);
+// The whole model (or its gradient) from all ranks' windows, by canonical name.
+std::map<std::string, std::vector<float>> Merge(
+    const std::vector<TinyResult>& ranks, const TinyResult& one_rank,
+    std::map<std::string, std::vector<float>> TinyResult::*windows = &TinyResult::values);
 
 }  // namespace weft

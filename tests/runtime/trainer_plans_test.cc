@@ -78,6 +78,17 @@ TEST_F(TrainerPlansTest, ExpertsThatFollowTheLoadMoveAndChangeNoBit) {
   EXPECT_GT(moved, 0) << "nothing moved";
 }
 
+// Gathers and scatters around attention, and the gradients of heads, under every policy.
+TEST_F(TrainerPlansTest, ThePolicyChangesNoBitWhereHeadsAreShared) {
+  job_.layout.mp = 2;
+  job_.options.model.num_kv_heads = 2;
+  const TrainingResult weft = Run();
+  for (const std::string& policy : PolicyNames()) {
+    job_.options.tuning.policy = policy;
+    ExpectSameTraining(Run(), weft);
+  }
+}
+
 TEST_F(TrainerPlansTest, APlanFromAFileRunsAndChangesNoBit) {
   const TrainingResult planned = Run();
   job_.options.tuning.plan = directory_.Write("plan.json", job_.Proposal(7, 2).json);

@@ -59,6 +59,31 @@ TEST_F(TrainerResumeTest, ARunStoppedOnRequestGoesOn) {
   EXPECT_EQ(resumed.summary.val_bits_per_byte, whole.summary.val_bits_per_byte);
 }
 
+// Shares of heads are saved by whoever has them, and belong to one layout only.
+TEST_F(TrainerResumeTest, ARunThatSharesHeadsGoesOn) {
+  job_.layout = {1, 4, 1, 2};
+  job_.options.model.num_kv_heads = 2;
+  const TrainingResult whole = Run();
+  ASSERT_EQ(whole.Series("loss").size(), 20u);
+
+  InprocCoordination coordination(4);
+  coordination.RequestAt(9, {.stop = true, .checkpoint = false});
+  job_.coordination = &coordination;
+  const TrainingResult stopped = Run();
+  EXPECT_EQ(stopped.summary.steps, 10);
+
+  job_.coordination = nullptr;
+  Resume(stopped);
+  job_.layout.mp = 1;
+  const auto refused = RunTrainingJob(job_);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition) << refused.status();
+  job_.layout.mp = 2;
+  const TrainingResult resumed = Run();
+  EXPECT_EQ(resumed.summary.steps, 20);
+  EXPECT_EQ(resumed.Series("loss"), whole.Series("loss"));
+  EXPECT_EQ(resumed.Series("gradient_norm"), whole.Series("gradient_norm"));
+}
+
 // A signal to any one rank stops all at the same step.
 TEST_F(TrainerResumeTest, OneRankThatIsToldToStopStopsAll) {
   std::array<int, 4> asked{};

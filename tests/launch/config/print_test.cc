@@ -75,6 +75,7 @@ void Reconcile(JobOptions& options) {
   options.model.moe.hot_experts = 1;
   options.training.optimizer.warmup_steps = 0;
   options.training.optimizer.min_learning_rate = 0;
+  options.cluster.tensor_parallel = 2;
   options.service.address = "10.0.0.0/24";
   options.service.insecure_network = true;
   options.service.heartbeat_seconds = 1;

@@ -73,6 +73,24 @@ TEST(ValidateOptionsTest, ExpertsFit) {
   EXPECT_EQ(ConflictOf(options), "");
 }
 
+TEST(ValidateOptionsTest, HeadsAreSharedOutWhole) {
+  JobOptions options = GoodOptions();
+  options.model.num_heads = 8;
+  options.model.num_kv_heads = 2;
+  options.cluster.tensor_parallel = 2;
+  EXPECT_EQ(ConflictOf(options), "");
+  options.cluster.tensor_parallel = 3;
+  EXPECT_EQ(ConflictOf(options),
+            "cluster.tensor_parallel = 3 must divide model.num_heads = 8 (allowed: 1, 2, 4, 8)");
+  options.cluster.tensor_parallel = 4;
+  EXPECT_EQ(ConflictOf(options),
+            "cluster.tensor_parallel = 4 must divide model.num_kv_heads = 2 (allowed: 1, 2)");
+  options.model.num_kv_heads = 8;
+  options.cluster.ranks_per_node = 2;
+  EXPECT_EQ(ConflictOf(options, 4),
+            "cluster.tensor_parallel = 4 must divide cluster.ranks_per_node = 2 (allowed: 1, 2)");
+}
+
 TEST(ValidateOptionsTest, WorkloadsNeedForcedRouting) {
   JobOptions options = GoodOptions();
   options.model.moe.workload = Workload::kHotRank;
