@@ -53,6 +53,8 @@ check() {
 }
 
 check 0 'is valid: .*4 ranks' --ranks 4
+check 0 'attention heads over 2 ranks' --ranks 4 model.num_kv_heads=2 cluster.tensor_parallel=2
 check 2 'num_heads = 7 must divide' model.num_heads=7
+check 2 'tensor_parallel = 2 must divide model.num_kv_heads = 1' cluster.tensor_parallel=2
 check 2 'expert_parallel 8 .*4 ranks' --ranks 4 cluster.expert_parallel=8
 check 2 "unknown key 'stepps' in training .did you mean 'steps'" training.stepps=3
