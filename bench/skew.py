@@ -15,11 +15,12 @@ import datetime
 import json
 import os
 import pathlib
-import platform
 import random
 import subprocess
 import sys
 import tempfile
+
+import provenance
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORKLOADS = "w0,w1,w2,w3,w4,w5,w6,w7,zipf"
@@ -63,16 +64,6 @@ def run_job(work, workloads, rounds, overrides):
     return json.loads((work / "runs" / "latest" / "summary.json").read_text())
 
 
-def machine():
-    names = [line.partition(":")[2].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, {platform.platform()}"
-
-
-def commit():
-    say = lambda *words: subprocess.run(["git", "-C", ROOT, *words], capture_output=True, text=True).stdout.strip()
-    return say("rev-parse", "--short=12", "HEAD") + ("+changes" if say("status", "--porcelain") else "")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", required=True, metavar="FILE")
@@ -81,8 +72,8 @@ def main():
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     arguments = parser.parse_intermixed_args()
     build()
-    report = {"command": " ".join(["bench/skew.py", *sys.argv[1:]]), "date": datetime.date.today().isoformat(), "commit": commit(),
-              "machine": machine(), "load_average": os.getloadavg()[0]}
+    report = {"command": " ".join(["bench/skew.py", *sys.argv[1:]]), "date": datetime.date.today().isoformat(), "commit": provenance.commit(),
+              "machine": provenance.machine(), "load_average": os.getloadavg()[0]}
     with tempfile.TemporaryDirectory(prefix="weft-skew-") as directory:
         summary = run_job(pathlib.Path(directory), arguments.workloads, arguments.rounds, arguments.overrides)
     report["workloads"] = summary["workloads"]

@@ -1,6 +1,7 @@
 #include "runtime/replanner.h"
 
 #include "base/status_macros.h"
+#include "runtime/explain_placement.h"
 #include "runtime/plan_request.h"
 #include "scheduler/analytic_cost_model.h"
 #include "scheduler/explain.h"
@@ -41,7 +42,8 @@ absl::StatusOr<std::string> Replanner::Explain(const Plan& plan) const {
   request.graph = &graph;
   request.costs = inputs_.costs.get();
   request.epoch = plan.epoch;
-  return weft::Explain(request, plan);
+  WEFT_ASSIGN_OR_RETURN(const std::string text, weft::Explain(request, plan));
+  return text + ExplainPlacement(plan, *inputs_.graph, GraphUnder(inputs_, {}), graph);
 }
 
 double Replanner::Predict(const Plan& plan) const {

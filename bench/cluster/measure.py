@@ -16,7 +16,6 @@ import json
 import math
 import os
 import pathlib
-import platform
 import random
 import signal
 import statistics
@@ -26,6 +25,8 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+sys.path.insert(0, str(ROOT / "bench"))
+import provenance  # noqa: E402
 REFERENCE = "tutel"
 RESAMPLES = 2000
 MODEL_KEYS = {  # of a configuration of the grid -> of the job's configuration
@@ -94,8 +95,8 @@ def take_down():
     subprocess.run([HERE / "down.sh"], check=True)
 
 
-def run_job(name, cluster, model, policies, length, work):
-    """What summary.json says of one configuration; the cluster is up only while the job runs."""
+def run_job(name, cluster, model, policies, length, work, extra=()):
+    """What summary.json says of one configuration; the cluster is up only while the job runs. `extra`: more KEY=VALUE."""
     overrides = {MODEL_KEYS[key]: value for key, value in model.items()}
     overrides |= {
         "model.max_sequence_length": model["sequence"],
@@ -108,7 +109,7 @@ def run_job(name, cluster, model, policies, length, work):
         "run.compare_rounds": length["rounds"],
         "run.compare_steps": length["steps"],
     }
-    words = [f"{key}={value}" for key, value in overrides.items()]
+    words = [f"{key}={value}" for key, value in overrides.items()] + list(extra)
     bring_up(cluster)
     try:
         done = subprocess.run([HERE / "mpirun.sh", HERE / "job.yaml", *words], capture_output=True, text=True)
@@ -194,16 +195,6 @@ def summarise(runs, policies):
 # -------------------------------------------------------------------------------------------------------------------
 
 
-def machine():
-    names = [line.partition(":")[2].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, {platform.platform()}"
-
-
-def commit():
-    say = lambda *words: subprocess.run(["git", "-C", ROOT, *words], capture_output=True, text=True).stdout.strip()
-    return say("rev-parse", "--short=12", "HEAD") + ("+changes" if say("status", "--porcelain") else "")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", required=True)
@@ -218,7 +209,7 @@ def main():
     length = grid["length"]["quick" if arguments.quick else "full"]
     todo = chosen(grid, arguments.quick, arguments.only)
     report = {"command": arguments.command, "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-              "commit": commit(), "machine": machine(), "load_average": os.getloadavg()[0], "cluster": {}, "runs": []}
+              "commit": provenance.commit(), "machine": provenance.machine(), "load_average": os.getloadavg()[0], "cluster": {}, "runs": []}
     with tempfile.TemporaryDirectory(prefix="weft-cluster-") as directory:
         work = pathlib.Path(directory)
         write_noise(work / "noise.txt")

@@ -15,16 +15,18 @@ import datetime
 import json
 import os
 import pathlib
-import platform
 import re
 import statistics
 import subprocess
+import sys
 import tempfile
 
 import platform_xml
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+sys.path.insert(0, str(ROOT / "bench"))
+import provenance  # noqa: E402
 BINARIES = ROOT / "build" / "release" / "bin"
 CLUSTERS = ["configs/clusters/h100_512x8.yaml", "configs/clusters/testbed_a.yaml"]
 SHAPES = [(8, 8), (4, 4)]  # nodes, ranks of each
@@ -99,16 +101,6 @@ def text_of(report):
     return re.sub(r"\{[^{}\[\]]*\}", one_line, json.dumps(report, indent=1)) + "\n"
 
 
-def machine():
-    names = [line.partition(":")[2].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, {platform.platform()}"
-
-
-def commit():
-    say = lambda *words: subprocess.run(["git", "-C", ROOT, *words], capture_output=True, text=True).stdout.strip()
-    return say("rev-parse", "--short=12", "HEAD") + ("+changes" if say("status", "--porcelain") else "")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", required=True)
@@ -123,7 +115,7 @@ def main():
                 cases = join(model["cases"], ask_simgrid(model["links"], nodes, ranks_per_node, uplink))
                 runs.append({"cluster": cluster, "nodes": nodes, "ranks_per_node": ranks_per_node, "uplink": uplink,
                              "links": model["links"], "cases": cases})
-    report = {"date": datetime.date.today().isoformat(), "command": arguments.command, "commit": commit(), "machine": machine(),
+    report = {"date": datetime.date.today().isoformat(), "command": arguments.command, "commit": provenance.commit(), "machine": provenance.machine(),
               "note": "simulated seconds: they do not depend on the machine", "simgrid": output_of(["smpirun", "-version"]).strip(),
               "options": OPTIONS, "summary": summarise(runs), "runs": runs}
     pathlib.Path(arguments.json).write_text(text_of(report))

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "models/build_step_graph.h"
+#include "runtime/explain_placement.h"
 #include "runtime/plan_search.h"
 #include "scheduler/analytic_cost_model.h"
 
@@ -159,6 +162,20 @@ TEST_F(SearchPlanTest, FollowsTheLoadWhenThatIsPredictedToBeFaster) {
   inputs_.options.expert_placement = "auto";
   Seen(9, 1);
   EXPECT_TRUE(Search().placements.empty()) << "an even load is best served at home";
+}
+
+TEST_F(SearchPlanTest, TheExplanationSaysWhoIsRelieved) {
+  inputs_.options.allow_reassociation = true;
+  Seen(9);
+  const Plan plan = Search();
+  ASSERT_FALSE(plan.placements.empty());
+  const StepGraph home = GraphUnder(inputs_, {});
+  const StepGraph placed = GraphUnder(inputs_, plan.placements);
+  const std::string text = ExplainPlacement(plan, *inputs_.graph, home, placed);
+  EXPECT_NE(text.find("they follow the load: placed before every step"), std::string::npos) << text;
+  EXPECT_NE(text.find("    2.50 "), std::string::npos) << text;  // member 0 at home, see above
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3 + 2) << text;
+  EXPECT_EQ(ExplainPlacement(Plan{}, *inputs_.graph, home, placed), "");
 }
 
 TEST_F(SearchPlanTest, CopiesNeedLeave) {

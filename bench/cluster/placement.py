@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""What skewed routing costs, and what letting experts follow the load makes of it: 16 experts on four ranks, each with
+a fixed share of a core and a link of its own. One job for every way of placing experts; inside a job the workloads of
+forced routing (docs/skew.md) take turns in blocks of one period. Writes one JSON object.
+
+    placement.py --json FILE [--rounds N] [--workloads w0,zipf] [--inter RATE] [KEY=VALUE...]
+
+`over_balanced`: a workload's step time by that of w0 with all experts at home, from another job of the same run; a step
+time is the mean over the places of a block of the median over the rounds. `slowdown`: by w0 in the same job. Needs
+root, ip, tc, Open MPI and build/release/bin/weftd.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import sys
+import tempfile
+
+import measure
+import provenance
+
+WAYS = {
+    "home": {"tuning.expert_placement": "home"},
+    "moves": {"tuning.expert_placement": "follow"},
+    "copies": {"tuning.expert_placement": "follow", "tuning.allow_reassociation": "true"},
+}
+WORKLOADS = "w0,zipf,w6,w7"
+PERIOD = 10  # steps of a block: one move of w6's hot spot, one burst of w7
+MODEL = {"backbone": "gpt2", "layers": 2, "hidden": 512, "ffn": 1024, "experts": 16, "top_k": 2, "every": 1, "sequence": 128,
+         "batch": 16}
+
+
+def job_of(name, options, workloads, inter, rounds, overrides, work):
+    cluster = {"nodes": 4, "ranks_per_node": 1, "expert_parallel": 4, "expert_sharding": 1, "share": 0.4, "intra": "10gbit",
+               "inter": inter}
+    forced = {"model.moe.routing": "forced", "model.moe.workload": workloads.split(",")[0], "model.moe.workload_period": PERIOD,
+              "run.compare_workloads": f"[{workloads}]", **options}
+    extra = [f"{key}={value}" for key, value in forced.items()] + overrides
+    return measure.run_job(name, cluster, MODEL, [], {"rounds": rounds, "steps": PERIOD}, work, extra)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", required=True, metavar="FILE")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workloads", default=WORKLOADS)
+    parser.add_argument("--inter", default="3600mbit")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
+    arguments = parser.parse_intermixed_args()
+    measure.clean_up_on_sigterm()
+    report = {"command": " ".join(["bench/cluster/placement.py", *sys.argv[1:]]), "date": datetime.date.today().isoformat(),
+              "commit": provenance.commit(), "machine": provenance.machine(), "load_average": os.getloadavg()[0],
+              "model": MODEL, "inter": arguments.inter, "runs": []}
+    balanced = None
+    for name, options in WAYS.items():
+        with tempfile.TemporaryDirectory(prefix="weft-placement-") as directory:
+            work = pathlib.Path(directory)
+            measure.write_noise(work / "noise.txt")
+            summary = job_of(name, options, arguments.workloads, arguments.inter, arguments.rounds, arguments.overrides, work)
+        for one in summary["workloads"]:
+            balanced = balanced or one["step_seconds"]
+            report["runs"].append({"placement": name, "over_balanced": one["step_seconds"] / balanced, **one})
+            print(f"{name:7}{one['workload']:6}{1e3 * one['step_seconds']:9.1f} ms  {one['step_seconds'] / balanced:5.2f} times w0 at "
+                  f"home, {one['slowdown']:5.2f} times w0 here ({one['slowdown_low']:.2f} to {one['slowdown_high']:.2f})", file=sys.stderr)
+    pathlib.Path(arguments.json).write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

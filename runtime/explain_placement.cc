@@ -1,0 +1,57 @@
+#include "runtime/explain_placement.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/units.h"
+
+namespace weft {
+namespace {
+
+// The rows of a layer's busiest rank by those of an even load.
+double BusiestRank(const StepGraph& graph, const StepGraph& expected, int32_t layer) {
+  double carried = 0, even = 0;
+  for (const Op& op : graph.ops) {
+    if (op.layer != layer || op.key.kind != OpKind::kExpert) continue;
+    carried += op.size;
+    even += expected.op(op.id).size;
+  }
+  return even > 0 ? carried / even : 1;
+}
+
+}  // namespace
+
+std::string ExplainPlacement(const Plan& plan, const StepGraph& expected, const StepGraph& home,
+                             const StepGraph& placed) {
+  if (plan.placements.empty()) return "";
+  std::string text = "where experts work\n";
+  if (plan.placements.follow_load.has_value()) {
+    const FollowLoad& follow = *plan.placements.follow_load;
+    absl::StrAppendFormat(
+        &text,
+        "  they follow the load: placed before every step by the rows of the last %d, %s copies; "
+        "per row %s on the busiest rank and %s between ranks, per expert that moves %s\n",
+        follow.window, follow.copies ? "with" : "without", FormatSeconds(follow.row_seconds),
+        FormatSeconds(follow.far_row_seconds), FormatSeconds(follow.move_seconds));
+  }
+  absl::StrAppend(&text,
+                  "  layer  rows of the busiest rank by the mean: at home  as placed   experts away"
+                  "  copies\n");
+  for (const PlacementChoice& choice : plan.placements.layers) {
+    const ExpertPlacement placement = PlacementOf(expected, plan, choice.layer);
+    int32_t away = 0;
+    for (int32_t e = 0; e < placement.experts(); ++e) {
+      for (const int32_t slot : placement.copies(e)) {
+        away += placement.member(slot) != HomeOf(placement.experts(), placement.members(), e);
+      }
+    }
+    absl::StrAppendFormat(&text, "  %-5d  %38s %8.2f  %9.2f   %12d  %6d\n", choice.layer, "",
+                          BusiestRank(home, expected, choice.layer),
+                          BusiestRank(placed, expected, choice.layer), away,
+                          placement.slots() - placement.experts());
+  }
+  return text;
+}
+
+}  // namespace weft
