@@ -47,13 +47,15 @@ struct Case {
 };
 
 // EP across nodes and over all ranks, copies of experts; sequences in one piece and in tiles that
-// blocks are cut along; ranks without a row.
+// blocks are cut along; ranks without a row; shared attention heads.
 constexpr Case kCases[] = {
     {"EpEsp", {1, 2, 2}, 12, 1, Workload::kHotExperts},
     {"EpEspTiles", {1, 2, 2}, 128, 1, Workload::kZipf},
     {"Ep4", {1, 4, 1}, 12, 1, Workload::kZeroLoadRanks},
     {"Ep4Tiles", {1, 4, 1}, 128, 2, Workload::kZipf},
     {"EdpEp", {2, 2, 1}, 12, 2, Workload::kRaggedSources},
+    {"Mp2Ep4", {1, 4, 1, 2}, 12, 1, Workload::kHotExperts},
+    {"Mp2EpEspTiles", {1, 2, 2, 2}, 128, 2, Workload::kZipf},
 };
 
 WorkerOptions OptionsOf(const Case& c) {

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -104,7 +105,7 @@ class Generator {
 
   // The operations of one gradient share their slices.
   const std::vector<int64_t>& SlicesOf(const Op& op) {
-    const auto [found, added] = slice_ends_.try_emplace(op.layer);
+    const auto [found, added] = slice_ends_.try_emplace({op.layer, op.heads});
     if (added) {
       std::set<int64_t> ends = {op.elements};
       for (int32_t i = From(0, kMostSlices - 1); i > 0; --i) {
@@ -121,7 +122,7 @@ class Generator {
   uint64_t next_ = 0;
   Plan plan_;
   std::map<std::tuple<int32_t, Direction>, int32_t> block_chunks_;
-  std::map<int32_t, std::vector<int64_t>> slice_ends_;  // [layer]
+  std::map<std::pair<int32_t, bool>, std::vector<int64_t>> slice_ends_;  // [layer, heads]
 };
 
 }  // namespace
