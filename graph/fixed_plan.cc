@@ -13,15 +13,12 @@ Plan MakeFixedPlan(const StepGraph& graph, const FixedPlanOptions& options) {
   plan.placements = options.placements;
   plan.numerics = NumericsOf(plan.placements);
   std::set<std::pair<int32_t, Direction>> pipelines;
-  std::set<int32_t> choosers;  // layers whose all-to-alls can be done in several ways
   const auto degree_of = [&options](Direction d) {
     return d == Direction::kForward ? options.forward : options.backward;
   };
-  for (const Op& op : graph.ops) {
-    if (op.algorithms != kAnyAlgorithm) choosers.insert(op.layer);
-  }
   if (options.all_to_all != AllToAllAlgorithm::kDirect) {
-    for (const int32_t layer : choosers) plan.all_to_alls.push_back({layer, options.all_to_all});
+    for (const int32_t layer : LayersWithChoice(graph))
+      plan.all_to_alls.push_back({layer, options.all_to_all});
   }
   for (const Op& op : graph.ops) {
     if (!Has(plan, op)) continue;

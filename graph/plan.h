@@ -127,8 +127,8 @@ std::vector<std::vector<int32_t>> TaskNeeds(const StepGraph& graph, const Plan& 
 // with n the degree of its layer and direction, slices a partition without empty pieces, the same
 // for all operations of a gradient), a block enters the pipeline with some of its operations only
 // (weight gradients are free), a task is issued before one it needs, degrees or all-to-alls are not
-// sorted, or a prediction is not a finite number >= 0, or CheckPlacements, or numerics are not those
-// of the placements.
+// sorted, or a prediction is not a finite number >= 0, or CheckPlacements, or numerics are not
+// those of the placements.
 absl::Status ValidatePlan(const StepGraph& graph, const Plan& plan);
 
 // The regressor (see CostKey) of one task under the expected load: its share of the operation's

@@ -74,6 +74,14 @@ absl::Status CheckOp(const StepGraph& graph, const Op& op) {
 
 }  // namespace
 
+std::vector<int32_t> LayersWithChoice(const StepGraph& graph) {
+  std::set<int32_t> layers;
+  for (const Op& op : graph.ops) {
+    if (op.algorithms != kAnyAlgorithm) layers.insert(op.layer);
+  }
+  return {layers.begin(), layers.end()};
+}
+
 std::string OpName(const StepGraph& graph, OpId id) {
   WEFT_CHECK(id.valid() && static_cast<size_t>(id.value) < graph.ops.size(),
              "the graph has this op");

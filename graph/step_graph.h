@@ -68,6 +68,9 @@ struct StepGraph {
   const Op& op(OpId id) const { return ops[static_cast<size_t>(id.value)]; }
 };
 
+// Layers whose all-to-alls can be done in several ways, ascending.
+std::vector<int32_t> LayersWithChoice(const StepGraph& graph);
+
 // "dispatch.fwd.l3" (".m1" when there are several micro-batches; ".pipe0" for step 0 of an
 // all-to-all other than direct; ".heads" for gradients of heads): unique in the graph.
 std::string OpName(const StepGraph& graph, OpId id);

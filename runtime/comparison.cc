@@ -48,19 +48,27 @@ std::vector<size_t> RoundOrder(int32_t round, size_t count) {
   return order;
 }
 
+RatioRange RatiosOfRounds(const Rounds& a, const Rounds& b,
+                          double (*figure)(const std::vector<double>& round)) {
+  WEFT_CHECK(!a.empty() && a.size() == b.size(), "both ran in every round");
+  RatioRange range;
+  for (size_t round = 0; round < a.size(); ++round) {
+    const double ratio = figure(a[round]) / figure(b[round]);
+    range.low = round == 0 ? ratio : std::min(range.low, ratio);
+    range.high = std::max(range.high, ratio);
+  }
+  return range;
+}
+
 void Judge(std::vector<ComparedPolicy>& policies) {
   for (ComparedPolicy& one : policies) {
     const ComparedPolicy& first = policies.front();
-    WEFT_CHECK(!one.rounds.empty() && one.rounds.size() == first.rounds.size(),
-               "every policy ran in every round");
-    std::vector<double> ratios;
-    for (size_t round = 0; round < one.rounds.size(); ++round) {
-      ratios.push_back(Median(first.rounds[round]) / Median(one.rounds[round]));
-    }
     one.step_seconds = MedianOfAll(one.rounds);
     one.speedup = first.step_seconds / one.step_seconds;
-    one.speedup_low = *std::min_element(ratios.begin(), ratios.end());
-    one.speedup_high = *std::max_element(ratios.begin(), ratios.end());
+    const RatioRange range = RatiosOfRounds(
+        first.rounds, one.rounds, [](const std::vector<double>& round) { return Median(round); });
+    one.speedup_low = range.low;
+    one.speedup_high = range.high;
   }
 }
 

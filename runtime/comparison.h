@@ -40,6 +40,15 @@ struct ComparedPolicy {
 // The order in which a round runs `count` plans: each round begins with the next one.
 std::vector<size_t> RoundOrder(int32_t round, size_t count);
 
+// The least and the greatest figure(a's round) / figure(b's round). REQUIRES: equally many rounds,
+// at least one.
+struct RatioRange {
+  double low = 0;
+  double high = 0;
+};
+RatioRange RatiosOfRounds(const Rounds& a, const Rounds& b,
+                          double (*figure)(const std::vector<double>& round));
+
 // Fills the medians and ratios from the rounds. REQUIRES: equally many rounds of at least one step.
 void Judge(std::vector<ComparedPolicy>& policies);
 

@@ -18,9 +18,7 @@ constexpr size_t kAveraged = 8;  // steps that Apply looks at
 
 // The all-to-alls that a graph knows.
 std::vector<AllToAllAlgorithm> AlgorithmsOf(const StepGraph& graph) {
-  const bool chooses = std::any_of(graph.ops.begin(), graph.ops.end(),
-                                   [](const Op& op) { return op.algorithms != kAnyAlgorithm; });
-  if (!chooses) return {AllToAllAlgorithm::kDirect};
+  if (LayersWithChoice(graph).empty()) return {AllToAllAlgorithm::kDirect};
   return {kAllToAllAlgorithms.begin(), kAllToAllAlgorithms.end()};
 }
 

@@ -62,16 +62,11 @@ double FullestRank(const WorkerOptions& options, Workload workload, int64_t step
 void Judge(std::vector<ComparedWorkload>& workloads) {
   for (ComparedWorkload& one : workloads) {
     const ComparedWorkload& first = workloads.front();
-    WEFT_CHECK(!one.rounds.empty() && one.rounds.size() == first.rounds.size(),
-               "every workload ran in every round");
-    std::vector<double> ratios;
-    for (size_t round = 0; round < one.rounds.size(); ++round) {
-      ratios.push_back(Sum(one.rounds[round]) / Sum(first.rounds[round]));
-    }
     one.step_seconds = StepSeconds(one.rounds);
     one.slowdown = one.step_seconds / first.step_seconds;
-    one.slowdown_low = *std::min_element(ratios.begin(), ratios.end());
-    one.slowdown_high = *std::max_element(ratios.begin(), ratios.end());
+    const RatioRange range = RatiosOfRounds(one.rounds, first.rounds, Sum);
+    one.slowdown_low = range.low;
+    one.slowdown_high = range.high;
   }
 }
 

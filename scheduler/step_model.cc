@@ -56,14 +56,11 @@ void StepModel::FindPipelines() {
   using Key = std::tuple<int32_t, Direction, int32_t>;  // layer, direction, micro-batch
   std::map<Key, std::vector<OpId>> groups;              // also those without a stage
   for (const Op& op : graph_.ops) {
-    const bool chooses = op.algorithms != kAnyAlgorithm;
-    if (chooses && !std::binary_search(choosers_.begin(), choosers_.end(), op.layer)) {
-      choosers_.insert(std::upper_bound(choosers_.begin(), choosers_.end(), op.layer), op.layer);
-    }
     if (op.cut != Cut::kChunks && op.cut != Cut::kEither) continue;
     std::vector<OpId>& stages = groups[Key(op.layer, op.direction(), op.micro_batch)];
     if (op.cut == Cut::kChunks) stages.push_back(op.id);
   }
+  choosers_ = LayersWithChoice(graph_);
   pipeline_of_.assign(graph_.ops.size(), -1);
   for (const auto& [key, stages] : groups) {
     const auto& [layer, direction, micro_batch] = key;
