@@ -46,16 +46,16 @@ struct Case {
   Workload workload;
 };
 
-// EP across nodes and over all ranks, copies of experts; sequences in one piece and in tiles that
-// blocks are cut along; ranks without a row; shared attention heads.
+// EP across nodes and over all ranks, copies of experts, shared heads; sequences in one piece and
+// in tiles that blocks are cut along; ranks without a row.
 constexpr Case kCases[] = {
     {"EpEsp", {1, 2, 2}, 12, 1, Workload::kHotExperts},
     {"EpEspTiles", {1, 2, 2}, 128, 1, Workload::kZipf},
     {"Ep4", {1, 4, 1}, 12, 1, Workload::kZeroLoadRanks},
     {"Ep4Tiles", {1, 4, 1}, 128, 2, Workload::kZipf},
     {"EdpEp", {2, 2, 1}, 12, 2, Workload::kRaggedSources},
-    {"Mp2Ep4", {1, 4, 1, 2}, 12, 1, Workload::kHotExperts},
-    {"Mp2EpEspTiles", {1, 2, 2, 2}, 128, 2, Workload::kZipf},
+    {"EpEspMp", {1, 2, 2, 2}, 12, 1, Workload::kHotRank},
+    {"Ep4MpTiles", {1, 4, 1, 2}, 128, 1, Workload::kSpreadHotExperts},
 };
 
 WorkerOptions OptionsOf(const Case& c) {
@@ -193,7 +193,8 @@ class RandomPlansTest : public testing::TestWithParam<Case> {};
 
 TEST_P(RandomPlansTest, EveryPlanEndsAndTrainsAlikeAndCarriesWhatIsSimulated) {
   const Case& c = GetParam();
-  const int64_t plans = FromEnvironment("WEFT_RANDOM_PLANS", 150) / std::ssize(kCases);
+  const int64_t cases = std::ssize(kCases);
+  const int64_t plans = (FromEnvironment("WEFT_RANDOM_PLANS", 150) + cases - 1) / cases;
   const auto first = static_cast<uint64_t>(FromEnvironment("WEFT_RANDOM_PLANS_FROM", 0));
   const absl::Status status = SpawnRanks(4, [&](Backend& backend) -> absl::Status {
     const std::unique_ptr<Kernels> kernels = MakeCpuKernels();

@@ -65,7 +65,8 @@ TEST(WorldStepTest, WithoutSkewAndStragglersItIsTheStepOfOneRank) {
   table.contention.stretch = {{{0, 0.1, 0.4}, {0.2, 0, 0.1}, {0.3, 0.2, 0}}};
   const auto alone = std::make_shared<const AnalyticCostModel>(MachineSpeeds{});
   const auto beside = std::make_shared<const MeasuredCostModel>(table, alone);
-  for (const Layout& layout : {Layout{1, 4, 2}, Layout{1, 8, 1}, Layout{2, 2, 2}}) {
+  for (const Layout& layout :
+       {Layout{1, 4, 2}, Layout{1, 8, 1}, Layout{2, 2, 2}, Layout{1, 4, 2, 2}}) {
     Job job;
     job.layout = layout;
     const StepGraph graph = job.Graph();

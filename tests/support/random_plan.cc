@@ -4,7 +4,6 @@
 #include <map>
 #include <set>
 #include <tuple>
-#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -122,7 +121,7 @@ class Generator {
   uint64_t next_ = 0;
   Plan plan_;
   std::map<std::tuple<int32_t, Direction>, int32_t> block_chunks_;
-  std::map<std::pair<int32_t, bool>, std::vector<int64_t>> slice_ends_;  // [layer, heads]
+  std::map<std::tuple<int32_t, bool>, std::vector<int64_t>> slice_ends_;  // by layer, of heads
 };
 
 }  // namespace
