@@ -54,9 +54,10 @@ std::vector<double> PopularityShares(const MoeSpec& moe) {
     }
   };
   constexpr double kStep = 0.05;
-  const double last = std::log(50 / least);
-  for (double log_t = -40; log_t < last; log_t += kStep) {
-    const double t = std::exp(log_t);
+  constexpr double kFirst = -40;
+  const auto points = static_cast<int>((std::log(50 / least) - kFirst) / kStep) + 1;
+  for (int point = 0; point < points; ++point) {
+    const double t = std::exp(kFirst + kStep * point);
     std::fill_n(before.begin(), k, 0.0);
     before[0] = 1;
     std::fill_n(behind.end() - static_cast<std::ptrdiff_t>(k), k, 1.0);

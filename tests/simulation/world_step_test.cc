@@ -175,7 +175,7 @@ TEST(WorldStepTest, SkewCostsTimeAndAnEvenWorkloadCostsNone) {
       const auto with = [&](Workload workload) {
         const WorkloadRows rows = job.Rows(workload);
         job.rows = &rows;
-        const WorldStep world = job.Simulate(graph, plan);
+        WorldStep world = job.Simulate(graph, plan);
         job.rows = nullptr;
         return world;
       };

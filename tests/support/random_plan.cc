@@ -33,7 +33,7 @@ class Generator {
 
  private:
   int32_t From(int32_t least, int32_t most) {
-    const auto choices = static_cast<uint64_t>(most - least + 1);
+    const uint64_t choices = 1 + static_cast<uint64_t>(most - least);
     return least + static_cast<int32_t>(random_.Bits(next_++) % choices);
   }
 
