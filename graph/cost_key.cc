@@ -10,16 +10,36 @@
 namespace weft {
 namespace {
 
-constexpr std::array<std::string_view, 27> kKindNames = {
-    "embedding",          "mp_all_gather",     "mp_reduce_scatter",
-    "attention",          "dense_ffn",         "router",
-    "counts_all_to_all",  "counts_all_gather", "counts_node_gather",
-    "dispatch",           "esp_all_gather",    "expert",
-    "esp_reduce_scatter", "combine",           "expert_weights",
-    "expert_grad_return", "unpermute",         "head",
-    "expert_wgrad",       "attention_wgrad",   "grad_reduce_scatter",
-    "grad_all_reduce",    "grad_all_gather",   "expert_grad_all_reduce",
-    "grad_norm",          "step_reduction",    "optimizer"};
+constexpr std::array<std::string_view, 30> kKindNames = {"embedding",
+                                                         "mp_all_gather",
+                                                         "mp_reduce_scatter",
+                                                         "attention",
+                                                         "dense_ffn",
+                                                         "router",
+                                                         "counts_all_to_all",
+                                                         "counts_all_gather",
+                                                         "counts_node_gather",
+                                                         "dispatch",
+                                                         "esp_all_gather",
+                                                         "expert",
+                                                         "esp_reduce_scatter",
+                                                         "combine",
+                                                         "expert_weights",
+                                                         "expert_grad_return",
+                                                         "unpermute",
+                                                         "head",
+                                                         "expert_wgrad",
+                                                         "attention_wgrad",
+                                                         "grad_reduce_scatter",
+                                                         "grad_all_reduce",
+                                                         "grad_all_gather",
+                                                         "grad_node_reduce_scatter",
+                                                         "param_node_all_gather",
+                                                         "param_all_gather",
+                                                         "expert_grad_all_reduce",
+                                                         "grad_norm",
+                                                         "step_reduction",
+                                                         "optimizer"};
 static_assert(kKindNames.size() == static_cast<size_t>(OpKind::kOptimizer) + 1);
 constexpr std::array<std::string_view, 3> kDirectionNames = {"", "fwd", "bwd"};
 constexpr std::array<std::string_view, 3> kStreamNames = {"compute", "intra", "inter"};
@@ -89,10 +109,13 @@ Collective CollectiveOf(OpKind kind) {
     case OpKind::kEspAllGather:
     case OpKind::kMpAllGather:
     case OpKind::kGradAllGather:
+    case OpKind::kParamNodeAllGather:
+    case OpKind::kParamAllGather:
       return Collective::kAllGather;
     case OpKind::kEspReduceScatter:
     case OpKind::kMpReduceScatter:
     case OpKind::kGradReduceScatter:
+    case OpKind::kGradNodeReduceScatter:
       return Collective::kReduceScatter;
     case OpKind::kGradAllReduce:
     case OpKind::kExpertGradAllReduce:

@@ -12,32 +12,35 @@ namespace weft {
 
 // What a task does. The names are the ones of profile.json, plan.json, traces and metrics.
 enum class OpKind : uint8_t {
-  kEmbedding,            // tokens -> hidden states
-  kMpAllGather,          // activations gathered over the ranks that share attention heads
-  kMpReduceScatter,      // ... and their partial sums scattered again
-  kAttention,            // norm, QKV, attention, projection, residual
-  kDenseFfn,             // norm, FFN without experts, residual
-  kRouter,               // norm, gate, order: which row goes where
-  kCountsAllToAll,       // int32 row counts over EP
-  kCountsAllGather,      // row counts over ESP
-  kCountsNodeGather,     // row counts of a node's members of EP, for all-to-alls that pass rows on
-  kDispatch,             // all-to-all of token rows over EP, or a step of one
-  kEspAllGather,         // rows gathered over the expert-sharding group
-  kExpert,               // expert shard: products and activation
-  kEspReduceScatter,     // partial sums reduced over the expert-sharding group
-  kCombine,              // all-to-all back
-  kExpertWeights,        // weights of experts to where they work away from home, over EP
-  kExpertGradReturn,     // ... and their gradients home
-  kUnpermute,            // weighted sum of expert outputs per token, residual
-  kHead,                 // final norm, logits, loss
-  kExpertWgrad,          // dW of a layer's experts
-  kAttentionWgrad,       // dW of what stands beside a layer's pipeline: attention, norms, gate
-  kGradReduceScatter,    // dense gradients inside the node
-  kGradAllReduce,        // ... between nodes
-  kGradAllGather,        // ... inside the node
-  kExpertGradAllReduce,  // expert gradients over EDP
-  kGradNorm,             // this rank's share of the squared gradient norm
-  kStepReduction,        // loss, norm and epochs of all ranks: the last collective of a step
+  kEmbedding,          // tokens -> hidden states
+  kMpAllGather,        // activations gathered over the ranks that share attention heads
+  kMpReduceScatter,    // ... and their partial sums scattered again
+  kAttention,          // norm, QKV, attention, projection, residual
+  kDenseFfn,           // norm, FFN without experts, residual
+  kRouter,             // norm, gate, order: which row goes where
+  kCountsAllToAll,     // int32 row counts over EP
+  kCountsAllGather,    // row counts over ESP
+  kCountsNodeGather,   // row counts of a node's members of EP, for all-to-alls that pass rows on
+  kDispatch,           // all-to-all of token rows over EP, or a step of one
+  kEspAllGather,       // rows gathered over the expert-sharding group
+  kExpert,             // expert shard: products and activation
+  kEspReduceScatter,   // partial sums reduced over the expert-sharding group
+  kCombine,            // all-to-all back
+  kExpertWeights,      // weights of experts to where they work away from home, over EP
+  kExpertGradReturn,   // ... and their gradients home
+  kUnpermute,          // weighted sum of expert outputs per token, residual
+  kHead,               // final norm, logits, loss
+  kExpertWgrad,        // dW of a layer's experts
+  kAttentionWgrad,     // dW of what stands beside a layer's pipeline: attention, norms, gate
+  kGradReduceScatter,  // dense gradients inside the node
+  kGradAllReduce,      // ... between nodes
+  kGradAllGather,      // ... inside the node
+  kGradNodeReduceScatter,  // ZeRO-1: dense gradients between nodes, to who updates them
+  kParamNodeAllGather,     // ... updated parameters between nodes
+  kParamAllGather,         // ... inside the node
+  kExpertGradAllReduce,    // expert gradients over EDP
+  kGradNorm,               // this rank's share of the squared gradient norm
+  kStepReduction,          // loss, norm and epochs of all ranks: the last collective of a step
   kOptimizer,
 };
 

@@ -44,6 +44,10 @@ absl::Status ValidateLayout(const Topology& topology, const Layout& layout, int3
                                                    ") must stay inside a node: it must divide the ",
                                                    per_node, " ranks of a node"));
   }
+  if (layout.zero_stage < 0 || layout.zero_stage > 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the ZeRO stage must be 0 or 1, not ", layout.zero_stage));
+  }
   if (num_experts < layout.ep) {
     return absl::InvalidArgumentError(absl::StrCat("expert parallelism (ep ", layout.ep,
                                                    ") needs at least as many experts, but a layer "
@@ -56,6 +60,7 @@ absl::Status ValidateLayout(const Topology& topology, const Layout& layout, int3
 std::string DescribeLayout(const Layout& layout) {
   std::string text = absl::StrCat("experts over ", layout.ep, " ranks x ", layout.esp, " shards");
   if (layout.mp > 1) absl::StrAppend(&text, ", attention heads over ", layout.mp, " ranks");
+  if (layout.zero_stage > 0) absl::StrAppend(&text, ", optimizer state spread (ZeRO-1)");
   return text;
 }
 

@@ -42,6 +42,7 @@ absl::StatusOr<Layout> LayoutOf(const ClusterOptions& cluster, const Topology& t
   layout.ep = cluster.expert_parallel;
   layout.esp = cluster.expert_sharding;
   layout.mp = cluster.tensor_parallel;
+  layout.zero_stage = cluster.zero_stage;
   if (layout.ep == 0 && layout.esp == 0) layout.esp = topology.ranks_per_node;
   if (layout.esp == 0) layout.esp = 1;
   // As many ranks as can share the experts out evenly among copies.

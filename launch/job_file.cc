@@ -18,7 +18,8 @@ std::string TextOf(const JobShape& s) {
                                        {"edp", s.layout.edp},
                                        {"ep", s.layout.ep},
                                        {"esp", s.layout.esp},
-                                       {"mp", s.layout.mp}};
+                                       {"mp", s.layout.mp},
+                                       {"zero_stage", s.layout.zero_stage}};
   return json.dump(2) + "\n";
 }
 
@@ -39,14 +40,19 @@ absl::StatusOr<JobShape> LoadJobFile(const std::string& run_directory) {
       {"edp", &shape.layout.edp},
       {"ep", &shape.layout.ep},
       {"esp", &shape.layout.esp},
-      {"mp", &shape.layout.mp}};
+      {"mp", &shape.layout.mp},
+      {"zero_stage", &shape.layout.zero_stage}};
   for (const auto& [key, into] : fields) {
-    // Runs from before there was MP do not name it.
-    if (into == &shape.layout.mp && json.is_object() && !json.contains(key)) continue;
+    // Runs from before there was MP or ZeRO do not name it.
+    const bool stage = into == &shape.layout.zero_stage;
+    const bool newer = stage || into == &shape.layout.mp;
+    if (newer && json.is_object() && !json.contains(key)) continue;
+    const int32_t least = stage ? 0 : 1;
+    const int32_t most = stage ? 1 : 1'000'000;
     if (!json.is_object() || !json.contains(key) || !json[key].is_number_unsigned() ||
-        json[key] == 0 || json[key] > 1'000'000) {
+        json[key] < least || json[key] > most) {
       return absl::DataLossError(
-          absl::StrCat(path, ": '", key, "' must be a number from 1 to 1000000"));
+          absl::StrCat(path, ": '", key, "' must be a number from ", least, " to ", most));
     }
     *into = json[key].get<int32_t>();
   }
@@ -56,11 +62,12 @@ absl::StatusOr<JobShape> LoadJobFile(const std::string& run_directory) {
 absl::Status CheckJobFile(const std::string& run_directory, const JobShape& shape) {
   WEFT_ASSIGN_OR_RETURN(const JobShape saved, LoadJobFile(run_directory));
   if (TextOf(saved) == TextOf(shape)) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      run_directory, " was a run of ", saved.topology.world_size, " ranks (ranks_per_node ",
-      saved.topology.ranks_per_node, ", expert_parallel ", saved.layout.ep, ", expert_sharding ",
-      saved.layout.esp, ", tensor_parallel ", saved.layout.mp,
-      "); it can be resumed on the same layout only: weft resume ", run_directory));
+  return absl::InvalidArgumentError(
+      absl::StrCat(run_directory, " was a run of ", saved.topology.world_size,
+                   " ranks (ranks_per_node ", saved.topology.ranks_per_node, ", expert_parallel ",
+                   saved.layout.ep, ", expert_sharding ", saved.layout.esp, ", tensor_parallel ",
+                   saved.layout.mp, ", zero_stage ", saved.layout.zero_stage,
+                   "); it can be resumed on the same layout only: weft resume ", run_directory));
 }
 
 }  // namespace weft

@@ -122,10 +122,12 @@ class Builder {
   }
 
   OpId Forward(std::vector<OpId> start) {
+    FetchParameters(-1);
     OpId last =
         Add({.kind = OpKind::kEmbedding, .direction = Direction::kForward, .size = Elements()},
-            std::move(start));
+            WithParameters(-1, std::move(start)));
     for (int32_t layer = 0; layer < spec_.num_layers; ++layer) {
+      FetchParameters(layer);
       if (micro_batch_ == 0 && ExpertsCanMove(layer)) FetchExperts(layer);
       last = Attention(layer, Direction::kForward, last).end;
       last = spec_.is_moe_layer(layer) ? MoeForward(layer, last) : DenseForward(layer, last);
@@ -182,12 +184,13 @@ class Builder {
                  {last});
     };
     last = share(OpKind::kMpAllGather, AllGatherBytes(own, layout_.mp));
-    last = Add({.kind = OpKind::kAttention,
-                .direction = direction,
-                .layer = layer,
-                .size = AttentionFlops(spec_, batch_, {0, batch_.tokens()}, direction),
-                .cut = BlockCut(layer)},
-               {last});
+    last = Add(
+        {.kind = OpKind::kAttention,
+         .direction = direction,
+         .layer = layer,
+         .size = AttentionFlops(spec_, batch_, {0, batch_.tokens()}, direction),
+         .cut = BlockCut(layer)},
+        direction == Direction::kForward ? WithParameters(layer, {last}) : std::vector<OpId>{last});
     const OpId products = last;
     last = share(OpKind::kMpReduceScatter, ReduceScatterBytes(layout_.mp * own, own));
     return {products, last};
@@ -390,6 +393,10 @@ class Builder {
   // Dense gradients, replicated on all ranks: reduce-scatter inside the node, all-reduce between
   // nodes, all-gather inside. Gradients of heads, the same over the ranks that hold these.
   void ReduceGradient(int32_t layer, int64_t elements, OpId last, bool heads = false) {
+    if (layout_.zero_stage > 0) {
+      ExchangeShards(layer, elements, {last}, heads, Direction::kBackward);
+      return;
+    }
     const GroupKind inside = heads ? GroupKind::kMpPeers : GroupKind::kIntra;
     const int32_t local = topology_.ranks_per_node / (heads ? layout_.mp : 1);
     const int64_t share = (elements + local - 1) / local;
@@ -417,6 +424,56 @@ class Builder {
       slices(OpKind::kGradAllGather, StreamKind::kIntra, inside, AllGatherBytes(share, local));
     }
     gradients_.push_back(last);
+  }
+
+  // ZeRO-1. Backward: gradients to the ranks that update them, inside the node, then between nodes.
+  // Forward: what they updated in the last step, between nodes, then inside. Slices are of shards
+  // (models/update_shard.h).
+  void ExchangeShards(int32_t layer, int64_t elements, std::vector<OpId> needs, bool heads,
+                      Direction direction) {
+    const int32_t local = topology_.ranks_per_node / (heads ? layout_.mp : 1);
+    const int32_t nodes = topology_.num_nodes();
+    const int64_t shard = (elements + local * nodes - 1) / (local * nodes);
+    const bool forward = direction == Direction::kForward;
+    const auto slices = [&](OpKind kind, GroupKind group, double size) {
+      needs = {Add({.kind = kind,
+                    .direction = direction,
+                    .stream = StreamOf(group),
+                    .group = group,
+                    .layer = layer,
+                    .size = size,
+                    .cut = Cut::kSlices,
+                    .elements = shard,
+                    .heads = heads},
+                   std::move(needs))};
+    };
+    const auto inside = [&] {
+      if (local == 1) return;
+      slices(forward ? OpKind::kParamAllGather : OpKind::kGradReduceScatter,
+             heads ? GroupKind::kMpPeers : GroupKind::kIntra, AllGatherBytes(shard * nodes, local));
+    };
+    if (!forward) inside();
+    if (nodes > 1) {
+      slices(forward ? OpKind::kParamNodeAllGather : OpKind::kGradNodeReduceScatter,
+             GroupKind::kInter, AllGatherBytes(shard, nodes));
+    }
+    if (forward) inside();
+    std::vector<OpId>& ends = forward ? gathered_[layer] : gradients_;
+    ends.insert(ends.end(), needs.begin(), needs.end());
+  }
+
+  // What a layer (-1: none) waits for before it uses its parameters.
+  std::vector<OpId> WithParameters(int32_t layer, std::vector<OpId> needs) const {
+    if (const auto gathered = gathered_.find(layer); gathered != gathered_.end())
+      needs.insert(needs.end(), gathered->second.begin(), gathered->second.end());
+    return needs;
+  }
+  void FetchParameters(int32_t layer) {
+    if (layout_.zero_stage == 0 || layout_.world_size() == 1 || micro_batch_ > 0) return;
+    ExchangeShards(layer, layer < 0 ? catalog_.outer.elements : DenseElements(layer), {}, false,
+                   Direction::kForward);
+    if (layer >= 0 && layout_.mp > 1 && layout_.mp < layout_.world_size())
+      ExchangeShards(layer, HeadsElements(layer), {}, true, Direction::kForward);
   }
 
   void Finish() {
@@ -479,9 +536,10 @@ class Builder {
   int64_t hidden_units_ = 0;
   uint64_t shape_ = 0;
   OpId expert_;
-  std::map<int32_t, OpId> fetched_;  // by layer
-  std::vector<OpId> finished_;       // ends of the current micro-batch
-  std::vector<OpId> gradients_;      // ends of all gradient reductions
+  std::map<int32_t, OpId> fetched_;                // by layer: experts' weights
+  std::map<int32_t, std::vector<OpId>> gathered_;  // by layer, -1: outer: parameters (ZeRO-1)
+  std::vector<OpId> finished_;                     // ends of the current micro-batch
+  std::vector<OpId> gradients_;                    // ends of all gradient reductions
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "models/parameters.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -7,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/random.h"
+#include "models/update_shard.h"
 
 namespace weft {
 namespace {
@@ -229,8 +231,12 @@ ParameterCatalog MakeParameterCatalog(const ModelSpec& spec, const Layout& layou
 Parameters::Parameters(const ModelSpec& spec, const Layout& layout, RankId rank, uint64_t seed)
     : held_(MakeParameterCatalog(spec, layout, rank)) {
   for (Bucket* bucket : all()) {
-    for (Buffer* buffer : {&bucket->value, &bucket->gradient, &bucket->adam_m, &bucket->adam_v}) {
-      buffer->Reserve(bucket->elements * static_cast<int64_t>(sizeof(float)));
+    const UpdateShard shard = UpdateShardOf(layout, rank, *bucket);
+    for (Buffer* buffer : {&bucket->value, &bucket->gradient}) {
+      buffer->Ensure<float>({shard.padded_elements()});
+    }
+    for (Buffer* buffer : {&bucket->adam_m, &bucket->adam_v}) {
+      buffer->Ensure<float>({shard.size});
     }
     for (const Parameter& p : bucket->parameters) Fill(p, seed, bucket->Value(p).as<float>());
   }

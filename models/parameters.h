@@ -60,7 +60,9 @@ struct Bucket {
   int32_t layer = -1;  // -1: the outer bucket
   int64_t elements = 0;
   std::vector<Parameter> parameters;
-  Buffer value, gradient, adam_m, adam_v;  // fp32, `elements` each
+  // fp32, `elements` each. With ZeRO-1 the moments have those of this rank's shard, and values and
+  // gradients room for equal shards (models/update_shard.h).
+  Buffer value, gradient, adam_m, adam_v;
 
   const Parameter& Find(const std::string& name) const;  // REQUIRES: present
   TensorView Value(const Parameter& p) const;
@@ -104,6 +106,7 @@ class Parameters {
   Bucket& outer() { return held_.outer; }
   // All non-empty buckets, in a fixed order: outer, then per layer dense, heads, experts.
   std::vector<Bucket*> all();
+  int32_t num_layers() const { return static_cast<int32_t>(held_.dense.size()); }
   void ZeroGradients();
   int64_t elements() const { return held_.elements(); }  // on this rank
 

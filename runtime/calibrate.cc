@@ -165,6 +165,7 @@ uint64_t MachineFingerprint(const Topology& topology, const Layout& layout,
   gethostname(host, sizeof(host) - 1);
   std::string degrees = absl::StrCat(layout.edp, ".", layout.ep, ".", layout.esp);
   if (layout.mp > 1) absl::StrAppend(&degrees, ".", layout.mp);
+  if (layout.zero_stage > 0) absl::StrAppend(&degrees, ".zero", layout.zero_stage);
   return Fingerprint(absl::StrCat(host, "/", std::thread::hardware_concurrency(), "/",
                                   topology.world_size, "x", topology.ranks_per_node, "/", degrees,
                                   "/", emulation));

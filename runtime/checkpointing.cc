@@ -1,6 +1,7 @@
 #include "runtime/checkpointing.h"
 
 #include "absl/strings/str_cat.h"
+#include "models/update_shard.h"
 
 namespace weft {
 namespace {
@@ -9,13 +10,27 @@ std::string LayoutText(const WorkerOptions& o) {
   std::string text = absl::StrCat("edp=", o.layout.edp, " ep=", o.layout.ep, " esp=", o.layout.esp,
                                   " ranks_per_node=", o.topology.ranks_per_node);
   if (o.layout.mp > 1) absl::StrAppend(&text, " mp=", o.layout.mp);
+  if (o.layout.zero_stage > 0) absl::StrAppend(&text, " zero_stage=", o.layout.zero_stage);
   return text;
 }
 
 // Every tensor of a checkpoint, as name and view of live memory.
-std::vector<NamedTarget> TensorsOf(Parameters& parameters) {
+std::vector<NamedTarget> TensorsOf(Worker& worker) {
   std::vector<NamedTarget> tensors;
-  for (Bucket* bucket : parameters.all()) {
+  const Layout& layout = worker.options().layout;
+  for (Bucket* bucket : worker.parameters().all()) {
+    const UpdateShard shard = UpdateShardOf(layout, worker.rank(), *bucket);
+    if (shard.count > 1) {
+      // What this rank updates: other shards may be a step old, and are gathered before their use.
+      const std::string name = absl::StrCat(
+          "shard.", bucket->layer < 0 ? "outer" : absl::StrCat("layers.", bucket->layer),
+          bucket->heads ? ".heads" : "");
+      const Shape shape = {shard.elements.count()};
+      tensors.push_back({name, View(bucket->value.as<float>() + shard.elements.begin, shape)});
+      tensors.push_back({"adam_m." + name, View(bucket->adam_m.as<float>(), shape)});
+      tensors.push_back({"adam_v." + name, View(bucket->adam_v.as<float>(), shape)});
+      continue;
+    }
     for (const Parameter& p : bucket->parameters) {
       tensors.push_back({p.name, bucket->Value(p)});
       tensors.push_back(
@@ -36,15 +51,14 @@ absl::Status SaveCheckpoint(const CheckpointStore& store, Worker& worker,
                 .layout = LayoutText(worker.options()),
                 .tensors = {},
                 .metadata = {{"config_fingerprint", position.config_fingerprint}}};
-  for (const NamedTarget& t : TensorsOf(worker.parameters()))
-    args.tensors.push_back({t.name, t.view});
+  for (const NamedTarget& t : TensorsOf(worker)) args.tensors.push_back({t.name, t.view});
   return store.Save(args);
 }
 
 absl::StatusOr<LoadedCheckpoint> LoadCheckpoint(const CheckpointStore& store, Worker& worker) {
   return store.Load({.world = *worker.groups().control,
                      .layout = LayoutText(worker.options()),
-                     .tensors = TensorsOf(worker.parameters())});
+                     .tensors = TensorsOf(worker)});
 }
 
 }  // namespace weft

@@ -66,6 +66,7 @@ struct ClusterOptions {
   int32_t expert_parallel = 0;  // EP; 0: chosen from the topology
   int32_t expert_sharding = 0;  // ESP; 0: ranks_per_node, or 1 when EP is set
   int32_t tensor_parallel = 1;  // MP: ranks of a node that share attention heads
+  int32_t zero_stage = 0;       // ZeRO; 1: the optimizer state of dense parameters is spread
   bool emulate = false;
   EmulatedLink intra;
   EmulatedLink inter;

@@ -34,7 +34,10 @@ TrainProgram::TrainProgram(const Args& args)
     own_counts_.resize(static_cast<size_t>(spec.num_moe_layers() * spec.moe.num_experts));
     own_.resize(kFields + (own_counts_.size() + 1) / 2);
     expert_counts_.resize(static_cast<size_t>(args.topology.world_size) * own_counts_.size());
-    ReserveReduced();
+    if (args.layout.zero_stage == 0) ReserveReduced();
+  }
+  if (args.layout.zero_stage > 0) {
+    sharded_.emplace(args.topology, args.layout, args.rank, *args.groups, *args.parameters);
   }
   reduction_.resize(static_cast<size_t>(args.topology.world_size) * own_.size());
 }
@@ -107,7 +110,12 @@ absl::Status TrainProgram::Run(const Op& op, const PlanTask& task, double* size)
   *size = op.size;
   switch (op.key.kind) {
     case OpKind::kGradReduceScatter:
+      if (sharded_.has_value()) return sharded_->Run(op, task, size);
       return ReduceScatterSlice(op, task, size);
+    case OpKind::kGradNodeReduceScatter:
+    case OpKind::kParamNodeAllGather:
+    case OpKind::kParamAllGather:
+      return sharded_->Run(op, task, size);
     case OpKind::kGradAllReduce:
       return AllReduceSlice(op, task, size);
     case OpKind::kGradAllGather:
@@ -190,15 +198,18 @@ absl::Status TrainProgram::AllGatherSlice(const Op& op, const PlanTask& task, do
 }
 
 void TrainProgram::LocalNorm() {
-  // Each canonical element once: dense gradients are equal on all ranks and counted by rank 0,
-  // those of heads by the first ranks that hold them, an expert shard by its first copy.
+  // Each canonical element once, with ZeRO-1 by who updates it; otherwise dense gradients are equal
+  // on all ranks and counted by rank 0, those of heads by the first ranks that hold them, an expert
+  // shard by its first copy.
   double sum = 0;
   for (Bucket* bucket : args_.parameters->all()) {
+    const UpdateShard shard = UpdateShardOf(args_.layout, args_.rank, *bucket);
     const int32_t holders = bucket->heads ? args_.layout.mp : 1;
-    const bool mine =
-        bucket->expert ? args_.layout.edp_index(args_.rank) == 0 : args_.rank.value < holders;
+    const bool mine = shard.count > 1 || (bucket->expert ? args_.layout.edp_index(args_.rank) == 0
+                                                         : args_.rank.value < holders);
     if (mine)
-      sum += args_.kernels->SumOfSquares(View(bucket->gradient.as<float>(), {bucket->elements}));
+      sum += args_.kernels->SumOfSquares(
+          View(bucket->gradient.as<float>() + shard.elements.begin, {shard.elements.count()}));
   }
   own_[kSumOfSquares] = sum;
 }
@@ -255,12 +266,16 @@ void TrainProgram::Update() {
   const double norm = totals_.gradient_norm;
   const double scale = o.gradient_clip > 0 && norm > o.gradient_clip ? o.gradient_clip / norm : 1.0;
   for (Bucket* bucket : args_.parameters->all()) {
+    const RowRange shard = UpdateShardOf(args_.layout, args_.rank, *bucket).elements;
     for (const Parameter& p : bucket->parameters) {
-      const Shape flat = {p.shape.elements()};
-      args_.kernels->AdamW({.parameter = View(bucket->value.as<float>() + p.offset, flat),
-                            .m = View(bucket->adam_m.as<float>() + p.offset, flat),
-                            .v = View(bucket->adam_v.as<float>() + p.offset, flat),
-                            .gradient = View(bucket->gradient.as<float>() + p.offset, flat),
+      const int64_t begin = std::max(p.offset, shard.begin);
+      const int64_t end = std::min(p.offset + p.shape.elements(), shard.end);
+      if (begin >= end) continue;
+      const Shape flat = {end - begin};
+      args_.kernels->AdamW({.parameter = View(bucket->value.as<float>() + begin, flat),
+                            .m = View(bucket->adam_m.as<float>() + begin - shard.begin, flat),
+                            .v = View(bucket->adam_v.as<float>() + begin - shard.begin, flat),
+                            .gradient = View(bucket->gradient.as<float>() + begin, flat),
                             .learning_rate = learning_rate_,
                             .beta1 = o.beta1,
                             .beta2 = o.beta2,

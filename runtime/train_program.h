@@ -9,6 +9,7 @@
 #include "runtime/expert_loads.h"
 #include "runtime/groups.h"
 #include "runtime/options.h"
+#include "runtime/sharded_update.h"
 #include "runtime/step_program.h"
 
 namespace weft {
@@ -98,6 +99,7 @@ class TrainProgram final : public StepProgram {
   std::vector<LayerWays> layers_;
   Placements placements_;  // of the plan
   ExpertLoads loads_;
+  std::optional<ShardedUpdate> sharded_;  // ZeRO-1
   // Sums of this rank's shares, by layer and for the outer bucket, by layer for heads. Empty where
   // a rank is its node's only replica: sums stay where the gradients are.
   std::vector<Buffer> reduced_, reduced_heads_;

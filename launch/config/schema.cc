@@ -224,6 +224,10 @@ std::vector<Field> MakeSchema() {
        "Consecutive ranks of a node that share the attention heads of every layer; divides "
        "ranks_per_node, model.num_heads and model.num_kv_heads. Independent of the two above.",
        {1, 65536}},
+      {WEFT_FIELD(cluster.zero_stage),
+       "ZeRO: 1 spreads the optimizer state of everything but experts over the ranks that hold it; "
+       "gradients are then reduce-scattered, and parameters gathered beside the next step.",
+       {0, 1}},
       {WEFT_FIELD(cluster.emulate),
        "Delay every transfer as the two links below would; both must then have a bandwidth."},
       {WEFT_FIELD(cluster.collective_deadline),

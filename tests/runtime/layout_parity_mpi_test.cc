@@ -39,6 +39,7 @@ constexpr Case kCases[] = {
     {"MixtralEp4Placed", {4, 2}, {1, 4, 1}, Backbone::kMixtral, AllToAllAlgorithm::kPipe, true},
     {"MixtralMp2Ep4", {4, 2}, {1, 4, 1, 2}, Backbone::kMixtral},
     {"Gpt2Mp2Ep2Esp2", {4, 2}, {1, 2, 2, 2}, Backbone::kGpt2},
+    {"MixtralEp4Zero", {4, 2}, {1, 4, 1, 1, 1}, Backbone::kMixtral},
     {"MixtralEp4In1DH", {4, 2}, {1, 4, 1}, Backbone::kMixtral, AllToAllAlgorithm::k1DH},
 };
 

@@ -415,6 +415,52 @@ TEST(ForcedRoutingTest, EveryLayoutTrainsTheSameModelAndNoPlanChangesABit) {
   }
 }
 
+// Optimizer state spread over the ranks: the same sums in the same order, each element updated by
+// one rank. Only the gradient norm adds up in other parts, so that what is not clipped is equal bit
+// for bit. Buckets smaller than the world, one node, one rank a node, shared heads, every cut.
+TEST(ZeroTest, SpreadingTheOptimizerStateChangesNoBit) {
+  struct Case {
+    Topology topology;
+    Layout layout;
+  };
+  for (const Case& c :
+       {Case{{4, 2}, {1, 2, 2}}, Case{{4, 4}, {1, 4, 1}}, Case{{4, 1}, {2, 2, 1}},
+        Case{{8, 4}, {1, 4, 2}}, Case{{4, 2}, {1, 4, 1, 2}}, Case{{4, 4}, {1, 2, 2, 4}},
+        Case{{2, 2}, {2, 1, 1}}, Case{{1, 1}, {1, 1, 1}}}) {
+    for (const Backbone backbone : {Backbone::kMixtral, Backbone::kGpt2}) {
+      TinyJob job;
+      job.model = TinyModel(backbone);
+      if (c.layout.mp == 4) job.model.num_kv_heads = 4;
+      job.topology = c.topology;
+      job.layout = c.layout;
+      job.gradient_clip = 0;
+      job.micro_batches = c.topology.world_size == 4 ? 2 : 1;
+      const std::vector<TinyResult> replicated = RunRanks(job);
+      job.layout.zero_stage = 1;
+      for (const int32_t slices : {1, 5}) {
+        job.slices = slices;
+        job.shuffle = static_cast<uint64_t>(slices - 1);
+        job.switch_every = slices == 1 ? 0 : 2;
+        const std::vector<TinyResult> spread = RunRanks(job);
+        for (size_t rank = 0; rank < spread.size(); ++rank) {
+          EXPECT_EQ(spread[rank].losses, replicated[rank].losses);
+          EXPECT_EQ(spread[rank].values, replicated[rank].values);
+          for (size_t step = 0; step < spread[rank].norms.size(); ++step) {
+            EXPECT_NEAR(spread[rank].norms[step], replicated[rank].norms[step],
+                        1e-9 * replicated[rank].norms[step]);
+          }
+        }
+      }
+      job.gradient_clip = 0.5;
+      const std::vector<TinyResult> clipped = RunRanks(job);
+      job.layout.zero_stage = 0;
+      const std::vector<TinyResult> base = RunRanks(job);
+      for (size_t step = 0; step < base[0].losses.size(); ++step)
+        EXPECT_NEAR(clipped[0].losses[step], base[0].losses[step], 1e-6 * base[0].losses[step]);
+    }
+  }
+}
+
 TEST(ZeroTokensTest, CapacityAndUnusedExpertsAreOrdinary) {
   TinyJob job = FourRanks({1, 2, 2});
   job.model.moe.num_experts =

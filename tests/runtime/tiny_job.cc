@@ -62,7 +62,7 @@ absl::StatusOr<TinyResult> RunTinyJob(Backend& backend, const TinyJob& job) {
   options.batch.sequences = TinyJob::kGlobalBatch / world / job.micro_batches;
   options.batch.global_sequences = TinyJob::kGlobalBatch;
   options.optimizer.epsilon = 1e-4;  // near-zero gradients must not turn rounding into whole steps
-  options.optimizer.gradient_clip = 0.5;
+  options.optimizer.gradient_clip = job.gradient_clip;
   options.seed = 7;
   options.deadline = absl::Seconds(60);
   const std::unique_ptr<Kernels> kernels =
@@ -102,6 +102,16 @@ absl::StatusOr<TinyResult> RunTinyJob(Backend& backend, const TinyJob& job) {
     result.losses.push_back(totals.cross_entropy);
     result.balances.push_back(totals.balance);
     result.norms.push_back(totals.gradient_norm);
+  }
+  if (job.layout.zero_stage > 0) {
+    // What others updated in the last step comes with the next step's gathers.
+    WEFT_RETURN_IF_ERROR(worker->Install(
+        StepKind::kForward,
+        std::make_shared<const Plan>(MakeFixedPlan(*worker->graph(StepKind::kForward), {}))));
+    Worker::StepArgs args;
+    args.tokens = std::span(tokens).first(static_cast<size_t>(options.batch.tokens()));
+    args.labels = std::span(labels).first(static_cast<size_t>(options.batch.tokens()));
+    WEFT_RETURN_IF_ERROR(worker->RunStep(StepKind::kForward, args).status());
   }
   for (Bucket* bucket : worker->parameters().all()) {
     for (const Parameter& p : bucket->parameters) {

@@ -89,6 +89,16 @@ TEST_F(TrainerPlansTest, ThePolicyChangesNoBitWhereHeadsAreShared) {
   }
 }
 
+// Gathers of parameters at the beginning and gradients in shards, under every policy.
+TEST_F(TrainerPlansTest, ThePolicyChangesNoBitWhereTheOptimizerStateIsSpread) {
+  job_.layout.zero_stage = 1;
+  const TrainingResult weft = Run();
+  for (const std::string& policy : PolicyNames()) {
+    job_.options.tuning.policy = policy;
+    ExpectSameTraining(Run(), weft);
+  }
+}
+
 TEST_F(TrainerPlansTest, APlanFromAFileRunsAndChangesNoBit) {
   const TrainingResult planned = Run();
   job_.options.tuning.plan = directory_.Write("plan.json", job_.Proposal(7, 2).json);
