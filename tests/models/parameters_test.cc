@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "models/update_shard.h"
 
 namespace weft {
 namespace {
@@ -185,6 +187,46 @@ TEST_P(ParametersTest, CatalogTellsWhatParametersHold) {
     EXPECT_EQ(catalog.elements(), elements);
     EXPECT_EQ(held.elements(), elements);
   }
+}
+
+// With ZeRO-1 every element that several ranks hold has optimizer state on exactly one of them.
+TEST_P(ParametersTest, OptimizerStateIsSpreadOverThoseWhoHoldIt) {
+  ModelSpec spec = SmallSpec(GetParam());
+  spec.num_kv_heads = 2;
+  for (const Layout& plain : {Layout{1, 2, 2}, Layout{2, 2, 1, 2}, Layout{3, 1, 1}, Layout{}}) {
+    Layout layout = plain;
+    layout.zero_stage = 1;
+    std::map<std::string, std::vector<int>> updated;  // by bucket and who shares it
+    for (int32_t r = 0; r < layout.world_size(); ++r) {
+      Parameters held(spec, layout, RankId{r}, kSeed);
+      for (const Bucket* bucket : held.all()) {
+        const UpdateShard shard = UpdateShardOf(layout, RankId{r}, *bucket);
+        const auto bytes = static_cast<int64_t>(sizeof(float));
+        EXPECT_GE(bucket->value.capacity_bytes(), shard.padded_elements() * bytes);
+        EXPECT_GE(bucket->gradient.capacity_bytes(), shard.padded_elements() * bytes);
+        EXPECT_GE(bucket->adam_m.capacity_bytes(), shard.elements.count() * bytes);
+        EXPECT_LE(bucket->adam_m.capacity_bytes(), shard.size * bytes + 63);
+        if (bucket->expert) {
+          EXPECT_EQ(shard.elements.count(), bucket->elements);
+          continue;
+        }
+        std::vector<int>& times =
+            updated[absl::StrCat(bucket->layer, bucket->heads ? layout.mp_index(RankId{r}) : -1)];
+        times.resize(static_cast<size_t>(bucket->elements));
+        for (int64_t i = shard.elements.begin; i < shard.elements.end; ++i)
+          ++times[static_cast<size_t>(i)];
+      }
+    }
+    for (const auto& [bucket, times] : updated) {
+      EXPECT_EQ(std::count(times.begin(), times.end(), 1), std::ssize(times)) << bucket;
+    }
+  }
+  Bucket tiny;
+  tiny.elements = 5;  // three ranks of two elements, one of them short
+  const Layout four = {1, 4, 1, 1, 1};
+  EXPECT_EQ(UpdateShardOf(four, RankId{2}, tiny).elements.count(), 1);
+  EXPECT_EQ(UpdateShardOf(four, RankId{3}, tiny).elements.count(), 0);
+  EXPECT_EQ(UpdateShardOf(four, RankId{3}, tiny).padded_elements(), 8);
 }
 
 TEST_P(ParametersTest, InitialValuesFollowTheirDistributionAndSeed) {

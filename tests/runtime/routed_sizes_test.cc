@@ -58,12 +58,15 @@ WorkerOptions OptionsOf(const Case& c) {
   return options;
 }
 
-Plan PlanOf(const Case& c, const StepGraph& graph) {
-  return MakeFixedPlan(
-      graph, {.forward = 3, .backward = 2, .all_to_all = c.all_to_all, .placements = c.placements});
+Plan PlanOf(const Case& c, const StepGraph& graph, int32_t slices = 1) {
+  return MakeFixedPlan(graph, {.forward = 3,
+                               .backward = 2,
+                               .slices = slices,
+                               .all_to_all = c.all_to_all,
+                               .placements = c.placements});
 }
 
-absl::StatusOr<Recorded> RunOneStep(const Case& c) {
+absl::StatusOr<Recorded> RunOneStep(const Case& c, int32_t slices = 1) {
   Recorded recorded;
   recorded.sizes.resize(static_cast<size_t>(c.topology.world_size));
   const absl::Status status =
@@ -73,7 +76,7 @@ absl::StatusOr<Recorded> RunOneStep(const Case& c) {
                               Worker::Connect(backend, *kernels, OptionsOf(c)));
         WEFT_RETURN_IF_ERROR(worker->Install(
             StepKind::kTraining,
-            std::make_shared<const Plan>(PlanOf(c, *worker->graph(StepKind::kTraining)))));
+            std::make_shared<const Plan>(PlanOf(c, *worker->graph(StepKind::kTraining), slices))));
         const std::vector<int32_t> tokens(static_cast<size_t>(2 * TinyJob::kLength), 3);
         Worker::StepArgs args;
         args.tokens = tokens;
@@ -128,6 +131,33 @@ TEST(RoutedSizesTest, AreWhatAStepRecords) {
       }
       if (op.away) {
         EXPECT_EQ(busiest, TaskSize(graph, plan, plan.tasks[t])) << OpName(graph, op.id);
+      }
+    }
+    EXPECT_GT(compared, 50);
+  }
+}
+
+// Shards of gradients and parameters (ZeRO-1) are of one size: what a rank sends is what was
+// expected, slice by slice.
+TEST(ShardSizesTest, AreWhatAStepRecords) {
+  for (const Case& c :
+       {Case{"two nodes", {4, 2}, {1, 4, 1, 1, 1}}, Case{"one node", {4, 4}, {1, 4, 1, 1, 1}},
+        Case{"a rank a node", {4, 1}, {1, 4, 1, 1, 1}},
+        Case{"shared heads", {4, 2}, {1, 2, 2, 2, 1}}}) {
+    SCOPED_TRACE(c.name);
+    const auto recorded = RunOneStep(c, 3);
+    ASSERT_TRUE(recorded.ok()) << recorded.status();
+    const WorkerOptions options = OptionsOf(c);
+    const StepGraph graph =
+        BuildStepGraph(options.model, c.topology, c.layout, options.batch, StepKind::kTraining);
+    const Plan plan = PlanOf(c, graph, 3);
+    int compared = 0;
+    for (size_t t = 0; t < plan.tasks.size(); ++t) {
+      if (graph.op(plan.tasks[t].op).cut != Cut::kSlices) continue;
+      for (const std::vector<double>& rank : recorded->sizes) {
+        ++compared;
+        EXPECT_NEAR(rank[t], TaskSize(graph, plan, plan.tasks[t]), 1e-9 * rank[t])
+            << TaskName(graph, plan.tasks[t]);
       }
     }
     EXPECT_GT(compared, 50);

@@ -84,6 +84,28 @@ TEST_F(TrainerResumeTest, ARunThatSharesHeadsGoesOn) {
   EXPECT_EQ(resumed.Series("gradient_norm"), whole.Series("gradient_norm"));
 }
 
+// So is spread optimizer state, with the parameters that its owner has updated.
+TEST_F(TrainerResumeTest, ARunThatSpreadsItsOptimizerStateGoesOn) {
+  job_.layout = {1, 4, 1, 2, 1};
+  job_.options.model.num_kv_heads = 2;
+  const TrainingResult whole = Run();
+  InprocCoordination coordination(4);
+  coordination.RequestAt(9, {.stop = true, .checkpoint = false});
+  job_.coordination = &coordination;
+  const TrainingResult stopped = Run();
+  EXPECT_EQ(stopped.summary.steps, 10);
+
+  job_.coordination = nullptr;
+  Resume(stopped);
+  job_.layout.zero_stage = 0;
+  const auto refused = RunTrainingJob(job_);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition) << refused.status();
+  job_.layout.zero_stage = 1;
+  const TrainingResult resumed = Run();
+  EXPECT_EQ(resumed.Series("loss"), whole.Series("loss"));
+  EXPECT_EQ(resumed.Series("gradient_norm"), whole.Series("gradient_norm"));
+}
+
 // A signal to any one rank stops all at the same step.
 TEST_F(TrainerResumeTest, OneRankThatIsToldToStopStopsAll) {
   std::array<int, 4> asked{};
