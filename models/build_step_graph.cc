@@ -122,12 +122,14 @@ class Builder {
   }
 
   OpId Forward(std::vector<OpId> start) {
+    // A layer's parameters one layer ahead, so that even plans that keep this order hide them.
     FetchParameters(-1);
+    if (spec_.num_layers > 0) FetchParameters(0);
     OpId last =
         Add({.kind = OpKind::kEmbedding, .direction = Direction::kForward, .size = Elements()},
             WithParameters(-1, std::move(start)));
     for (int32_t layer = 0; layer < spec_.num_layers; ++layer) {
-      FetchParameters(layer);
+      if (layer + 1 < spec_.num_layers) FetchParameters(layer + 1);
       if (micro_batch_ == 0 && ExpertsCanMove(layer)) FetchExperts(layer);
       last = Attention(layer, Direction::kForward, last).end;
       last = spec_.is_moe_layer(layer) ? MoeForward(layer, last) : DenseForward(layer, last);

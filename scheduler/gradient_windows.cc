@@ -55,7 +55,7 @@ std::vector<PendingGradient> FindPending(const StepModel& model, const IssueOrde
   }
   std::vector<PendingGradient> pending;
   for (size_t c = 0; c < model.chains().size(); ++c) {
-    if (model.chains()[c].inter_op < 0) continue;
+    if (model.chains()[c].inter_op < 0 || model.chains()[c].gathers) continue;
     PendingGradient gradient;
     gradient.chain = c;
     for (const OpId need : model.chains()[c].needs) {

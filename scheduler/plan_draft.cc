@@ -32,7 +32,11 @@ class Issuer {
       if (chains_[c].missing == 0) IssueChain(c);  // a gradient that is there from the start
     }
     for (const Op& op : model_.graph().ops) {
-      if (model_.ChainOf(op.id) < 0 && model_.WgradOf(op.id) < 0 && Runs(op.id)) Issue(op.id);
+      if (model_.ChainOf(op.id) >= 0) {
+        IssueGather(static_cast<size_t>(model_.ChainOf(op.id)));
+      } else if (model_.WgradOf(op.id) < 0 && Runs(op.id)) {
+        Issue(op.id);
+      }
     }
     FlushWgrads();
     std::vector<size_t> unneeded;
@@ -255,6 +259,11 @@ class Issuer {
     }
   }
 
+  // Parameters are gathered where the graph has them, which is before they are needed.
+  void IssueGather(size_t c) {
+    if (c < chains_.size() && Model(c).gathers && !chains_[c].flushed) IssueChain(c);
+  }
+
   void IssueChain(size_t c) {
     for (Slice& slice : chains_[c].slices) AdvanceTo(c, slice, Model(c).ops.size());
     Flushed(c);
@@ -297,7 +306,7 @@ class Issuer {
       task.end = slice.draft.end;
       ++group_;
       const int32_t index = Add(task, model_.SliceSeconds(id, task.end - task.begin));
-      intra_[static_cast<size_t>(index)].gradient = true;
+      intra_[static_cast<size_t>(index)].gradient = !Model(c).gathers;
       for (const OpId need : op.needs) {
         if (model_.ChainOf(need) == static_cast<int32_t>(c)) {
           size_t k = 0;

@@ -138,6 +138,7 @@ absl::Status StepModel::FindChains() {
       chain = static_cast<int32_t>(chains_.size());
       chains_.emplace_back();
       chains_.back().elements = op.elements;
+      chains_.back().gathers = op.direction() == Direction::kForward;
     }
     GradientChain& members = chains_[static_cast<size_t>(chain)];
     chain_of_[static_cast<size_t>(op.id.value)] = chain;
