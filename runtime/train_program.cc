@@ -31,7 +31,8 @@ TrainProgram::TrainProgram(const Args& args)
       own_(kFields) {
   const ModelSpec& spec = args.model->spec();
   if (args.kind == StepKind::kTraining) {
-    own_counts_.resize(static_cast<size_t>(spec.num_moe_layers() * spec.moe.num_experts));
+    own_counts_.resize(static_cast<size_t>(spec.num_moe_layers()) *
+                       static_cast<size_t>(spec.moe.num_experts));
     own_.resize(kFields + (own_counts_.size() + 1) / 2);
     expert_counts_.resize(static_cast<size_t>(args.topology.world_size) * own_counts_.size());
     if (args.layout.zero_stage == 0) ReserveReduced();

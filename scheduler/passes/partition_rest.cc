@@ -143,7 +143,8 @@ class PartitionRest final : public PlanPass {
     std::vector<Rest> rests;
     for (size_t c = 0; c < model.chains().size(); ++c) {
       const GradientChain& chain = model.chains()[c];
-      if (chain.inter_op < 0 || chain.gathers || draft.slices[c].empty() || draft.slices[c].back().before.valid()) {
+      if (chain.inter_op < 0 || chain.gathers || draft.slices[c].empty() ||
+          draft.slices[c].back().before.valid()) {
         continue;
       }
       const DraftSlice& last = draft.slices[c].back();

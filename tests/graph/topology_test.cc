@@ -7,6 +7,7 @@ namespace {
 
 std::vector<int32_t> Values(const std::vector<RankId>& ranks) {
   std::vector<int32_t> values;
+  values.reserve(ranks.size());
   for (const RankId rank : ranks) values.push_back(rank.value);
   return values;
 }

@@ -9,13 +9,17 @@
 namespace weft {
 namespace {
 
+size_t At(int32_t rank, int32_t experts, int32_t expert) {
+  return static_cast<size_t>(rank) * static_cast<size_t>(experts) + static_cast<size_t>(expert);
+}
+
 // Rows of every rank for every expert: popularity 1 / (place + 1)^s, the same on all ranks.
 std::vector<int64_t> Zipf(int32_t ranks, int32_t experts, double s, int32_t rotated = 0) {
-  std::vector<int64_t> rows(static_cast<size_t>(ranks * experts));
+  std::vector<int64_t> rows(static_cast<size_t>(ranks) * static_cast<size_t>(experts));
   for (int32_t r = 0; r < ranks; ++r) {
     for (int32_t place = 0; place < experts; ++place) {
       const int32_t e = (place + rotated) % experts;
-      rows[static_cast<size_t>(r * experts + e)] = std::llround(10000 * std::pow(place + 1, -s));
+      rows[At(r, experts, e)] = std::llround(10000 * std::pow(place + 1, -s));
     }
   }
   return rows;
@@ -34,13 +38,14 @@ Load LoadOf(const Layout& layout, int32_t per_node, const ExpertPlacement& place
   for (int32_t r = 0; r < layout.world_size(); ++r) {
     const RankId rank{r};
     for (int32_t e = 0; e < placement.experts(); ++e) {
-      const auto n = static_cast<double>(rows[static_cast<size_t>(r * placement.experts() + e)]);
+      const auto n = static_cast<double>(rows[At(r, placement.experts(), e)]);
       const std::vector<int32_t> slots = placement.SlotsFor(layout.ep_index(rank), e, per_node);
       for (const int32_t slot : slots) {
         const int32_t first =
             (layout.edp_index(rank) * layout.ep + placement.member(slot)) * layout.esp;
         const double part = n / static_cast<double>(slots.size());
-        for (int32_t j = 0; j < layout.esp; ++j) arrived[static_cast<size_t>(first + j)] += part;
+        for (int32_t j = 0; j < layout.esp; ++j)
+          arrived[static_cast<size_t>(first) + static_cast<size_t>(j)] += part;
         const int32_t to = first + layout.esp_index(rank);
         if (to == r) continue;
         sent[static_cast<size_t>(r)] += part;
@@ -62,7 +67,7 @@ constexpr FollowLoad kMoves = {1, false, 1e-6, 1e-7, 1e-5};
 
 TEST(ChoosePlacementTest, EvenLoadStaysAtHome) {
   for (const Layout& layout : {Layout{1, 4, 1}, Layout{2, 2, 2}}) {
-    const std::vector<int64_t> even(static_cast<size_t>(layout.world_size() * 8), 500);
+    const std::vector<int64_t> even(static_cast<size_t>(layout.world_size()) * 8, 500);
     EXPECT_TRUE(ChoosePlacement(layout, layout.ep, 8, kCopies, even).at_home());
     const std::vector<int64_t> none(even.size(), 0);
     EXPECT_TRUE(ChoosePlacement(layout, layout.ep, 8, kCopies, none).at_home());
