@@ -35,10 +35,7 @@ TrainProgram::TrainProgram(const Args& args)
                        static_cast<size_t>(spec.moe.num_experts));
     own_.resize(kFields + (own_counts_.size() + 1) / 2);
     expert_counts_.resize(static_cast<size_t>(args.topology.world_size) * own_counts_.size());
-    if (args.layout.zero_stage == 0) ReserveReduced();
-  }
-  if (args.layout.zero_stage > 0) {
-    sharded_.emplace(args.topology, args.layout, args.rank, *args.groups, *args.parameters);
+    if (args.sharded == nullptr) ReserveReduced();
   }
   reduction_.resize(static_cast<size_t>(args.topology.world_size) * own_.size());
 }
@@ -111,12 +108,12 @@ absl::Status TrainProgram::Run(const Op& op, const PlanTask& task, double* size)
   *size = op.size;
   switch (op.key.kind) {
     case OpKind::kGradReduceScatter:
-      if (sharded_.has_value()) return sharded_->Run(op, task, size);
+      if (args_.sharded != nullptr) return args_.sharded->Run(op, task, size);
       return ReduceScatterSlice(op, task, size);
     case OpKind::kGradNodeReduceScatter:
     case OpKind::kParamNodeAllGather:
     case OpKind::kParamAllGather:
-      return sharded_->Run(op, task, size);
+      return args_.sharded->Run(op, task, size);
     case OpKind::kGradAllReduce:
       return AllReduceSlice(op, task, size);
     case OpKind::kGradAllGather:

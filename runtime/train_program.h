@@ -39,6 +39,7 @@ class TrainProgram final : public StepProgram {
     Transformer* model = nullptr;
     Parameters* parameters = nullptr;
     Groups* groups = nullptr;
+    ShardedUpdate* sharded = nullptr;  // ZeRO-1; null without
     Kernels* kernels = nullptr;
     Topology topology;
     Layout layout;
@@ -99,7 +100,6 @@ class TrainProgram final : public StepProgram {
   std::vector<LayerWays> layers_;
   Placements placements_;  // of the plan
   ExpertLoads loads_;
-  std::optional<ShardedUpdate> sharded_;  // ZeRO-1
   // Sums of this rank's shares, by layer and for the outer bucket, by layer for heads. Empty where
   // a rank is its node's only replica: sums stay where the gradients are.
   std::vector<Buffer> reduced_, reduced_heads_;

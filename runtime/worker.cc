@@ -21,6 +21,8 @@ Worker::Worker(Backend& backend, Kernels& kernels, const WorkerOptions& options,
       rank_{backend.rank()},
       groups_(std::move(groups)),
       parameters_(options.model, options.layout, rank_, options.seed) {
+  if (options_.layout.zero_stage > 0)
+    sharded_.emplace(options_.topology, options_.layout, rank_, groups_, parameters_);
   ModelContext context;
   context.spec = options_.model;
   context.topology = options_.topology;
@@ -43,6 +45,7 @@ Worker::Worker(Backend& backend, Kernels& kernels, const WorkerOptions& options,
     args.model = model_.get();
     args.parameters = &parameters_;
     args.groups = &groups_;
+    args.sharded = sharded_.has_value() ? &*sharded_ : nullptr;
     args.kernels = &kernels_;
     args.topology = options_.topology;
     args.layout = options_.layout;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "absl/status/statusor.h"
@@ -10,6 +11,7 @@
 #include "models/transformer/transformer.h"
 #include "runtime/executor.h"
 #include "runtime/groups.h"
+#include "runtime/sharded_update.h"
 #include "runtime/train_program.h"
 
 namespace weft {
@@ -74,6 +76,7 @@ class Worker {
   RankId rank_;
   Groups groups_;
   Parameters parameters_;
+  std::optional<ShardedUpdate> sharded_;  // ZeRO-1: of both programs
   std::unique_ptr<Transformer> model_;
   StreamSet streams_;
   Part training_, validation_;
