@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "absl/strings/str_cat.h"
+#include "graph/fixed_plan.h"
 #include "gtest/gtest.h"
 #include "scheduler/policies.h"
 #include "tests/runtime/training_job.h"
@@ -63,7 +64,12 @@ TEST_F(TrainerPlansTest, ExpertsThatFollowTheLoadMoveAndChangeNoBit) {
   job_.options.tuning.expert_placement = "home";
   const TrainingResult home = Run();
   EXPECT_EQ(home.Read("trace-rank0.json").find("expert_weights"), std::string::npos);
-  job_.options.tuning.expert_placement = "follow";
+  // What moving is worth is the plan's to say: with these terms every hot spot pays.
+  const StepGraph graph = job_.Graph();
+  const auto at_home = ExpertPlacement(graph.experts, graph.ep).by_member();
+  const Plan follows = MakeFixedPlan(
+      graph, {.placements = {{{0, at_home}, {1, at_home}}, FollowLoad{1, false, 1, 0.1, 0.1}}});
+  job_.options.tuning.plan = directory_.Write("plan.json", PlanToJson(graph, follows));
   const TrainingResult followed = Run();
   ExpectSameTraining(followed, home);
   EXPECT_FALSE(followed.Json("plan.json")["follow_load"].is_null());
