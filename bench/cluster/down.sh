@@ -28,7 +28,9 @@ if [ -n "$groups" ] && [ -d "$groups" ]; then
   for group in "$groups/$prefix"*/; do
     [ -d "$group" ] || continue
     end_processes < "$group/cgroup.procs"
-    rmdir "$group"
+    for part in "$group/compute" "$group"; do
+      if [ -d "$part" ]; then rmdir "$part"; fi
+    done
   done
   rmdir "$groups"
 fi

@@ -229,8 +229,9 @@ def main():
             print(f"[{number}/{len(todo)}] {one['name']}: {first['policy']} {first['step_seconds']:.3f} s, fastest "
                   f"{best['policy']} {best['step_seconds']:.3f} s ({(datetime.datetime.now() - begin).seconds} s)",
                   file=sys.stderr)
-    report |= summarise(report["runs"], policies)
-    pathlib.Path(arguments.json).write_text(json.dumps(report, indent=1) + "\n")
+            # After each: what an interrupted run has measured is kept.
+            whole = report | {"configurations": f"{number} of {len(todo)}"} | summarise(report["runs"], policies)
+            pathlib.Path(arguments.json).write_text(json.dumps(whole, indent=1) + "\n")
     print(f"measure: wrote {arguments.json}", file=sys.stderr)
 
 

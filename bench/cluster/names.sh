@@ -3,7 +3,8 @@
 #
 #   weft-n0r1       network namespace (and host name) of rank 1 of node 0, with the address 10.77.0.2
 #   weft-switch     namespace of the bridges: node0, node1, ... and core between them
-#   weft/weft-n0r1  control group below the controller `cpu`, when ranks are held to a share of a core
+#   weft/weft-n0r1  control group below the controller `cpu`, when computation is held to a share of a core: the rank's
+#                   processes, without a limit; weft/weft-n0r1/compute: its thread that computes, with one
 prefix=weft-
 switch=${prefix}switch
 network=10.77.0.0/24

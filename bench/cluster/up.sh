@@ -6,7 +6,7 @@
 # usage: bench/cluster/up.sh --nodes N --ranks-per-node N --intra RATE --inter RATE [--share FRACTION]
 #   --intra RATE      of the port of every rank, as tc has it: 2gbit, 500mbit
 #   --inter RATE      of the link between a node and the others, shared by the node's ranks
-#   --share FRACTION  of one core that a rank may use, 0.05 to 1; without: as much as it gets
+#   --share FRACTION  of one core that a rank's computation may use, 0.05 to 1; without: as much as it gets
 #
 # Leaves nothing behind when it fails.
 set -euo pipefail
@@ -113,7 +113,9 @@ for ((node = 0; node < nodes; ++node)); do
   done
 done
 
-# Period 10 ms: short beside a step, long beside the kernel's own accounting.
+# A group for all of a rank, without a limit, and inside it one for the threads that compute: mpirun.sh moves them there.
+# The quota is 1 ms, the least that the kernel takes: what computation does not use while it waits cannot be saved up, and the
+# first quota after a wait is for nothing, so the period has to be short beside a task.
 hold_to_share() {
   local groups group
   groups=$(cpu_groups)
@@ -127,12 +129,14 @@ hold_to_share() {
     echo +cpu > "${groups%/*}/cgroup.subtree_control"
     echo +cpu > "$groups/cgroup.subtree_control"
   fi
-  local period=10000 quota
-  quota=$(awk -v s="$share" -v p=$period 'BEGIN { printf "%d", s * p }')
+  local period quota=1000
+  period=$(awk -v s="$share" -v q=$quota 'BEGIN { printf "%d", q / s }')
   for name in $(rank_namespaces); do
-    group=$groups/$name
+    group=$groups/$name/compute
     mkdir -p "$group"
-    if [ -e "$group/cpu.max" ]; then
+    if [ -e "$group/cgroup.type" ]; then
+      echo threaded > "$group/cgroup.type"
+      echo +cpu > "$groups/$name/cgroup.subtree_control"
       echo "$quota $period" > "$group/cpu.max"
     else
       echo $period > "$group/cpu.cfs_period_us"
@@ -141,4 +145,4 @@ hold_to_share() {
   done
 }
 if [ -n "$share" ]; then hold_to_share; fi
-say "$nodes nodes of $ranks_per_node ranks: $intra a rank, $inter between nodes${share:+, $share of a core a rank}"
+say "$nodes nodes of $ranks_per_node ranks: $intra a rank, $inter between nodes${share:+, $share of a core for the computation of a rank}"
