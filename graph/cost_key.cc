@@ -10,7 +10,7 @@
 namespace weft {
 namespace {
 
-constexpr std::array<std::string_view, 30> kKindNames = {"embedding",
+constexpr std::array<std::string_view, 32> kKindNames = {"embedding",
                                                          "mp_all_gather",
                                                          "mp_reduce_scatter",
                                                          "attention",
@@ -37,6 +37,8 @@ constexpr std::array<std::string_view, 30> kKindNames = {"embedding",
                                                          "param_node_all_gather",
                                                          "param_all_gather",
                                                          "expert_grad_all_reduce",
+                                                         "expert_grad_reduce_scatter",
+                                                         "expert_param_all_gather",
                                                          "grad_norm",
                                                          "step_reduction",
                                                          "optimizer"};
@@ -111,11 +113,13 @@ Collective CollectiveOf(OpKind kind) {
     case OpKind::kGradAllGather:
     case OpKind::kParamNodeAllGather:
     case OpKind::kParamAllGather:
+    case OpKind::kExpertParamAllGather:
       return Collective::kAllGather;
     case OpKind::kEspReduceScatter:
     case OpKind::kMpReduceScatter:
     case OpKind::kGradReduceScatter:
     case OpKind::kGradNodeReduceScatter:
+    case OpKind::kExpertGradReduceScatter:
       return Collective::kReduceScatter;
     case OpKind::kGradAllReduce:
     case OpKind::kExpertGradAllReduce:

@@ -35,12 +35,14 @@ enum class OpKind : uint8_t {
   kGradReduceScatter,  // dense gradients inside the node
   kGradAllReduce,      // ... between nodes
   kGradAllGather,      // ... inside the node
-  kGradNodeReduceScatter,  // ZeRO-1: dense gradients between nodes, to who updates them
-  kParamNodeAllGather,     // ... updated parameters between nodes
-  kParamAllGather,         // ... inside the node
-  kExpertGradAllReduce,    // expert gradients over EDP
-  kGradNorm,               // this rank's share of the squared gradient norm
-  kStepReduction,          // loss, norm and epochs of all ranks: the last collective of a step
+  kGradNodeReduceScatter,    // ZeRO-1: dense gradients between nodes, to who updates them
+  kParamNodeAllGather,       // ... updated parameters between nodes
+  kParamAllGather,           // ... inside the node
+  kExpertGradAllReduce,      // expert gradients over EDP
+  kExpertGradReduceScatter,  // ZeRO-1: expert gradients over EDP, to who updates them
+  kExpertParamAllGather,     // ... updated parameters
+  kGradNorm,                 // this rank's share of the squared gradient norm
+  kStepReduction,            // loss, norm and epochs of all ranks: the last collective of a step
   kOptimizer,
 };
 

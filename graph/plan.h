@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -28,6 +29,14 @@ struct PlanTask {
 
   friend bool operator==(const PlanTask&, const PlanTask&) = default;
 };
+
+// A slice on a rank that has only `elements` of the operation's, which are those of the rank with
+// the most: the part that is there, perhaps nothing.
+inline PlanTask Within(PlanTask slice, int64_t elements) {
+  slice.end = std::min(slice.end, elements);
+  slice.begin = std::min(slice.begin, slice.end);
+  return slice;
+}
 
 // Why this degree: one line of `weft explain`.
 struct DegreeChoice {

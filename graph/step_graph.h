@@ -40,7 +40,7 @@ struct Op {
   int32_t micro_batch = 0;
   Cut cut = Cut::kWhole;
   double size = 0;       // regressor of the whole operation under the expected load (see CostKey)
-  int64_t elements = 0;  // kSlices: fp32 elements that can be sliced
+  int64_t elements = 0;  // kSlices: fp32 elements that can be sliced, on the rank with the most
   bool heads = false;    // kSlices: of the attention heads that an MP group shares out; else dense
   std::vector<OpId> needs;  // operations that must have ended before; ascending
   // The all-to-all algorithms of its layer under which a plan has this operation.

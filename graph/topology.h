@@ -32,7 +32,7 @@ struct Layout {
   int32_t esp = 1;
   int32_t mp = 1;
   // ZeRO: 0, whoever holds a parameter updates it; 1, the optimizer state of what several ranks
-  // hold beside experts is spread over them, and each updates its shard (models/update_shard.h).
+  // hold is spread over them, and each updates its shard (models/update_shard.h).
   int32_t zero_stage = 0;
 
   int32_t world_size() const { return edp * ep * esp; }

@@ -49,6 +49,8 @@ class Builder {
     graph_.block_pieces = BlockPieces(batch);
     graph_.micro_batches = kind == StepKind::kTraining ? batch.micro_batches : 1;
     shape_of_ep_ = EpShape(topology, layout, RankId{0});
+    for (int32_t j = 0; layout.edp > 1 && j < layout.esp; ++j)
+      shards_.push_back(MakeParameterCatalog(spec, layout, RankId{j}));
     rows_ = batch.tokens() * spec.moe.top_k;
     hidden_units_ = (spec.ffn_hidden_size + layout.esp - 1) / layout.esp;
     shape_ = Fingerprint(absl::StrCat(spec.hidden_size, "/", spec.ffn_hidden_size, "/",
@@ -159,7 +161,15 @@ class Builder {
   // The weights of experts that work away from home: there from the start of the step, wanted by
   // the layer's experts.
   void FetchExperts(int32_t layer) {
-    fetched_[layer] = MoveExperts(OpKind::kExpertWeights, Direction::kForward, layer, {});
+    fetched_[layer] =
+        MoveExperts(OpKind::kExpertWeights, Direction::kForward, layer, GatheredExperts(layer));
+  }
+
+  // What a layer's experts wait for before their parameters are used.
+  std::vector<OpId> GatheredExperts(int32_t layer) const {
+    const auto gathered = gathered_experts_.find(layer);
+    return gathered == gathered_experts_.end() ? std::vector<OpId>{}
+                                               : std::vector<OpId>{gathered->second};
   }
 
   // In a layer with a pipeline, what stands beside it can enter it.
@@ -275,9 +285,11 @@ class Builder {
     last = Exchange(OpKind::kDispatch, layer, direction, last);
     if (layout_.esp > 1)
       chunks(OpKind::kEspAllGather, StreamKind::kIntra, GroupKind::kEsp, gathered);
-    if (const auto weights = fetched_.find(layer);
-        direction == Direction::kForward && weights != fetched_.end()) {
-      last.push_back(weights->second);
+    if (direction == Direction::kForward) {
+      const std::vector<OpId> parameters = GatheredExperts(layer);
+      last.insert(last.end(), parameters.begin(), parameters.end());
+      const auto weights = fetched_.find(layer);
+      if (weights != fetched_.end()) last.push_back(weights->second);
     }
     chunks(OpKind::kExpert, StreamKind::kCompute, GroupKind::kNone, ExpertSize());
     expert_ = last.front();
@@ -373,16 +385,7 @@ class Builder {
             MoveExperts(OpKind::kExpertGradReturn, Direction::kBackward, layer, {wgrad}));
       }
       gradients_.insert(gradients_.end(), summed.begin(), summed.end());
-      if (layout_.edp > 1) {
-        const int64_t elements = ExpertElements(layer);
-        gradients_.push_back(Add({.kind = OpKind::kExpertGradAllReduce,
-                                  .direction = Direction::kBackward,
-                                  .stream = EdpStream(),
-                                  .group = GroupKind::kEdp,
-                                  .layer = layer,
-                                  .size = AllReduceBytes(elements, layout_.edp)},
-                                 std::move(summed)));
-      }
+      if (layout_.edp > 1) gradients_.push_back(ReduceExpertGradient(layer, std::move(summed)));
     }
     return Add({.kind = OpKind::kRouter,
                 .direction = Direction::kBackward,
@@ -390,6 +393,38 @@ class Builder {
                 .size = Elements(),
                 .cut = Cut::kEither},
                back);
+  }
+
+  OpId ReduceExpertGradient(int32_t layer, std::vector<OpId> needs) {
+    const int64_t elements = MostExpertElements(layer);
+    if (layout_.zero_stage > 0) {
+      return ExchangeExpertShards(layer, std::move(needs), Direction::kBackward);
+    }
+    return Add({.kind = OpKind::kExpertGradAllReduce,
+                .direction = Direction::kBackward,
+                .stream = StreamOf(GroupKind::kEdp),
+                .group = GroupKind::kEdp,
+                .layer = layer,
+                .size = AllReduceBytes(elements, layout_.edp),
+                .cut = Cut::kSlices,
+                .elements = elements},
+               std::move(needs));
+  }
+
+  // ZeRO-1 for experts, over the copies of an EP member wherever they are: gradients to who updates
+  // them (backward), and what was updated in the last step (forward).
+  OpId ExchangeExpertShards(int32_t layer, std::vector<OpId> needs, Direction direction) {
+    const int64_t shard = (MostExpertElements(layer) + layout_.edp - 1) / layout_.edp;
+    return Add({.kind = direction == Direction::kForward ? OpKind::kExpertParamAllGather
+                                                         : OpKind::kExpertGradReduceScatter,
+                .direction = direction,
+                .stream = StreamOf(GroupKind::kEdp),
+                .group = GroupKind::kEdp,
+                .layer = layer,
+                .size = AllGatherBytes(shard, layout_.edp),
+                .cut = Cut::kSlices,
+                .elements = shard},
+               std::move(needs));
   }
 
   // Dense gradients, replicated on all ranks: reduce-scatter inside the node, all-reduce between
@@ -476,6 +511,8 @@ class Builder {
                    Direction::kForward);
     if (layer >= 0 && layout_.mp > 1 && layout_.mp < layout_.world_size())
       ExchangeShards(layer, HeadsElements(layer), {}, true, Direction::kForward);
+    if (layer >= 0 && layout_.edp > 1 && spec_.is_moe_layer(layer))
+      gathered_experts_[layer] = ExchangeExpertShards(layer, {}, Direction::kForward);
   }
 
   void Finish() {
@@ -507,7 +544,6 @@ class Builder {
   double Elements() const { return static_cast<double>(batch_.tokens()) * spec_.hidden_size; }
   // After the exchange a rank holds the rows of its ESP group's members.
   double ExpertSize() const { return ExpertFlops(spec_, hidden_units_, rows_ * layout_.esp); }
-  StreamKind EdpStream() const { return StreamOf(GroupKind::kEdp); }
   StreamKind StreamOf(GroupKind kind) const {
     const LinkClass link = LinkOf(topology_, GroupOf(topology_, layout_, kind, RankId{0}));
     if (link == LinkClass::kNone) return StreamKind::kCompute;
@@ -523,6 +559,13 @@ class Builder {
   int64_t ExpertElements(int32_t layer) const {
     return catalog_.experts[static_cast<size_t>(layer)].elements;
   }
+  // On the rank that has most of a copy's: shards of experts differ by a unit and a bias.
+  int64_t MostExpertElements(int32_t layer) const {
+    int64_t most = 0;
+    for (const ParameterCatalog& shard : shards_)
+      most = std::max(most, shard.experts[static_cast<size_t>(layer)].elements);
+    return most;
+  }
   double LocalElements() const { return static_cast<double>(catalog_.elements()); }
 
   const ModelSpec& spec_;
@@ -530,7 +573,8 @@ class Builder {
   const Layout& layout_;
   const BatchShape& batch_;
   StepKind kind_;
-  ParameterCatalog catalog_;  // of rank 0: sizes of the expected load
+  ParameterCatalog catalog_;              // of rank 0: sizes of the expected load
+  std::vector<ParameterCatalog> shards_;  // of rank 0's ESP group
   StepGraph graph_;
   int32_t micro_batch_ = 0;
   GroupShape shape_of_ep_;
@@ -540,6 +584,7 @@ class Builder {
   OpId expert_;
   std::map<int32_t, OpId> fetched_;                // by layer: experts' weights
   std::map<int32_t, std::vector<OpId>> gathered_;  // by layer, -1: outer: parameters (ZeRO-1)
+  std::map<int32_t, OpId> gathered_experts_;       // by layer: the experts' (ZeRO-1)
   std::vector<OpId> finished_;                     // ends of the current micro-batch
   std::vector<OpId> gradients_;                    // ends of all gradient reductions
 };

@@ -6,11 +6,11 @@ namespace weft {
 
 UpdateShard UpdateShardOf(const Layout& layout, RankId rank, const Bucket& bucket) {
   UpdateShard shard;
-  if (layout.zero_stage > 0 && !bucket.expert) {
-    // Heads are held by the ranks of equal MP index.
-    const int32_t sharers = bucket.heads ? layout.mp : 1;
-    shard.count = layout.world_size() / sharers;
-    shard.index = rank.value / sharers;
+  if (layout.zero_stage > 0) {
+    // Heads are held by the ranks of equal MP index, experts by the copies of their EP member.
+    const int32_t apart = bucket.heads ? layout.mp : bucket.expert ? layout.ep * layout.esp : 1;
+    shard.count = layout.world_size() / apart;
+    shard.index = rank.value / apart;
   }
   shard.size = (bucket.elements + shard.count - 1) / shard.count;
   shard.elements.begin = std::min(bucket.elements, shard.index * shard.size);

@@ -22,7 +22,7 @@ struct UpdateShard {
   int64_t padded_elements() const { return count * size; }
 };
 
-// The whole bucket where the layout has no ZeRO, and for experts, whose state every copy keeps.
+// The whole bucket where the layout has no ZeRO.
 UpdateShard UpdateShardOf(const Layout& layout, RankId rank, const Bucket& bucket);
 
 }  // namespace weft

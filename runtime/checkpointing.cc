@@ -24,7 +24,9 @@ std::vector<NamedTarget> TensorsOf(Worker& worker) {
       // What this rank updates: other shards may be a step old, and are gathered before their use.
       const std::string name = absl::StrCat(
           "shard.", bucket->layer < 0 ? "outer" : absl::StrCat("layers.", bucket->layer),
-          bucket->heads ? ".heads" : "");
+          bucket->heads    ? ".heads"
+          : bucket->expert ? ".experts"
+                           : "");
       const Shape shape = {shard.elements.count()};
       tensors.push_back({name, View(bucket->value.as<float>() + shard.elements.begin, shape)});
       tensors.push_back({"adam_m." + name, View(bucket->adam_m.as<float>(), shape)});

@@ -24,9 +24,9 @@ ShardedUpdate::ShardedUpdate(const Topology& topology, const Layout& layout, Ran
     Shared s;
     s.bucket = &bucket;
     s.shard = UpdateShardOf(layout, rank, bucket);
-    s.inside = (bucket.heads ? groups.mp_peers : groups.intra).get();
-    s.local = topology.ranks_per_node / (bucket.heads ? layout.mp : 1);
-    s.nodes = topology.num_nodes();
+    s.inside = (bucket.expert ? groups.edp : bucket.heads ? groups.mp_peers : groups.intra).get();
+    s.local = bucket.expert ? layout.edp : topology.ranks_per_node / (bucket.heads ? layout.mp : 1);
+    s.nodes = bucket.expert ? 1 : topology.num_nodes();
     if (s.local > 1) s.by_local.Ensure<float>({s.shard.padded_elements()});
     if (s.nodes > 1) s.by_node.Ensure<float>({s.nodes * s.shard.size});
     return s;
@@ -34,28 +34,35 @@ ShardedUpdate::ShardedUpdate(const Topology& topology, const Layout& layout, Ran
   for (int32_t layer = 0; layer < parameters.num_layers(); ++layer) {
     dense_.push_back(share(parameters.dense(layer)));
     if (layout.mp > 1) heads_.push_back(share(parameters.attention(layer)));
+    if (layout.edp > 1) experts_.push_back(share(parameters.experts(layer)));
   }
   dense_.push_back(share(parameters.outer()));
 }
 
 ShardedUpdate::Shared& ShardedUpdate::Of(const Op& op) {
   if (op.layer < 0) return dense_.back();
-  return (op.heads ? heads_ : dense_)[static_cast<size_t>(op.layer)];
+  const bool experts = op.key.group == GroupKind::kEdp;
+  return (experts ? experts_ : op.heads ? heads_ : dense_)[static_cast<size_t>(op.layer)];
 }
 
 TensorView ShardedUpdate::Packed(const Buffer& buffer, int32_t shards, const PlanTask& task) {
   return View(buffer.as<float>() + shards * task.begin, {shards * Count(task), 1});
 }
 
-absl::Status ShardedUpdate::Run(const Op& op, const PlanTask& task, double* size) {
+absl::Status ShardedUpdate::Run(const Op& op, const PlanTask& whole, double* size) {
+  const PlanTask task = Within(whole, Of(op).shard.size);
+  *size = 0;
+  if (task.begin == task.end) return absl::OkStatus();
   switch (op.key.kind) {
     case OpKind::kGradReduceScatter:
+    case OpKind::kExpertGradReduceScatter:
       return ReduceInside(Of(op), task, size);
     case OpKind::kGradNodeReduceScatter:
       return ReduceBetween(Of(op), task, size);
     case OpKind::kParamNodeAllGather:
       return GatherBetween(Of(op), task, size);
     case OpKind::kParamAllGather:
+    case OpKind::kExpertParamAllGather:
       return GatherInside(Of(op), task, size);
     default:
       return absl::InternalError(

@@ -12,9 +12,10 @@ namespace weft {
 
 // ZeRO-1's exchanges of one rank: gradients are summed to the rank that updates them, inside the
 // node, then between nodes; updated parameters come back the other way, between nodes, then inside,
-// at the beginning of the next step. A slice [begin, end) of such an operation is of every shard:
-// elements begin to end of each. What a collective takes is packed as [place in the node][node]
-// [end - begin], in a region of its own for every slice, so that slices may be under way at once.
+// at the beginning of the next step. Experts' go over the EDP group at once, as if it were a node.
+// A slice [begin, end) of such an operation is of every shard: elements begin to end of each. What
+// a collective takes is packed as [place in the node][node][end - begin], in a region of its own
+// for every slice, so that slices may be under way at once.
 //
 // Sums are made in the order in which the all-reduce of replicated gradients makes them: equal
 // bits.
@@ -23,8 +24,8 @@ class ShardedUpdate {
   ShardedUpdate(const Topology& topology, const Layout& layout, RankId rank, Groups& groups,
                 Parameters& parameters);
 
-  // One task of kGradReduceScatter, kGradNodeReduceScatter, kParamNodeAllGather or kParamAllGather.
-  // *size: bytes that this rank sends.
+  // One task of kGradReduceScatter, kGradNodeReduceScatter, kParamNodeAllGather, kParamAllGather,
+  // kExpertGradReduceScatter or kExpertParamAllGather. *size: bytes that this rank sends.
   absl::Status Run(const Op& op, const PlanTask& task, double* size);
 
  private:
@@ -32,7 +33,7 @@ class ShardedUpdate {
   struct Shared {
     Bucket* bucket = nullptr;
     UpdateShard shard;
-    Communicator* inside = nullptr;  // the holders on this node, null when alone
+    Communicator* inside = nullptr;  // the holders on this node, of experts all; null when alone
     int32_t local = 1, nodes = 1;    // holders on a node, nodes
     Buffer by_local, by_node;        // [local][nodes][...], [nodes][...]
     std::vector<int64_t> local_rows, node_rows;
@@ -51,8 +52,8 @@ class ShardedUpdate {
   absl::Status GatherInside(Shared& s, const PlanTask& task, double* size);
 
   Communicator* const inter_;
-  const int32_t node_;                 // of this rank
-  std::vector<Shared> dense_, heads_;  // by layer; dense_'s last: the outer bucket
+  const int32_t node_;                           // of this rank
+  std::vector<Shared> dense_, heads_, experts_;  // by layer; dense_'s last: the outer bucket
 };
 
 }  // namespace weft

@@ -113,6 +113,8 @@ absl::Status TrainProgram::Run(const Op& op, const PlanTask& task, double* size)
     case OpKind::kGradNodeReduceScatter:
     case OpKind::kParamNodeAllGather:
     case OpKind::kParamAllGather:
+    case OpKind::kExpertGradReduceScatter:
+    case OpKind::kExpertParamAllGather:
       return args_.sharded->Run(op, task, size);
     case OpKind::kGradAllReduce:
       return AllReduceSlice(op, task, size);
@@ -120,8 +122,11 @@ absl::Status TrainProgram::Run(const Op& op, const PlanTask& task, double* size)
       return AllGatherSlice(op, task, size);
     case OpKind::kExpertGradAllReduce: {
       Bucket& bucket = args_.parameters->experts(op.layer);
-      *size = AllReduceBytes(bucket.elements, args_.layout.edp);
-      return args_.groups->edp->AllReduce(View(bucket.gradient.as<float>(), {bucket.elements}),
+      const PlanTask slice = Within(task, bucket.elements);
+      const int64_t count = slice.end - slice.begin;
+      *size = AllReduceBytes(count, args_.layout.edp);
+      if (count == 0) return absl::OkStatus();
+      return args_.groups->edp->AllReduce(View(bucket.gradient.as<float>() + slice.begin, {count}),
                                           ReduceOp::kSum);
     }
     case OpKind::kGradNorm:

@@ -312,7 +312,7 @@ class Issuer {
           size_t k = 0;
           while (Model(c).ops[k] != need) ++k;
           order_.schedule.Need(slice.last_task[k]);
-        } else {
+        } else if (Runs(need)) {
           AddNeeds(op, 0, 1, need);
         }
       }

@@ -154,7 +154,7 @@ absl::Status StepModel::FindChains() {
             absl::StrCat("step graph: ", OpName(graph_, op.id), " and ", OpName(graph_, need),
                          ", which it needs, are sliced over different elements"));
       }
-      members.needs.push_back(need);
+      if (Has(graph_.op(need))) members.needs.push_back(need);
     }
   }
   return absl::OkStatus();

@@ -48,7 +48,7 @@ struct Pipeline {
 struct GradientChain {
   std::vector<OpId> ops;
   int64_t elements = 0;
-  std::vector<OpId> needs;  // operations outside of the chain
+  std::vector<OpId> needs;  // operations outside of the chain that the plan has
   int32_t inter_op = -1;    // index into ops of the first one on the inter-node stream, -1: none
   bool gathers = false;     // no gradients but parameters that the forward needs (ZeRO-1)
 };

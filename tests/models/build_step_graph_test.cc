@@ -134,7 +134,16 @@ TEST_P(BuildStepGraphTest, EveryGradientIsReducedOnce) {
     std::map<std::pair<OpKind, int32_t>, int> seen, seen_of_heads;
     for (const Op& op : Build(world, StepKind::kTraining).ops) {
       const OpKind kind = op.key.kind;
-      if (kind == OpKind::kExpertGradAllReduce) ++seen[{kind, op.layer}];
+      if (kind == OpKind::kExpertGradAllReduce) {
+        ++seen[{kind, op.layer}];
+        EXPECT_EQ(op.cut, Cut::kSlices);
+        int64_t most = 0;
+        for (int32_t r = 0; r < world.layout.world_size(); ++r) {
+          const ParameterCatalog of = MakeParameterCatalog(spec(), world.layout, RankId{r});
+          most = std::max(most, of.experts[static_cast<size_t>(op.layer)].elements);
+        }
+        EXPECT_EQ(op.elements, most);
+      }
       if (kind != OpKind::kGradReduceScatter && kind != OpKind::kGradAllReduce &&
           kind != OpKind::kGradAllGather)
         continue;

@@ -426,7 +426,7 @@ TEST(ZeroTest, SpreadingTheOptimizerStateChangesNoBit) {
   for (const Case& c :
        {Case{{4, 2}, {1, 2, 2}}, Case{{4, 4}, {1, 4, 1}}, Case{{4, 1}, {2, 2, 1}},
         Case{{8, 4}, {1, 4, 2}}, Case{{4, 2}, {1, 4, 1, 2}}, Case{{4, 4}, {1, 2, 2, 4}},
-        Case{{2, 2}, {2, 1, 1}}, Case{{1, 1}, {1, 1, 1}}}) {
+        Case{{2, 2}, {2, 1, 1}}, Case{{6, 2}, {3, 1, 2}}, Case{{1, 1}, {1, 1, 1}}}) {
     for (const Backbone backbone : {Backbone::kMixtral, Backbone::kGpt2}) {
       TinyJob job;
       job.model = TinyModel(backbone);

@@ -143,7 +143,8 @@ TEST(ShardSizesTest, AreWhatAStepRecords) {
   for (const Case& c :
        {Case{"two nodes", {4, 2}, {1, 4, 1, 1, 1}}, Case{"one node", {4, 4}, {1, 4, 1, 1, 1}},
         Case{"a rank a node", {4, 1}, {1, 4, 1, 1, 1}},
-        Case{"shared heads", {4, 2}, {1, 2, 2, 2, 1}}}) {
+        Case{"shared heads", {4, 2}, {1, 2, 2, 2, 1}},
+        Case{"copies of experts", {4, 2}, {2, 2, 1, 1, 1}}}) {
     SCOPED_TRACE(c.name);
     const auto recorded = RunOneStep(c, 3);
     ASSERT_TRUE(recorded.ok()) << recorded.status();

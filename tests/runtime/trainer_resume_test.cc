@@ -86,7 +86,7 @@ TEST_F(TrainerResumeTest, ARunThatSharesHeadsGoesOn) {
 
 // So is spread optimizer state, with the parameters that its owner has updated.
 TEST_F(TrainerResumeTest, ARunThatSpreadsItsOptimizerStateGoesOn) {
-  job_.layout = {1, 4, 1, 2, 1};
+  job_.layout = {2, 2, 1, 2, 1};
   job_.options.model.num_kv_heads = 2;
   const TrainingResult whole = Run();
   InprocCoordination coordination(4);

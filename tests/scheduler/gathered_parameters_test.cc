@@ -12,20 +12,21 @@ namespace {
 
 class GatheredParametersTest : public testing::TestWithParam<std::string> {
  protected:
-  GatheredParametersTest() {
+  void PlanFor(const Layout& layout) {
     ModelSpec spec;
     spec.num_layers = 4;
     spec.hidden_size = 256;
     spec.ffn_hidden_size = 512;
     spec.moe.num_experts = 8;
-    graph_ = BuildStepGraph(spec, {8, 4}, {1, 8, 1, 1, 1}, {4, 256, 1, 32}, StepKind::kTraining);
+    graph_ = BuildStepGraph(spec, {8, 4}, layout, {4, 256, 1, 32}, StepKind::kTraining);
     PlanRequest request;
     request.graph = &graph_;
     request.costs = &costs_;
     request.policy = GetParam();
     const auto plan = MakePlan(request);
-    EXPECT_TRUE(plan.ok()) << plan.status();
-    if (plan.ok()) plan_ = *plan;
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    plan_ = *plan;
+    ASSERT_TRUE(ValidatePlan(graph_, plan_).ok()) << ValidatePlan(graph_, plan_);
   }
 
   StepGraph graph_;
@@ -34,7 +35,7 @@ class GatheredParametersTest : public testing::TestWithParam<std::string> {
 };
 
 TEST_P(GatheredParametersTest, AreThereBeforeTheLayerAndNotPutBehindIt) {
-  ASSERT_TRUE(ValidatePlan(graph_, plan_).ok()) << ValidatePlan(graph_, plan_);
+  PlanFor({1, 8, 1, 1, 1});
   std::vector<double> attention(4, 0), gathered(4, 0);
   double last_gather = 0, first_backward = plan_.predicted_seconds;
   for (const PlanTask& task : plan_.tasks) {
@@ -60,6 +61,24 @@ TEST_P(GatheredParametersTest, AreThereBeforeTheLayerAndNotPutBehindIt) {
   if (plan_.streams == 1) return;
   for (size_t layer = 2; layer < 4; ++layer)
     EXPECT_LT(gathered[layer], attention[layer]) << "layer " << layer;
+}
+
+// Experts' parameters have until the layer's experts.
+TEST_P(GatheredParametersTest, OfExpertsAreThereBeforeTheExpertsAndNotPutBehindThem) {
+  PlanFor({2, 4, 1, 1, 1});
+  std::vector<double> experts(4, plan_.predicted_seconds), gathered(4, 0);
+  for (const PlanTask& task : plan_.tasks) {
+    const Op& op = graph_.op(task.op);
+    const auto layer = static_cast<size_t>(op.layer);
+    if (op.key.kind == OpKind::kExpertParamAllGather)
+      gathered[layer] = std::max(gathered[layer], task.predicted_begin + task.predicted_seconds);
+    if (op.key.kind == OpKind::kExpert && op.direction() == Direction::kForward)
+      experts[layer] = std::min(experts[layer], task.predicted_begin);
+  }
+  for (size_t layer = 0; layer < 4; ++layer) {
+    EXPECT_GT(gathered[layer], 0);
+    EXPECT_LE(gathered[layer], experts[layer] + 1e-12) << "layer " << layer;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Policies, GatheredParametersTest, testing::ValuesIn(PolicyNames()),

@@ -104,7 +104,8 @@ class Generator {
 
   // The operations of one gradient share their slices.
   const std::vector<int64_t>& SlicesOf(const Op& op) {
-    const auto [found, added] = slice_ends_.try_emplace({op.layer, op.heads});
+    const auto [found, added] =
+        slice_ends_.try_emplace({op.layer, op.heads, op.key.group == GroupKind::kEdp});
     if (added) {
       std::set<int64_t> ends = {op.elements};
       for (int32_t i = From(0, kMostSlices - 1); i > 0; --i) {
@@ -121,7 +122,8 @@ class Generator {
   uint64_t next_ = 0;
   Plan plan_;
   std::map<std::tuple<int32_t, Direction>, int32_t> block_chunks_;
-  std::map<std::tuple<int32_t, bool>, std::vector<int64_t>> slice_ends_;  // by layer, of heads
+  // By layer, of heads, of experts.
+  std::map<std::tuple<int32_t, bool, bool>, std::vector<int64_t>> slice_ends_;
 };
 
 }  // namespace
