@@ -10,6 +10,9 @@ host=$1
 shift
 # Threads and children are born into the group.
 group=$(cpu_groups)/$host
-if [ -d "$group" ]; then echo $$ > "$group/cgroup.procs"; fi
+if [ -d "$group" ]; then
+  echo $$ > "$group/cgroup.procs"
+  export WEFT_COMPUTE_CGROUP=$group/compute # where threads that compute go of themselves
+fi
 # Not `ip netns exec`, which hides the control groups from the next agent. As ssh: the words are a command line.
 exec nsenter --net="/run/netns/$host" unshare --uts bash -c 'hostname "$1"; shift; exec bash -c "$*"' agent "$host" "$@"

@@ -33,32 +33,6 @@ command=(
   "service.address=$network" service.insecure_network=true
 )
 
-# Where the cluster has shares: moves the thread that computes (its stream is called "compute") of every rank into the group
-# with the limit, and leaves MPI's and the communication streams out of it, as an accelerator does. Ends when every rank has
-# it, or with mpirun.
-hold_compute_threads() {
-  local -a missing=("$@")
-  local rank groups process thread
-  groups=$(cpu_groups)
-  while [ "${#missing[@]}" -gt 0 ] && kill -0 $$ 2> /dev/null; do
-    rank=${missing[0]}
-    for process in $(< "$groups/$rank/cgroup.procs"); do
-      for thread in /proc/"$process"/task/*; do
-        [ "$(cat "$thread/comm" 2> /dev/null)" = compute ] || continue
-        enter_group "$groups/$rank/compute" "${thread##*/}"
-        missing=("${missing[@]:1}")
-        continue 3
-      done
-    done
-    sleep 0.02
-  done
-}
-# enter_group DIRECTORY THREAD
-enter_group() {
-  if [ -e "$1/cgroup.threads" ]; then echo "$2" > "$1/cgroup.threads"; else echo "$2" > "$1/tasks"; fi
-}
-if [ -d "$(cpu_groups)/${ranks[0]}/compute" ]; then hold_compute_threads "${ranks[@]}" & fi
-
 # As the agent does: mpirun itself is the daemon of the first host.
 printf -v words '%q ' "${command[@]}"
 exec "$here/agent.sh" "${ranks[0]}" "$words"

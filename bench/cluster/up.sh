@@ -113,7 +113,7 @@ for ((node = 0; node < nodes; ++node)); do
   done
 done
 
-# A group for all of a rank, without a limit, and inside it one for the threads that compute: mpirun.sh moves them there.
+# A group for all of a rank, without a limit, and inside it one that the threads which compute enter of themselves (WEFT_COMPUTE_CGROUP).
 # The quota is 1 ms, the least that the kernel takes: what computation does not use while it waits cannot be saved up, and the
 # first quota after a wait is for nothing, so the period has to be short beside a task.
 hold_to_share() {

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "base/thread_group.h"
 #include "base/thread_priority.h"
 
 namespace weft {
@@ -88,7 +89,10 @@ absl::Status CpuStream::Synchronize() {
 }
 
 void CpuStream::Run(Priority priority) {
-  if (priority == Priority::kYielding) SetOwnNice(kComputeNice);
+  if (priority == Priority::kYielding) {
+    SetOwnNice(kComputeNice);
+    EnterComputeGroup();
+  }
   absl::MutexLock lock(&mutex_);
   for (;;) {
     while (queue_.empty() && !closing_) changed_.Wait(&mutex_);
