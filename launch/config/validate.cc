@@ -170,6 +170,22 @@ void CheckTraining(const TrainingOptions& training, std::vector<Conflict>& confl
   }
 }
 
+// An order that nobody could follow.
+void CheckPlacement(const JobOptions& options, std::vector<Conflict>& conflicts) {
+  if (options.tuning.expert_placement != "follow") return;
+  if (options.tuning.policy != "weft") {
+    conflicts.push_back(
+        {"tuning.expert_placement",
+         absl::StrCat("tuning.expert_placement = follow needs tuning.policy: weft; ",
+                      options.tuning.policy, " leaves experts at home")});
+  }
+  if (options.cluster.expert_parallel == 1) {
+    conflicts.push_back({"tuning.expert_placement",
+                         "tuning.expert_placement = follow needs cluster.expert_parallel of at "
+                         "least 2 (0: chosen): with 1 every rank has all experts"});
+  }
+}
+
 void CheckSystem(const JobOptions& options, std::vector<Conflict>& conflicts) {
   const ClusterOptions& cluster = options.cluster;
   if (cluster.emulate) {
@@ -197,6 +213,7 @@ void CheckSystem(const JobOptions& options, std::vector<Conflict>& conflicts) {
         {"tuning.all_to_alls", "tuning.all_to_alls = [] must name at least one algorithm"});
   }
   CheckDifferent("tuning.all_to_alls", options.tuning.all_to_alls, conflicts);
+  CheckPlacement(options, conflicts);
   CheckDifferent("run.compare", options.run.compare, conflicts);
   const ServiceOptions& service = options.service;
   if (const absl::Status address = ValidateListenAddress(service.address, service.insecure_network);

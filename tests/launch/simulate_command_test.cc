@@ -188,6 +188,23 @@ TEST(SimulateCommandTest, EveryMistakeOfRanksThatDifferIsOneSentence) {
   EXPECT_NE(layer.err.find("only --model takes --workload"), std::string::npos) << layer.err;
 }
 
+TEST(SimulateCommandTest, AClusterWithoutALinkIsRefused) {
+  std::ifstream whole("configs/clusters/testbed_a.yaml");
+  const std::string path = testing::TempDir() + "/one_link.yaml";
+  std::ofstream one_link(path);
+  for (std::string line; std::getline(whole, line);) {
+    if (line.find("inter:") == std::string::npos) one_link << line << "\n";
+  }
+  one_link.close();
+  const Result result = Simulate({"--grid", "fsmoe-1458", "--cluster", path});
+  std::filesystem::remove(path);
+  EXPECT_EQ(result.code, kExitUsage);
+  EXPECT_TRUE(result.out.empty()) << result.out;
+  EXPECT_NE(result.err.find("one_link.yaml:1:1: links.inter.bandwidth is missing"),
+            std::string::npos)
+      << result.err;
+}
+
 TEST(SimulateCommandTest, EveryMistakeIsOneSentence) {
   const struct {
     std::vector<std::string> arguments;

@@ -76,6 +76,7 @@ void Reconcile(JobOptions& options) {
   options.training.optimizer.warmup_steps = 0;
   options.training.optimizer.min_learning_rate = 0;
   options.cluster.tensor_parallel = 2;
+  options.tuning.expert_placement = "auto";
   options.service.address = "10.0.0.0/24";
   options.service.insecure_network = true;
   options.service.heartbeat_seconds = 1;

@@ -40,6 +40,23 @@ TEST(ValidateOptionsTest, HeadsDivideTheWidth) {
   EXPECT_EQ(ConflictOf(options), "");
 }
 
+TEST(ValidateOptionsTest, OnlyWeftFollowsTheLoadAndOnlyWhereExpertsCanMove) {
+  JobOptions options = GoodOptions();
+  options.tuning.expert_placement = "follow";
+  EXPECT_EQ(ConflictOf(options, 4), "");
+  options.tuning.policy = "tutel";
+  EXPECT_EQ(ConflictOf(options),
+            "tuning.expert_placement = follow needs tuning.policy: weft; tutel leaves experts at "
+            "home");
+  options.tuning.policy = "weft";
+  options.cluster.expert_parallel = 1;
+  EXPECT_EQ(ConflictOf(options),
+            "tuning.expert_placement = follow needs cluster.expert_parallel of at least 2 (0: "
+            "chosen): with 1 every rank has all experts");
+  options.tuning.expert_placement = "auto";
+  EXPECT_EQ(ConflictOf(options), "") << "auto finds nothing to move";
+}
+
 TEST(ValidateOptionsTest, Gpt2HasItsOwnRules) {
   JobOptions options = GoodOptions();
   options.model.backbone = Backbone::kGpt2;
