@@ -1,6 +1,7 @@
 #include "runtime/expert_loads.h"
 
 #include <algorithm>
+#include <numeric>
 #include <set>
 #include <utility>
 
@@ -25,9 +26,44 @@ std::vector<AllToAllAlgorithm> AlgorithmsOf(const StepGraph& graph) {
 }  // namespace
 
 void ExpertLoads::Record(std::span<const int32_t> counts) {
+  fullness_.push_front(FullnessOf(counts));
+  if (fullness_.size() > kAveraged) fullness_.pop_back();
   recent_.emplace_front(counts.begin(), counts.end());
   // Enough to follow through every step that Apply looks at.
   if (recent_.size() > kAveraged + FollowLoad::kMostWindow) recent_.pop_back();
+}
+
+double ExpertLoads::FullnessOf(std::span<const int32_t> counts) const {
+  const Layout& layout = shape_.layout;
+  const auto experts = static_cast<size_t>(shape_.model.moe.num_experts);
+  const auto layers = static_cast<size_t>(shape_.model.num_moe_layers());
+  const auto world = static_cast<size_t>(shape_.topology.world_size);
+  // Rows of a layer by copy and EP member; a member's ESP shards all have the same.
+  const auto members = static_cast<size_t>(layout.edp * layout.ep);
+  double busiest = 0, mean = 0;
+  std::vector<int64_t> rows(members);
+  for (size_t layer = 0; layer < layers; ++layer) {
+    std::fill(rows.begin(), rows.end(), 0);
+    for (size_t r = 0; r < world; ++r) {
+      const auto copy = static_cast<size_t>(layout.edp_index(RankId{static_cast<int32_t>(r)}));
+      const int32_t* of = counts.data() + (r * layers + layer) * experts;
+      for (size_t e = 0; e < experts; ++e) {
+        const int32_t home =
+            HomeOf(shape_.model.moe.num_experts, layout.ep, static_cast<int32_t>(e));
+        rows[copy * static_cast<size_t>(layout.ep) + static_cast<size_t>(home)] += of[e];
+      }
+    }
+    busiest += static_cast<double>(*std::max_element(rows.begin(), rows.end()));
+    mean += static_cast<double>(std::accumulate(rows.begin(), rows.end(), int64_t{0})) /
+            static_cast<double>(members);
+  }
+  return mean > 0 ? busiest / mean : 1;
+}
+
+double ExpertLoads::Fullness() const {
+  if (fullness_.empty()) return 1;
+  return std::accumulate(fullness_.begin(), fullness_.end(), 0.0) /
+         static_cast<double>(fullness_.size());
 }
 
 ExpertPlacement ExpertLoads::FollowFrom(size_t age, const FollowLoad& terms, int32_t layer) const {

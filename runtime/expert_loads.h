@@ -33,6 +33,10 @@ class ExpertLoads {
   void Record(std::span<const int32_t> counts);
   bool empty() const { return recent_.empty(); }
 
+  // How many rows the busiest rank has for the experts at its home, by the mean over the ranks: of
+  // all layers together, as a mean over the last steps. 1: evenly spread, or nothing was recorded.
+  double Fullness() const;
+
   // Where the experts of a layer should work in the next step. Equal histories and terms give equal
   // answers. REQUIRES: !empty().
   ExpertPlacement Follow(const FollowLoad& terms, int32_t layer) const;
@@ -50,7 +54,11 @@ class ExpertLoads {
   // REQUIRES: age + 1 steps were recorded; `age` steps ago nothing newer was known.
   ExpertPlacement FollowFrom(size_t age, const FollowLoad& terms, int32_t layer) const;
 
+  // Of one step.
+  double FullnessOf(std::span<const int32_t> counts) const;
+
   StepShape shape_;
+  std::deque<double> fullness_;              // newest first
   std::deque<std::vector<int32_t>> recent_;  // newest first
 };
 

@@ -66,7 +66,7 @@ struct ClusterOptions {
   int32_t expert_parallel = 0;  // EP; 0: chosen from the topology
   int32_t expert_sharding = 0;  // ESP; 0: ranks_per_node, or 1 when EP is set
   int32_t tensor_parallel = 1;  // MP: ranks of a node that share attention heads
-  int32_t zero_stage = 0;       // ZeRO; 1: the optimizer state of dense parameters is spread
+  int32_t zero_stage = 0;       // ZeRO; 1: the optimizer state is spread
   bool emulate = false;
   EmulatedLink intra;
   EmulatedLink inter;
@@ -75,6 +75,7 @@ struct ClusterOptions {
 
 struct TuningOptions {
   std::string policy = "weft";  // or "sequential"
+  int32_t trial_rounds = 3;     // in which plans predicted about equally fast take turns; 0: none
   bool replan = true;
   int32_t replan_every = 20;   // steps between looks at the refined costs
   double hysteresis = 2.0;     // times its own error that a predicted gain must exceed

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "base/status_macros.h"
 #include "base/units.h"
 
@@ -13,13 +14,18 @@ PlanChanges::PlanChanges(const TuningOptions& options, Replanner& replanner)
 
 void PlanChanges::Installed(std::shared_ptr<const Plan> plan, double install_seconds) {
   const bool ours = proposed_.has_value() && proposed_->epoch == plan->epoch;
+  memory_.Begin(plan);
   history_.Begin(plan, ours ? proposed_->predicted_gain : std::nullopt);
   proposed_.reset();
   running_ = std::move(plan);
   install_seconds_ = install_seconds;
 }
 
-void PlanChanges::Measured(double step_seconds) { history_.Record(step_seconds); }
+void PlanChanges::Measured(double step_seconds, double fullness) {
+  history_.Record(step_seconds);
+  load_ = PlanMemory::BucketOf(fullness);
+  memory_.Record(load_, step_seconds);
+}
 
 double PlanChanges::SwitchCost() const { return install_seconds_ / options_.replan_every; }
 
@@ -37,6 +43,18 @@ PlanChanges::Proposal PlanChanges::GoBack(const PlanSwitch& judged) {
       FormatSeconds(judged.noise_seconds), "; it was predicted to gain ",
       FormatSeconds(judged.predicted_gain));
   plan.epoch = judged.epoch + 1;
+  return Propose(std::move(plan), std::nullopt, std::move(reason));
+}
+
+PlanChanges::Proposal PlanChanges::BringBack(const PlanMemory::Recalled& recalled) {
+  Plan plan = *recalled.plan;
+  std::string reason = absl::StrCat(
+      "remembered: with the busiest rank at ",
+      absl::StrFormat("%.2f to %.2f", PlanMemory::BeginOf(load_), PlanMemory::BeginOf(load_ + 1)),
+      " times the mean, plan ", plan.epoch, " took ", FormatSeconds(recalled.seconds),
+      " a step and plan ", running_->epoch, " takes ", FormatSeconds(recalled.running_seconds),
+      ", +- ", FormatSeconds(recalled.noise_seconds));
+  plan.epoch = running_->epoch + 1;
   return Propose(std::move(plan), std::nullopt, std::move(reason));
 }
 
@@ -66,6 +84,8 @@ absl::StatusOr<PlanChanges::News> PlanChanges::BetweenSteps(bool look) {
   news.judged = history_.Judge(SwitchCost());
   if (news.judged.has_value() && news.judged->undone) {
     news.proposal = GoBack(*news.judged);
+  } else if (const auto recalled = memory_.Recall(load_, SwitchCost()); recalled.has_value()) {
+    news.proposal = BringBack(*recalled);
   } else {
     BeginPlanning();
   }

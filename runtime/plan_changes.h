@@ -11,15 +11,17 @@
 #include "runtime/background_planner.h"
 #include "runtime/options.h"
 #include "runtime/plan_history.h"
+#include "runtime/plan_memory.h"
 #include "runtime/replanner.h"
 
 namespace weft {
 
-// When rank 0 changes the plan: predicted by the cost model, confirmed by measurement. At a look,
-// the last change is judged by its steps, and undone when it lost; otherwise a planning begins
-// beside the steps, and the boundary after its end says whether its plan is proposed. One question
-// at a time: no look while a planning or a proposal is under way or the plan that runs has too few
-// steps. Who proposes and installs is the trainer.
+// When rank 0 changes the plan: predicted by the cost model, confirmed by measurement, remembered
+// by load. At a look, the last change is judged by its steps, and undone when it lost; else a plan
+// that was measured faster under the present load comes back; else a planning begins beside the
+// steps, and the boundary after its end says whether its plan is proposed. One question at a time:
+// no look while a planning or a proposal is under way or the plan that runs has too few steps. Who
+// proposes and installs is the trainer.
 class PlanChanges {
  public:
   // `replanner` outlives this.
@@ -27,8 +29,9 @@ class PlanChanges {
 
   // `plan` was installed, which took `install_seconds`, and runs from the next step on.
   void Installed(std::shared_ptr<const Plan> plan, double install_seconds);
-  // How long a training step took under it.
-  void Measured(double step_seconds);
+  // How long a training step took under it, and how full the busiest rank has been lately
+  // (ExpertLoads::Fullness).
+  void Measured(double step_seconds, double fullness);
 
   struct Proposal {
     Plan plan;
@@ -46,6 +49,7 @@ class PlanChanges {
   void Wait() const { planner_.Wait(); }
 
   const std::vector<PlanSwitch>& switches() const { return history_.switches(); }
+  std::vector<PlanMemory::Entry> remembered() const { return memory_.Entries(); }
 
  private:
   // Made, but not yet installed.
@@ -57,11 +61,14 @@ class PlanChanges {
   double SwitchCost() const;  // seconds per step
   Proposal Propose(Plan plan, std::optional<double> predicted_gain, std::string reason);
   Proposal GoBack(const PlanSwitch& judged);
+  Proposal BringBack(const PlanMemory::Recalled& recalled);
   void BeginPlanning();
 
   const TuningOptions options_;
   Replanner& replanner_;
   PlanHistory history_;
+  PlanMemory memory_;
+  int32_t load_ = 0;  // bucket of the last step
   std::shared_ptr<const Plan> running_;
   double install_seconds_ = 0;
   std::optional<Proposed> proposed_;

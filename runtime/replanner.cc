@@ -1,14 +1,20 @@
 #include "runtime/replanner.h"
 
+#include <algorithm>
+
 #include "base/status_macros.h"
 #include "runtime/explain_placement.h"
 #include "runtime/plan_request.h"
 #include "scheduler/analytic_cost_model.h"
 #include "scheduler/explain.h"
+#include "scheduler/policies.h"
 #include "scheduler/simulate.h"
 
 namespace weft {
 namespace {
+
+// Times the favourite's predicted step: how much slower a plan may be predicted to be tried.
+constexpr double kRivalSeconds = 1.1;
 
 std::shared_ptr<const CostModel> CostsOf(const ProfileTable& table) {
   // One sample is better than a guess: the optimizer has one size.
@@ -36,6 +42,31 @@ absl::StatusOr<Plan> Replanner::MakePlan(const std::string& policy, int64_t epoc
   return SearchPlan(inputs_, policy, epoch);
 }
 
+absl::StatusOr<std::vector<Plan>> Replanner::Rivals(const std::string& policy, int64_t epoch,
+                                                    size_t most) const {
+  WEFT_ASSIGN_OR_RETURN(Plan favourite, MakePlan(policy, epoch));
+  const double limit = kRivalSeconds * favourite.predicted_seconds;
+  std::vector<Plan> rivals = {std::move(favourite)};
+  if (policy != "weft") return rivals;
+  std::vector<Plan> others;
+  for (const std::string& other : PolicyNames()) {
+    if (other == policy) continue;
+    WEFT_ASSIGN_OR_RETURN(others.emplace_back(), MakePlan(other, epoch));
+  }
+  std::stable_sort(others.begin(), others.end(), [](const Plan& a, const Plan& b) {
+    return a.predicted_seconds < b.predicted_seconds;
+  });
+  for (Plan& other : others) {
+    if (rivals.size() == most || other.predicted_seconds > limit) break;
+    const bool known = std::any_of(rivals.begin(), rivals.end(),
+                                   [&](const Plan& rival) { return SameTasks(rival, other); });
+    if (known) continue;
+    other.epoch = epoch + static_cast<int64_t>(rivals.size());
+    rivals.push_back(std::move(other));
+  }
+  return rivals;
+}
+
 absl::StatusOr<std::string> Replanner::Explain(const Plan& plan) const {
   const StepGraph graph = GraphUnder(inputs_, plan.placements);
   PlanRequest request = PlanRequestOf(inputs_.options, plan.policy);
@@ -55,6 +86,8 @@ void Replanner::Record(const MergedStep& step) { online_.Record(step.step, step.
 void Replanner::RecordRows(std::span<const int32_t> counts) {
   if (loads_.has_value()) loads_->Record(counts);
 }
+
+double Replanner::fullness() const { return loads_.has_value() ? loads_->Fullness() : 1; }
 
 std::array<double, kNumStreams> Replanner::BusySeconds(const Plan& plan) const {
   return AloneSeconds(GraphUnder(inputs_, plan.placements), plan, *inputs_.costs);

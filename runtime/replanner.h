@@ -49,6 +49,11 @@ class Replanner {
 
   // With the newest costs.
   absl::StatusOr<Plan> MakePlan(const std::string& policy, int64_t epoch) const;
+  // What a trial should try (plan_trial.h): the plan of `policy`, and if that is weft the fastest
+  // plans of the others that are predicted to take at most a tenth longer; `most` in all, with
+  // different tasks, their epochs from `epoch` on.
+  absl::StatusOr<std::vector<Plan>> Rivals(const std::string& policy, int64_t epoch,
+                                           size_t most) const;
   absl::StatusOr<std::string> Explain(const Plan& plan) const;
   double Predict(const Plan& plan) const;
   // Seconds that each stream has to do, tasks alone, by StreamKind.
@@ -59,6 +64,7 @@ class Replanner {
   // enter costs and load with Refresh.
   void Record(const MergedStep& step);
   void RecordRows(std::span<const int32_t> counts);
+  double fullness() const;  // ExpertLoads::Fullness; 1 when the load is not followed
   void Refresh();
 
   // With the costs and the load of the last Refresh.

@@ -53,6 +53,18 @@ nlohmann::ordered_json Switches(const std::vector<PlanSwitch>& switches) {
   return list;
 }
 
+nlohmann::ordered_json ByLoad(const std::vector<PlanMemory::Entry>& entries) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const PlanMemory::Entry& entry : entries) {
+    list.push_back({{"busiest_rank_from", PlanMemory::BeginOf(entry.bucket)},
+                    {"busiest_rank_to", PlanMemory::BeginOf(entry.bucket + 1)},
+                    {"plan_epoch", entry.epoch},
+                    {"steps", entry.steps},
+                    {"step_seconds", entry.seconds}});
+  }
+  return list;
+}
+
 }  // namespace
 
 std::string SummaryToJson(const JobSummary& s) {
@@ -72,6 +84,7 @@ std::string SummaryToJson(const JobSummary& s) {
     json.update({{"workload", s.workload}, {"workloads", Workloads(s.workloads)}});
   json["plan_epoch"] = s.plan_epoch;
   json["plan_switches"] = Switches(s.plan_switches);
+  json["plans_by_load"] = ByLoad(s.plans_by_load);
   json["world_size"] = s.world_size;
   json["workspace_growths"] = s.workspace_growths;
   json["stopped"] = s.stopped;

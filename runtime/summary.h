@@ -6,6 +6,7 @@
 
 #include "runtime/comparison.h"
 #include "runtime/plan_history.h"
+#include "runtime/plan_memory.h"
 #include "runtime/workload_comparison.h"
 
 namespace weft {
@@ -29,6 +30,7 @@ struct JobSummary {
   std::vector<ComparedWorkload> workloads;  // as run.compare_workloads named them
   int64_t plan_epoch = 0;
   std::vector<PlanSwitch> plan_switches;  // those that ran long enough to be judged
+  std::vector<PlanMemory::Entry> plans_by_load;
   int32_t world_size = 1;
   int64_t workspace_growths = 0;  // buffers that grew after the first ten steps, all ranks together
   bool stopped = false;           // ended early on request, with a checkpoint

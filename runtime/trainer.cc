@@ -4,7 +4,9 @@
 #include <cmath>
 #include <deque>
 #include <numbers>
+#include <optional>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -26,6 +28,7 @@
 #include "runtime/data/ngram.h"
 #include "runtime/plan_changes.h"
 #include "runtime/plan_ledger.h"
+#include "runtime/plan_trial.h"
 #include "runtime/replanner.h"
 #include "runtime/run_log.h"
 #include "runtime/span_gather.h"
@@ -37,8 +40,10 @@ namespace {
 
 constexpr int64_t kSpansEvery =
     5;  // steps between two whose spans are gathered: what the online profile sees
-constexpr size_t kTracedSteps = 3;  // newest gathered steps that the trace files show
-constexpr int64_t kWarmSteps = 10;  // after these no buffer should grow
+constexpr size_t kTracedSteps = 3;   // newest gathered steps that the trace files show
+constexpr int64_t kWarmSteps = 10;   // after these no buffer should grow
+constexpr int64_t kTrialAfter = 12;  // steps of this process whose spans have refined the costs
+constexpr size_t kMostRivals = 4;    // plans of a trial
 
 double BytesPerToken(const Corpus& corpus) {
   std::vector<int32_t> ids(static_cast<size_t>(corpus.validation->tokens()));
@@ -81,7 +86,12 @@ class Trainer {
   absl::Status Install(const std::shared_ptr<const Plan>& plan);
   absl::Status Train();
   absl::StatusOr<StepReport> TrainStep(int64_t step);
+  bool TrialAhead() const;
+  absl::Status BeginTrial();
+  absl::Status TakeTurn();
+  absl::Status EndTrial();
   absl::Status Observe(const StepReport& report);
+  absl::Status ChangePlan(double step_seconds);
   absl::Status ConsiderReplan();
   void TakeProposal();
   absl::Status Validate(int64_t step);
@@ -105,7 +115,9 @@ class Trainer {
   std::unique_ptr<Replanner> replanner_;  // rank 0
   std::unique_ptr<PlanChanges> changes_;  // rank 0
   std::unique_ptr<PlanLedger> ledger_;
-  double prediction_ = 0;  // of the next step, in force before it runs
+  std::optional<PlanTrial> trial_;  // while it goes on
+  bool tried_ = false;              // the plan that runs is the fastest of those tried
+  double prediction_ = 0;           // of the next step, in force before it runs
   std::deque<Gathered> gathered_;
   int64_t next_step_ = 0;
   int64_t checkpointed_ = -1;  // steps done at the newest checkpoint
@@ -274,7 +286,8 @@ absl::Status Trainer::Install(const std::shared_ptr<const Plan>& plan) {
   if (!first()) return absl::OkStatus();
   changes_->Installed(plan, static_cast<double>(MonotonicClock().NowNanos() - begin) * 1e-9);
   prediction_ = replanner_->Predict(*plan);
-  WEFT_ASSIGN_OR_RETURN(const std::string explanation, replanner_->Explain(*plan));
+  WEFT_ASSIGN_OR_RETURN(std::string explanation, replanner_->Explain(*plan));
+  explanation += ToTable(changes_->remembered());
   const std::string json = PlanToJson(*worker_->graph(StepKind::kTraining), *plan);
   WEFT_RETURN_IF_ERROR(args_.run.Write("plan.json", json));
   WEFT_RETURN_IF_ERROR(args_.run.Write("explain.txt", explanation));
@@ -300,12 +313,74 @@ absl::StatusOr<StepReport> Trainer::TrainStep(int64_t step) {
   return worker_->RunStep(StepKind::kTraining, args);
 }
 
+// Whether a trial is to come; the same on all ranks.
+bool Trainer::TrialAhead() const {
+  const int64_t from = next_step_ + kTrialAfter - steps_run_;
+  return o_.tuning.policy == "weft" && o_.tuning.plan.empty() && o_.tuning.trial_rounds > 0 &&
+         steps_run_ <= kTrialAfter &&
+         from + PlanTrial::StepsOf(kMostRivals, o_.tuning.trial_rounds) <= o_.training.steps;
+}
+
+// COLLECTIVE. What rank 0 would try takes turns from the next step on.
+absl::Status Trainer::BeginTrial() {
+  absl::StatusOr<std::vector<Plan>> rivals = std::vector<Plan>();
+  if (first()) {
+    replanner_->Refresh();
+    const int64_t epoch = worker_->plan(StepKind::kTraining)->epoch + 1;
+    rivals = replanner_->Rivals(o_.tuning.policy, epoch, kMostRivals);
+  }
+  Communicator& control = *worker_->groups().control;
+  WEFT_RETURN_IF_ERROR(AgreeOnStatus(control, rivals.status()));
+  WEFT_ASSIGN_OR_RETURN(const std::string text,
+                        BroadcastText(control, absl::StrCat(rivals->size())));
+  size_t count = 0;
+  if (!absl::SimpleAtoi(text, &count)) return absl::InternalError("a trial of no plans");
+  std::vector<std::shared_ptr<const Plan>> plans(count);
+  for (size_t i = 0; i < count; ++i) {
+    WEFT_ASSIGN_OR_RETURN(
+        plans[i], SharePlan(first() ? PlanToJson(*worker_->graph(StepKind::kTraining), (*rivals)[i])
+                                    : std::string()));
+  }
+  trial_.emplace(std::move(plans), o_.tuning.trial_rounds);
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::TakeTurn() {
+  if (worker_->plan(StepKind::kTraining) == trial_->plan()) return absl::OkStatus();
+  WEFT_RETURN_IF_ERROR(worker_->Install(StepKind::kTraining, trial_->plan()));
+  if (first()) prediction_ = replanner_->Predict(*trial_->plan());
+  return absl::OkStatus();
+}
+
+// COLLECTIVE. Rank 0's times decide.
+absl::Status Trainer::EndTrial() {
+  const std::vector<std::shared_ptr<const Plan>>& plans = trial_->plans();
+  size_t winner = trial_->Winner();
+  std::vector<std::string> times;
+  for (size_t i = 0; i < plans.size(); ++i) {
+    times.push_back(absl::StrCat(plans[i]->policy, "'s ", FormatSeconds(trial_->SecondsOf(i))));
+  }
+  log_->Say(absl::StrCat("step ", next_step_, ": plans in turn: ", absl::StrJoin(times, ", "), "; ",
+                         plans[winner]->policy, "'s stays"));
+  WEFT_ASSIGN_OR_RETURN(const std::string text,
+                        BroadcastText(*worker_->groups().control, absl::StrCat(winner)));
+  if (!absl::SimpleAtoi(text, &winner) || winner >= plans.size())
+    return absl::InternalError("no plan won the trial");
+  auto plan = std::make_shared<Plan>(*plans[winner]);
+  plan->epoch = plans.back()->epoch + 1;
+  trial_.reset();
+  tried_ = true;
+  return Install(plan);
+}
+
 absl::Status Trainer::Train() {
   log_->Phase("training");
   const int64_t steps = o_.training.steps;
   bool stop = false;
   for (int64_t step = next_step_; step < steps && !stop; ++step) {
     TakeProposal();
+    if (TrialAhead() && steps_run_ == kTrialAfter) WEFT_RETURN_IF_ERROR(BeginTrial());
+    if (trial_.has_value()) WEFT_RETURN_IF_ERROR(TakeTurn());
     const std::shared_ptr<const Plan> plan = worker_->plan(StepKind::kTraining);
     WEFT_ASSIGN_OR_RETURN(const StepReport report, TrainStep(step));
     const StepTotals totals = worker_->totals(StepKind::kTraining);
@@ -340,16 +415,13 @@ absl::Status Trainer::Train() {
       facts.overlap = &overlap;
     }
     WEFT_RETURN_IF_ERROR(log_->Step(facts));
-    if (first()) {
-      replanner_->RecordRows(worker_->expert_counts());
-      changes_->Measured(report.seconds);
+    if (first()) replanner_->RecordRows(worker_->expert_counts());
+    if (trial_.has_value()) {
+      trial_->Record(report.seconds);
+      if (trial_->over()) WEFT_RETURN_IF_ERROR(EndTrial());
+    } else {
+      WEFT_RETURN_IF_ERROR(ChangePlan(report.seconds));
     }
-
-    if (std::shared_ptr<const Plan> agreed = ledger_->TakeAgreed(totals.agreement.prepared_epoch);
-        agreed != nullptr) {
-      WEFT_RETURN_IF_ERROR(Install(agreed));
-    }
-    if (first() && o_.tuning.replan) WEFT_RETURN_IF_ERROR(ConsiderReplan());
     const int32_t every = o_.training.validate_every;
     if (every > 0 && next_step_ % every == 0 && next_step_ < steps)
       WEFT_RETURN_IF_ERROR(Validate(next_step_));
@@ -373,6 +445,18 @@ absl::Status Trainer::Observe(const StepReport& report) {
   gathered_.push_back(std::move(gathered));
   if (gathered_.size() > kTracedSteps) gathered_.pop_front();
   return absl::OkStatus();
+}
+
+// Between two steps: installs what all ranks have prepared, and looks for something better.
+absl::Status Trainer::ChangePlan(double step_seconds) {
+  if (first()) changes_->Measured(step_seconds, replanner_->fullness());
+  const StepTotals totals = worker_->totals(StepKind::kTraining);
+  if (std::shared_ptr<const Plan> agreed = ledger_->TakeAgreed(totals.agreement.prepared_epoch);
+      agreed != nullptr) {
+    WEFT_RETURN_IF_ERROR(Install(agreed));
+  }
+  const bool looks = first() && o_.tuning.replan && !TrialAhead();
+  return looks ? ConsiderReplan() : absl::OkStatus();
 }
 
 absl::Status Trainer::ConsiderReplan() {
@@ -449,7 +533,12 @@ absl::Status Trainer::Compare() {
   std::vector<std::shared_ptr<const Plan>> plans;
   for (const std::string& policy : o_.run.compare) {
     const int64_t epoch = worker_->plan(StepKind::kTraining)->epoch;
-    WEFT_ASSIGN_OR_RETURN(plans.emplace_back(), SharePlan(first() ? PlanText(policy, epoch) : ""));
+    if (tried_ && policy == o_.tuning.policy) {
+      plans.push_back(worker_->plan(StepKind::kTraining));
+    } else {
+      WEFT_ASSIGN_OR_RETURN(plans.emplace_back(),
+                            SharePlan(first() ? PlanText(policy, epoch) : ""));
+    }
     ComparedPolicy& compared = policies.emplace_back();
     compared.policy = policy;
     if (!first()) continue;
@@ -509,6 +598,7 @@ absl::Status Trainer::Finish() {
   if (forced()) summary_.workload = Name(o_.model.moe.workload);
   if (!first()) return absl::OkStatus();
   summary_.plan_switches = changes_->switches();
+  summary_.plans_by_load = changes_->remembered();
   replanner_->Refresh();
   return args_.run.Write("profile.json", ProfileToJson(replanner_->costs_table()));
 }

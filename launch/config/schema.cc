@@ -225,7 +225,7 @@ std::vector<Field> MakeSchema() {
        "ranks_per_node, model.num_heads and model.num_kv_heads. Independent of the two above.",
        {1, 65536}},
       {WEFT_FIELD(cluster.zero_stage),
-       "ZeRO: 1 spreads the optimizer state of everything but experts over the ranks that hold it; "
+       "ZeRO: 1 spreads the optimizer state of every parameter over the ranks that hold it; "
        "gradients are then reduce-scattered, and parameters gathered beside the next step.",
        {0, 1}},
       {WEFT_FIELD(cluster.emulate),
@@ -257,6 +257,10 @@ std::vector<Field> MakeSchema() {
        kPolicies},
       {WEFT_FIELD(tuning.replan), "Look for a better plan while training."},
       {WEFT_FIELD(tuning.replan_every), "Steps between two looks.", kCount},
+      {WEFT_FIELD(tuning.trial_rounds),
+       "Rounds in which plans that are predicted to be about equally fast take turns, in real "
+       "steps, once the costs are refined; the fastest stays. 0: none. Policy weft only.",
+       {0, 100}},
       {WEFT_FIELD(tuning.hysteresis),
        "Times the error of a predicted gain, by noise and by the cost model, that a new plan must "
        "gain.",

@@ -40,6 +40,12 @@ def summary(run, steps, *fields):
     for switch in got.pop("plan_switches"):
         need(0 < switch["plan_epoch"] <= got["plan_epoch"], f"a switch to another plan: {switch}")
         need(0 < switch["predicted_gain_seconds"], f"a switch without a promise: {switch}")
+    remembered = got.pop("plans_by_load")
+    need(len(remembered) >= 1, "no plan was measured under any load")
+    for one in remembered:
+        need(1 <= one["busiest_rank_from"] < one["busiest_rank_to"], f"an odd load: {one}")
+        need(0 <= one["plan_epoch"] <= got["plan_epoch"], f"a plan that never ran: {one}")
+        need(one["steps"] >= 1 and one["step_seconds"] > 0, f"no measurement: {one}")
     for name, value in got.items():
         need(isinstance(value, (int, float)) and math.isfinite(value), f"{name} is {value}")
         need(value >= 0, f"{name} is {value}")

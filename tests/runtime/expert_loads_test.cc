@@ -53,10 +53,12 @@ TEST(ExpertLoadsTest, AnEvenLoadIsTheExpectedOne) {
     const StepGraph graph = GraphOf(shape);
     ExpertLoads loads(shape);
     EXPECT_TRUE(loads.empty());
+    EXPECT_EQ(loads.Fullness(), 1);
     const StepGraph unseen = loads.Apply(graph, {});
     loads.Record(Counts(shape));
     const StepGraph seen = loads.Apply(graph, {});
     EXPECT_EQ(FingerprintOf(seen), FingerprintOf(graph));
+    EXPECT_EQ(loads.Fullness(), 1);
     for (const Op& op : graph.ops) {
       EXPECT_EQ(unseen.op(op.id).size, op.size) << OpName(graph, op.id);
       EXPECT_NEAR(seen.op(op.id).size, op.size, 1e-9 * op.size) << OpName(graph, op.id);
@@ -76,8 +78,10 @@ TEST(ExpertLoadsTest, TheBusiestRankCountsAsAMeanOverTheLastSteps) {
   // Member 0 has experts 0 and 1: ten of the sixteen shares in place of four.
   loads.Record(Counts(shape, 0, 9));
   EXPECT_NEAR(expert({}), 2.5, 1e-9);
+  EXPECT_NEAR(loads.Fullness(), 2.5, 1e-9);
   loads.Record(Counts(shape, 0, 1));
   EXPECT_NEAR(expert({}), 1.75, 1e-9);
+  EXPECT_NEAR(loads.Fullness(), 1.75, 1e-9);
   // Where expert 0 works on its own the rank has nine shares.
   const Placements alone = {{{1, {{0}, {1, 2, 3}, {4, 5}, {6, 7}}}}, {}};
   EXPECT_NEAR(expert(alone), (2.25 + 1.5) / 2, 1e-9);

@@ -21,9 +21,9 @@ class PlanChangesTest : public testing::Test {
   }
 
   // Steps of `seconds`, none of them a look.
-  void Run(double seconds, int steps = 9) {
+  void Run(double seconds, int steps = 9, double fullness = 1) {
     for (int i = 0; i < steps; ++i) {
-      changes_.Measured(seconds);
+      changes_.Measured(seconds, fullness);
       EXPECT_FALSE(BetweenSteps(false).proposal.has_value());
     }
   }
@@ -122,6 +122,37 @@ TEST_F(PlanChangesTest, AnOutcomeIsDroppedWhenAnotherPlanWasInstalledMeanwhile) 
   const PlanChanges::News next = Look();
   EXPECT_FALSE(next.judged.has_value());
   EXPECT_DOUBLE_EQ(*next.predicted_seconds, replanner_.Predict(other));
+}
+
+// The second time a load comes, the plan that was the fastest under it does not have to be found.
+TEST_F(PlanChangesTest, AKnownLoadBringsItsPlanBack) {
+  const Plan first = *running_;
+  Run(0.2, 9, 1.0);
+  Run(0.3, 9, 1.6);
+  const Plan other = *replanner_.MakePlan("weft", 1);
+  ASSERT_FALSE(SameTasks(first, other));
+  Install(other);
+  Run(0.25, 9, 1.0);  // worse than the first where the load is even, better where it is not
+  Run(0.2, 9, 1.6);
+  const PlanChanges::News even = Look();
+  EXPECT_FALSE(even.proposal.has_value()) << "nothing known is faster under this load";
+
+  Run(0.25, 1, 1.0);
+  const PlanChanges::News back = BetweenSteps(true);
+  ASSERT_TRUE(back.proposal.has_value()) << "measured already: nothing is to be planned";
+  EXPECT_TRUE(SameTasks(back.proposal->plan, first));
+  EXPECT_EQ(back.proposal->plan.epoch, 2);
+  EXPECT_EQ(back.proposal->reason.rfind("remembered: with the busiest rank at 1.00 to 1.12", 0), 0u)
+      << back.proposal->reason;
+
+  Install(back.proposal->plan);
+  Run(0.2, 9, 1.05);
+  Run(0.3, 1, 1.6);
+  const PlanChanges::News again = BetweenSteps(true);
+  ASSERT_TRUE(again.proposal.has_value());
+  EXPECT_TRUE(SameTasks(again.proposal->plan, other));
+  EXPECT_EQ(again.proposal->plan.epoch, 3);
+  EXPECT_EQ(changes_.remembered().size(), 4u);
 }
 
 // The costs move on while a planning is under way: it keeps those that it began with.

@@ -146,6 +146,33 @@ TEST_F(TrainerPlansTest, AProposalIsInstalledAtTheSameStepOnAllRanks) {
   }
 }
 
+// Several plans take turns in the middle of training, then one of them stays.
+TEST_F(TrainerPlansTest, ATrialOfPlansChangesNoBit) {
+  job_.decorate = BehindNodeLinks;
+  job_.options.training.steps = 40;
+  job_.options.tuning.trial_rounds = 0;
+  const TrainingResult undisturbed = Run();
+  EXPECT_EQ(undisturbed.summary.plan_epoch, 0);
+  job_.options.tuning.trial_rounds = 1;
+  job_.options.run.compare = {"sequential", "weft"};
+  job_.options.run.compare_rounds = 1;
+  job_.options.run.compare_steps = 1;
+  const TrainingResult tried = Run();
+  EXPECT_EQ(tried.Series("loss"), undisturbed.Series("loss"));
+  EXPECT_EQ(tried.Series("gradient_norm"), undisturbed.Series("gradient_norm"));
+  // Twelve steps, then three under each of one to four plans, the rest under the best of them.
+  const int64_t last = tried.summary.plan_epoch;
+  ASSERT_GE(last, 2);
+  ASSERT_LE(last, 5);
+  for (const nlohmann::json& line : tried.Metrics("plan_epoch")) {
+    const int64_t step = line["step"];
+    const int64_t expected = step <= 12 ? 0 : std::min(last, 1 + (step - 13) / 3);
+    EXPECT_EQ(line["plan_epoch"], expected) << "step " << step;
+  }
+  ASSERT_EQ(tried.summary.comparison.size(), 2u);
+  EXPECT_EQ(tried.Json("plan.json")["epoch"], last) << "the plan that stays is in the run's folder";
+}
+
 // A plan that nobody chose to begin with: the job trains until its own planning has replaced it and
 // the change has been judged, which is at most 15 steps later.
 TEST_F(TrainerPlansTest, ReplanningBesideTheStepsChangesNoBit) {
