@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 #include "base/units.h"
 #include "comm/sim/sim_backend.h"
@@ -74,13 +75,18 @@ std::unique_ptr<Backend> WithEmulatedLinks(std::unique_ptr<Backend> backend,
 }
 
 std::string DescribeEmulation(const ClusterOptions& cluster) {
-  if (!cluster.emulate) return "";
+  std::vector<std::string> parts;
   const auto one = [](const char* name, const EmulatedLink& link) {
     return absl::StrFormat("%s %.0f MB/s + %s", name, link.bandwidth * 1e-6,
                            FormatSeconds(link.latency));
   };
-  return absl::StrCat(one("inside a node", cluster.intra), ", ",
-                      one("between nodes", cluster.inter), ", per rank");
+  if (cluster.emulate) {
+    parts.push_back(absl::StrCat("links ", one("inside a node", cluster.intra), ", ",
+                                 one("between nodes", cluster.inter), ", per rank"));
+  }
+  if (cluster.compute_share < 1)
+    parts.push_back(absl::StrFormat("computation at %g of its speed", cluster.compute_share));
+  return absl::StrJoin(parts, "; ");
 }
 
 }  // namespace weft

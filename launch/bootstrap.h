@@ -26,7 +26,7 @@ absl::StatusOr<Layout> LayoutOf(const ClusterOptions& cluster, const Topology& t
 // `backend` itself, or behind the emulated links of the configuration.
 std::unique_ptr<Backend> WithEmulatedLinks(std::unique_ptr<Backend> backend,
                                            const ClusterOptions& cluster, const Topology& topology);
-// "intra 400 MB/s + 20 us, inter ..." or empty.
+// "links inside a node 400 MB/s + 20 us, ..., computation at 0.25 of its speed" or empty.
 std::string DescribeEmulation(const ClusterOptions& cluster);
 
 }  // namespace weft

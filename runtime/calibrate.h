@@ -19,7 +19,7 @@ struct Calibration {
 // are not touched. COLLECTIVE. `budget_seconds` is a target: at least three rounds are run.
 absl::StatusOr<Calibration> Calibrate(Backend& backend, Worker& worker, double budget_seconds);
 
-// Digest of what a profile depends on: layout, link emulation and host. A profile made under
+// Digest of what a profile depends on: layout, emulation and host. A profile made under
 // another one is refused.
 uint64_t MachineFingerprint(const Topology& topology, const Layout& layout,
                             const std::string& emulation);

@@ -68,6 +68,7 @@ struct ClusterOptions {
   int32_t tensor_parallel = 1;  // MP: ranks of a node that share attention heads
   int32_t zero_stage = 0;       // ZeRO; 1: the optimizer state is spread
   bool emulate = false;
+  double compute_share = 1;  // computations take their processor time divided by this
   EmulatedLink intra;
   EmulatedLink inter;
   double collective_deadline = 60;  // seconds

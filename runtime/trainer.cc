@@ -142,6 +142,7 @@ absl::Status Trainer::Start() {
   worker.optimizer = o_.training.optimizer;
   worker.seed = o_.training.seed;
   worker.deadline = absl::Seconds(o_.cluster.collective_deadline);
+  worker.compute_share = o_.cluster.compute_share;
   kernels_ = MakeCpuKernels();
   WEFT_ASSIGN_OR_RETURN(worker_, Worker::Connect(args_.backend, *kernels_, worker));
   ledger_ = std::make_unique<PlanLedger>(worker_->graph(StepKind::kTraining));
@@ -196,7 +197,7 @@ absl::Status Trainer::Start() {
       log_->Say(absl::StrCat("routing is FORCED, for benchmarks: workload ",
                              DescribeWorkload(o_.model.moe.workload, o_.model.moe)));
     if (!args_.emulation.empty())
-      log_->Say(absl::StrCat("links are EMULATED on this host: ", args_.emulation));
+      log_->Say(absl::StrCat("EMULATED on this host: ", args_.emulation));
   }
   return absl::OkStatus();
 }
@@ -211,7 +212,7 @@ absl::Status Trainer::Profile() {
       auto table = text.ok() ? ProfileFromJson(*text) : text.status();
       if (table.ok() && table->machine_fingerprint != machine) {
         table = absl::InvalidArgumentError(
-            "was made on another host, layout or link emulation; leave tuning.profile empty to "
+            "was made on another host, layout or emulation; leave tuning.profile empty to "
             "measure this one");
       }
       status = WithContext(table.status(), absl::StrCat("tuning.profile ", o_.tuning.profile));

@@ -22,8 +22,8 @@ struct JobArgs {
   RunDirectory run;          // the same on all ranks
   std::string config_text;   // resolved; its digest goes into checkpoints
   std::string backend_name;  // "mpi"
-  std::string emulation;  // how links are emulated, for people and for the profile's fingerprint;
-                          // empty: not
+  std::string emulation;  // of links and processors, for people and for the profile's fingerprint;
+                          // empty: none
   bool resume = false;    // start from the newest checkpoint of `run`
   std::function<bool()>
       stop_requested;  // this rank was told to stop (a signal); asked between steps

@@ -57,7 +57,10 @@ Worker::Worker(Backend& backend, Kernels& kernels, const WorkerOptions& options,
     if (kind == StepKind::kForward)
       args.batch.global_sequences = options_.batch.sequences * options_.topology.world_size;
     made.program = std::make_unique<TrainProgram>(args);
-    made.executor = std::make_unique<Executor>(rank_, streams_, *made.program, MonotonicClock(),
+    if (options_.compute_share < 1)
+      made.paced = std::make_unique<PacedProgram>(*made.program, options_.compute_share);
+    StepProgram& program = made.paced ? static_cast<StepProgram&>(*made.paced) : *made.program;
+    made.executor = std::make_unique<Executor>(rank_, streams_, program, MonotonicClock(),
                                                [this](const absl::Status& cause) { Abort(cause); });
   }
 }

@@ -8,7 +8,7 @@ source "$(dirname "$0")/names.sh"
 [ $# -eq 0 ] || die "takes no argument, got '$1'"
 need_root
 
-# A process keeps its namespace and its control group alive.
+# A process keeps its namespace alive.
 end_processes() {
   local -a pids
   mapfile -t pids
@@ -23,20 +23,5 @@ for name in $(ip netns list | awk '{ print $1 }' | grep "^$prefix" || true); do
   ip netns delete "$name"
 done
 
-groups=$(cpu_groups)
-if [ -n "$groups" ] && [ -d "$groups" ]; then
-  for group in "$groups/$prefix"*/; do
-    [ -d "$group" ] || continue
-    end_processes < "$group/cgroup.procs"
-    for part in "$group/compute" "$group"; do
-      if [ -d "$part" ]; then rmdir "$part"; fi
-    done
-  done
-  rmdir "$groups"
-fi
-if [ -d "$cpu_mount" ]; then
-  if mountpoint -q "$cpu_mount"; then umount "$cpu_mount"; fi
-  rmdir "$cpu_mount"
-fi
 # What Open MPI keeps of every host that it was on.
 rm -rf "${TMPDIR:-/tmp}/ompi.$prefix"*

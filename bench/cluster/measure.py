@@ -86,8 +86,6 @@ def write_noise(path):
 def bring_up(cluster):
     command = [HERE / "up.sh", "--nodes", cluster["nodes"], "--ranks-per-node", cluster["ranks_per_node"],
                "--intra", cluster["intra"], "--inter", cluster["inter"]]
-    if cluster.get("share"):
-        command += ["--share", cluster["share"]]
     subprocess.run([str(word) for word in command], check=True, stderr=subprocess.DEVNULL)
 
 
@@ -102,6 +100,7 @@ def run_job(name, cluster, model, policies, length, work, extra=()):
         "model.max_sequence_length": model["sequence"],
         "cluster.expert_parallel": cluster["expert_parallel"],
         "cluster.expert_sharding": cluster["expert_sharding"],
+        "cluster.compute_share": cluster["compute_share"],
         "data.paths": f"[{work}/noise.txt]",
         "data.cache_directory": f"{work}/cache",
         "run.directory": f"{work}/runs",

@@ -3,8 +3,6 @@
 #
 #   weft-n0r1       network namespace (and host name) of rank 1 of node 0, with the address 10.77.0.2
 #   weft-switch     namespace of the bridges: node0, node1, ... and core between them
-#   weft/weft-n0r1  control group below the controller `cpu`, when computation is held to a share of a core: the rank's
-#                   processes, without a limit; weft/weft-n0r1/compute: its thread that computes, with one
 prefix=weft-
 switch=${prefix}switch
 network=10.77.0.0/24
@@ -23,18 +21,3 @@ need_root() {
 
 # The namespaces of the ranks that are up, in the order of the ranks.
 rank_namespaces() { ip netns list | awk '{ print $1 }' | grep -E "^${prefix}n[0-9]+r[0-9]+\$" | sort -V || true; }
-
-# Where the controller `cpu` is mounted when nobody else has mounted it.
-cpu_mount=/run/${prefix}cgroup
-
-# Where control groups that limit the processor are made; nothing when no such controller is mounted. Version 1 has a file
-# system for the controller, version 2 one for all, which must have it on offer.
-cpu_groups() {
-  local root
-  root=$(awk '$3 == "cgroup" && $4 ~ /(^|,)cpu(,|$)/ { print $2; exit }' /proc/mounts)
-  if [ -z "$root" ]; then
-    root=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
-    grep -qsw cpu "$root/cgroup.controllers" || return 0
-  fi
-  echo "$root/weft"
-}

@@ -3,10 +3,9 @@
 # every link held to a rate by the kernel (tc tbf), in both directions. bench/cluster/mpirun.sh runs jobs on it,
 # bench/cluster/down.sh takes it away. Needs root. A cluster that is up already is taken down first.
 #
-# usage: bench/cluster/up.sh --nodes N --ranks-per-node N --intra RATE --inter RATE [--share FRACTION]
+# usage: bench/cluster/up.sh --nodes N --ranks-per-node N --intra RATE --inter RATE
 #   --intra RATE      of the port of every rank, as tc has it: 2gbit, 500mbit
 #   --inter RATE      of the link between a node and the others, shared by the node's ranks
-#   --share FRACTION  of one core that a rank's computation may use, 0.05 to 1; without: as much as it gets
 #
 # Leaves nothing behind when it fails.
 set -euo pipefail
@@ -14,7 +13,7 @@ source "$(dirname "$0")/names.sh"
 
 usage() {
   say "$@"
-  sed -n '6,9s/^# \{0,1\}//p' "$0" >&2
+  sed -n '6,8s/^# \{0,1\}//p' "$0" >&2
   exit 2
 }
 
@@ -38,10 +37,10 @@ bits_per_second() {
   awk -v rate="$rate" -v unit=$unit 'BEGIN { printf "%.0f", rate * unit }'
 }
 
-nodes='' ranks_per_node='' intra='' inter='' share=''
+nodes='' ranks_per_node='' intra='' inter=''
 while [ $# -gt 0 ]; do
   case "$1" in
-    --nodes | --ranks-per-node | --intra | --inter | --share)
+    --nodes | --ranks-per-node | --intra | --inter)
       [ $# -ge 2 ] || usage "$1 needs a value"
       name=${1#--}
       declare "${name//-/_}=$2"
@@ -56,9 +55,6 @@ number --ranks-per-node "$ranks_per_node" 1 64
 [ $((nodes * ranks_per_node)) -le 254 ] || usage "$nodes x $ranks_per_node ranks do not fit into $network"
 intra_bits=$(bits_per_second --intra "$intra")
 inter_bits=$(bits_per_second --inter "$inter")
-if [ -n "$share" ] && ! awk -v s="$share" 'BEGIN { exit !(s ~ /^[0-9.]+$/ && s >= 0.05 && s <= 1) }'; then
-  usage "--share '$share' must be a number from 0.05 to 1"
-fi
 need_root
 
 here=$(dirname "$0")
@@ -113,36 +109,4 @@ for ((node = 0; node < nodes; ++node)); do
   done
 done
 
-# A group for all of a rank, without a limit, and inside it one that the threads which compute enter of themselves (WEFT_COMPUTE_CGROUP).
-# The quota is 1 ms, the least that the kernel takes: what computation does not use while it waits cannot be saved up, and the
-# first quota after a wait is for nothing, so the period has to be short beside a task.
-hold_to_share() {
-  local groups group
-  groups=$(cpu_groups)
-  if [ -z "$groups" ]; then
-    mkdir -p "$cpu_mount"
-    mount -t cgroup -o cpu cgroup "$cpu_mount" || die "--share needs control groups for the processor; this kernel has none"
-    groups=$(cpu_groups)
-  fi
-  mkdir -p "$groups"
-  if [ -e "$groups/cgroup.subtree_control" ]; then
-    echo +cpu > "${groups%/*}/cgroup.subtree_control"
-    echo +cpu > "$groups/cgroup.subtree_control"
-  fi
-  local period quota=1000
-  period=$(awk -v s="$share" -v q=$quota 'BEGIN { printf "%d", q / s }')
-  for name in $(rank_namespaces); do
-    group=$groups/$name/compute
-    mkdir -p "$group"
-    if [ -e "$group/cgroup.type" ]; then
-      echo threaded > "$group/cgroup.type"
-      echo +cpu > "$groups/$name/cgroup.subtree_control"
-      echo "$quota $period" > "$group/cpu.max"
-    else
-      echo $period > "$group/cpu.cfs_period_us"
-      echo "$quota" > "$group/cpu.cfs_quota_us"
-    fi
-  done
-}
-if [ -n "$share" ]; then hold_to_share; fi
-say "$nodes nodes of $ranks_per_node ranks: $intra a rank, $inter between nodes${share:+, $share of a core for the computation of a rank}"
+say "$nodes nodes of $ranks_per_node ranks: $intra a rank, $inter between nodes"

@@ -235,6 +235,11 @@ std::vector<Field> MakeSchema() {
        {.min = 0, .max = 86400, .above_min = true},
        Unit::kSeconds},
 
+      {WEFT_FIELD(cluster.compute_share),
+       "Computations take their processor time divided by this, as on a slower processor; needs "
+       "one "
+       "thread a rank (OMP_NUM_THREADS=1). For emulated clusters, whose ranks share few cores.",
+       {.min = 0, .max = 1, .above_min = true}},
       {WEFT_FIELD(cluster.intra.bandwidth),
        "Bytes per second and rank.",
        {.min = 0},

@@ -4,7 +4,6 @@
 
 #include <utility>
 
-#include "base/thread_group.h"
 #include "base/thread_priority.h"
 
 namespace weft {
@@ -89,10 +88,7 @@ absl::Status CpuStream::Synchronize() {
 }
 
 void CpuStream::Run(Priority priority) {
-  if (priority == Priority::kYielding) {
-    SetOwnNice(kComputeNice);
-    EnterComputeGroup();
-  }
+  if (priority == Priority::kYielding) SetOwnNice(kComputeNice);
   absl::MutexLock lock(&mutex_);
   for (;;) {
     while (queue_.empty() && !closing_) changed_.Wait(&mutex_);
