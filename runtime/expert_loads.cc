@@ -39,7 +39,7 @@ double ExpertLoads::FullnessOf(std::span<const int32_t> counts) const {
   const auto layers = static_cast<size_t>(shape_.model.num_moe_layers());
   const auto world = static_cast<size_t>(shape_.topology.world_size);
   // Rows of a layer by copy and EP member; a member's ESP shards all have the same.
-  const auto members = static_cast<size_t>(layout.edp * layout.ep);
+  const size_t members = static_cast<size_t>(layout.edp) * static_cast<size_t>(layout.ep);
   double busiest = 0, mean = 0;
   std::vector<int64_t> rows(members);
   for (size_t layer = 0; layer < layers; ++layer) {

@@ -27,7 +27,7 @@ absl::Status PacedProgram::Run(const Op& op, const PlanTask& task, double* size)
   if (op.key.group != GroupKind::kNone) return program_.Run(op, task, size);
   const int64_t begin = Nanos(CLOCK_MONOTONIC);
   const int64_t used = Nanos(CLOCK_THREAD_CPUTIME_ID);
-  const absl::Status status = program_.Run(op, task, size);
+  absl::Status status = program_.Run(op, task, size);
   const auto own = static_cast<double>(Nanos(CLOCK_THREAD_CPUTIME_ID) - used);
   WaitUntil(begin + std::llround(own / share_));
   return status;
