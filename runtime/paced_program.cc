@@ -1,35 +1,31 @@
 #include "runtime/paced_program.h"
 
-#include <cerrno>
 #include <cmath>
 #include <ctime>
+
+#include "base/clock.h"
 
 namespace weft {
 namespace {
 
 constexpr int64_t kSecond = 1'000'000'000;
 
-int64_t Nanos(clockid_t clock) {
+// Processor time of the calling thread.
+int64_t UsedNanos() {
   timespec now = {};
-  clock_gettime(clock, &now);
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
   return int64_t{now.tv_sec} * kSecond + now.tv_nsec;
-}
-
-void WaitUntil(int64_t nanos) {
-  const timespec until = {.tv_sec = nanos / kSecond, .tv_nsec = nanos % kSecond};
-  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr) == EINTR) {
-  }
 }
 
 }  // namespace
 
 absl::Status PacedProgram::Run(const Op& op, const PlanTask& task, double* size) {
   if (op.key.group != GroupKind::kNone) return program_.Run(op, task, size);
-  const int64_t begin = Nanos(CLOCK_MONOTONIC);
-  const int64_t used = Nanos(CLOCK_THREAD_CPUTIME_ID);
+  const int64_t begin = MonotonicClock().NowNanos();
+  const int64_t used = UsedNanos();
   absl::Status status = program_.Run(op, task, size);
-  const auto own = static_cast<double>(Nanos(CLOCK_THREAD_CPUTIME_ID) - used);
-  WaitUntil(begin + std::llround(own / share_));
+  const auto own = static_cast<double>(UsedNanos() - used);
+  rest_.WaitUntil(begin + std::llround(own / share_));
   return status;
 }
 

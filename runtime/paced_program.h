@@ -1,5 +1,6 @@
 #pragma once
 
+#include "comm/sim/alarm.h"
 #include "runtime/step_program.h"
 
 namespace weft {
@@ -23,6 +24,7 @@ class PacedProgram final : public StepProgram {
  private:
   StepProgram& program_;
   const double share_;
+  Alarm rest_;  // never rings
 };
 
 }  // namespace weft

@@ -28,14 +28,14 @@ trap '"$cluster/down.sh"; end_everything' EXIT
 traces() {
   ip netns list | grep "^$prefix" || true
   ip -o link | grep -E 'eth0@|up[0-9]|down[0-9]|n[0-9]r[0-9]' | grep veth || true
-  ls -d "$(cpu_groups)" "$cpu_mount" "${TMPDIR:-/tmp}/ompi.$prefix"* 2> /dev/null || true
+  ls -d "${TMPDIR:-/tmp}/ompi.$prefix"* 2> /dev/null || true
 }
 nothing_left() { [ -z "$(traces)" ] || fail "left behind $1: $(traces)"; }
 
 links=(--nodes 2 --ranks-per-node 2 --intra 2gbit --inter 1gbit)
 nothing_left "before"
-"$cluster/up.sh" "${links[@]}" --share 2 > "$work/out" 2>&1 && fail "a share of two cores is accepted"
-grep -q "share '2' must be" "$work/out" || fail "up.sh says: $(cat "$work/out")"
+"$cluster/up.sh" "${links[@]}" --inter 5 > "$work/out" 2>&1 && fail "a rate without a unit is accepted"
+grep -q "inter '5' must be a rate" "$work/out" || fail "up.sh says: $(cat "$work/out")"
 # A bridge cannot be made twice: fails with half of it standing.
 mkdir "$work/bin"
 printf '#!/bin/bash\ncase "$*" in *node1*) exit 1 ;; esac\nexec %s "$@"\n' "$(command -v ip)" > "$work/bin/ip"
@@ -43,12 +43,10 @@ chmod +x "$work/bin/ip"
 PATH=$work/bin:$PATH "$cluster/up.sh" "${links[@]}" > "$work/out" 2>&1 && fail "up.sh does not notice that a command failed"
 nothing_left "by an up.sh that failed"
 
-share=()
-if [ -n "$(cpu_groups)" ]; then share=(--share 0.5); fi
-"$cluster/up.sh" "${links[@]}" "${share[@]}" 2> "$work/err" || fail "up.sh: exit code $?"
+"$cluster/up.sh" "${links[@]}" 2> "$work/err" || fail "up.sh: exit code $?"
 [ "$(rank_namespaces | wc -l)" = 4 ] || fail "not four ranks: $(rank_namespaces)"
 WEFTD=$weftd timeout --kill-after=10 120 "$cluster/mpirun.sh" "$work/job.yaml" run.compare=[] training.steps=3 \
-  tuning.profile_seconds=100ms training.validation_batches=1 > "$work/out" 2> "$work/err" ||
+  cluster.compute_share=0.5 tuning.profile_seconds=100ms training.validation_batches=1 > "$work/out" 2> "$work/err" ||
   fail "exit code $? of a job on the cluster"
 grep -q '4 ranks on 2 nodes' "$work/err" || fail "not two nodes of two ranks"
 losses "$(newest)" "$work/cluster_losses"
