@@ -49,7 +49,7 @@ def links_for(share, slow, fast, has_intra):
 def busy_at(bits, cluster, model, work):
     has_intra = cluster["ranks_per_node"] > 1
     links = {"intra": rate(bits) if has_intra else NO_LIMIT, "inter": rate(bits)}
-    summary = measure.run_job("a guess", {**cluster, **links}, model, ["sequential"], MEASURED, work)
+    summary = measure.run_job("a guess", {**cluster, **links}, model, ["sequential"], MEASURED, work, ["training.steps=15"])
     got = summary["comparison"][0]
     print(f"  {links}: step {got['step_seconds']:.3f} s, busy {got['busy_seconds']}", file=sys.stderr)
     return got["busy_seconds"]
