@@ -49,8 +49,9 @@ class Replanner {
 
   // With the newest costs.
   absl::StatusOr<Plan> MakePlan(const std::string& policy, int64_t epoch) const;
-  // What a trial should try (plan_trial.h): the plan of `policy`, and if that is weft the fastest
-  // plans of the others that are predicted to take at most a tenth longer; `most` in all, with
+  // What a trial should try (plan_trial.h): the plan of `policy`; if that is weft, also the one
+  // that it would make if streams cost one another nothing, which overlaps more, and the fastest
+  // plans of the others that are predicted to take at most a tenth longer. `most` in all, with
   // different tasks, their epochs from `epoch` on.
   absl::StatusOr<std::vector<Plan>> Rivals(const std::string& policy, int64_t epoch,
                                            size_t most) const;

@@ -1,0 +1,60 @@
+// Which plans a trial tries.
+
+#include <gtest/gtest.h>
+
+#include "runtime/replanner.h"
+#include "scheduler/policies.h"
+#include "tests/scheduler/step_graph_builder.h"
+
+namespace weft {
+namespace {
+
+class RivalsTest : public testing::Test {
+ protected:
+  std::vector<Plan> Rivals(const std::string& policy, size_t most = 4) {
+    Replanner replanner(graph_, TuningOptions{}, calibration_, std::nullopt);
+    auto rivals = replanner.Rivals(policy, 5, most);
+    EXPECT_TRUE(rivals.ok()) << rivals.status();
+    return rivals.ok() ? *std::move(rivals) : std::vector<Plan>();
+  }
+
+  const std::shared_ptr<const StepGraph> graph_ =
+      std::make_shared<const StepGraph>(BuildTestGraph(TestModel{}));
+  ProfileTable calibration_;
+};
+
+TEST_F(RivalsTest, AreDifferentAndPredictedToBeAboutAsFast) {
+  const std::vector<Plan> rivals = Rivals("weft", 9);
+  ASSERT_GE(rivals.size(), 2u);
+  EXPECT_EQ(rivals[0].policy, "weft");
+  for (size_t i = 0; i < rivals.size(); ++i) {
+    EXPECT_EQ(rivals[i].epoch, 5 + static_cast<int64_t>(i));
+    EXPECT_TRUE(ValidatePlan(*graph_, rivals[i]).ok()) << ValidatePlan(*graph_, rivals[i]);
+    EXPECT_LE(rivals[i].predicted_seconds, 1.1 * rivals[0].predicted_seconds);
+    for (size_t j = 0; j < i; ++j) EXPECT_FALSE(SameTasks(rivals[i], rivals[j])) << i << ", " << j;
+  }
+  EXPECT_LE(Rivals("weft", 2).size(), 2u);
+}
+
+TEST_F(RivalsTest, OnlyWeftHasAny) {
+  for (const std::string& policy : PolicyNames()) {
+    if (policy == "weft") continue;
+    EXPECT_EQ(Rivals(policy).size(), 1u) << policy;
+  }
+}
+
+// Where streams are said to be in each other's way, the plan of a world where they are not is tried
+// as well.
+TEST_F(RivalsTest, OneOverlapsMoreThanTheModelDares) {
+  for (auto& row : calibration_.contention.stretch) row = {2, 2, 2};
+  for (size_t s = 0; s < kNumStreams; ++s) calibration_.contention.stretch[s][s] = 0;
+  const std::vector<Plan> rivals = Rivals("weft");
+  calibration_.contention = {};
+  const std::vector<Plan> undisturbed = Rivals("weft");
+  ASSERT_GE(rivals.size(), 2u);
+  EXPECT_FALSE(SameTasks(rivals[0], undisturbed[0]));
+  EXPECT_TRUE(SameTasks(rivals[1], undisturbed[0]));
+}
+
+}  // namespace
+}  // namespace weft
