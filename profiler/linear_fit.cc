@@ -89,6 +89,7 @@ std::vector<FitPoint> MediansBySize(std::vector<CostSample> samples) {
         (samples[begin + (n - 1) / 2].seconds + samples[begin + n / 2].seconds) / 2;
     points.push_back({samples[begin].size, median, static_cast<double>(n)});
   }
+  SustainRates(points);
   return points;
 }
 

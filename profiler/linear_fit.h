@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "graph/profile_table.h"
+#include "graph/sustained_rates.h"
 
 // Fits t(n) = alpha + beta * n, the cost model of a collective or a product (FSMoE, eq. 1 to 4),
 // through measured samples. The squared *relative* error is minimised (weights 1/t^2), so that a 20
@@ -16,11 +17,7 @@ namespace weft {
 inline constexpr double kMaxMedianRelativeResidual = 0.10;
 inline constexpr double kMinSizeRatio = 1.1;
 
-struct FitPoint {
-  double size = 0;
-  double seconds = 0;
-  double weight = 1;  // importance, beside 1/t^2
-};
+using FitPoint = CostPoint;  // its weight is importance, beside 1/t^2
 
 // Whether a slope can be told from noise: the largest size is beyond kMinSizeRatio times the
 // smallest.
@@ -41,9 +38,10 @@ LinearCost FitLine(std::span<const FitPoint> points);
 int SizeBucketOf(double size);
 
 // What a step pays on average. Of a collective: the median of the samples of each distinct size (a
-// descheduled repetition moves nothing; its length is already the last-arriving member's). Of
-// computation: the mean of each size bucket, because ranks that share cores really wait for them,
-// and the median of short tasks would not see it. Points are weighted by their samples.
+// descheduled repetition moves nothing; its length is already the last-arriving member's), at rates
+// that can be sustained (SustainRates). Of computation: the mean of each size bucket, because ranks
+// that share cores really wait for them, and the median of short tasks would not see it. Points are
+// weighted by their samples.
 std::vector<FitPoint> PointsOf(const CostKey& key, std::span<const CostSample> samples);
 
 // Sorts every entry's samples by size and fits a line through PointsOf them.

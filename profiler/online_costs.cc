@@ -149,7 +149,7 @@ double OnlineCosts::Drifted(const Costs& costs, double size, double seconds) con
   return std::max(seconds + shift / weight, 1e-9);
 }
 
-CostEntry OnlineCosts::Refresh(const Costs& costs) const {
+CostEntry OnlineCosts::Refresh(const CostKey& key, const Costs& costs) const {
   const double decay = Decay(costs, step_);
   std::vector<FitPoint> points;
   for (const auto& [index, bucket] : costs.buckets) {
@@ -164,6 +164,7 @@ CostEntry OnlineCosts::Refresh(const Costs& costs) const {
     }
     points.push_back({blend.size, blend.seconds, std::min(blend.weight, options_.max_weight)});
   }
+  if (key.group != GroupKind::kNone) SustainRates(points);
   CostEntry entry;
   entry.fit = FitLine(points);
   for (const FitPoint& p : points) entry.samples.push_back({p.size, p.seconds});
@@ -174,7 +175,7 @@ ProfileTable OnlineCosts::Refresh() const {
   ProfileTable table;
   table.machine_fingerprint = machine_fingerprint_;
   table.contention = contention_;
-  for (const auto& [key, costs] : costs_) table.entries[key] = Refresh(costs);
+  for (const auto& [key, costs] : costs_) table.entries[key] = Refresh(key, costs);
   return table;
 }
 

@@ -64,7 +64,7 @@ class OnlineCosts {
   double CalibratedSeconds(const Costs& costs, double size) const;
   double LogDrift(const Costs& costs) const;
   double Drifted(const Costs& costs, double size, double seconds) const;
-  CostEntry Refresh(const Costs& costs) const;
+  CostEntry Refresh(const CostKey& key, const Costs& costs) const;
 
   OnlineOptions options_;
   uint64_t machine_fingerprint_;

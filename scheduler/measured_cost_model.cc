@@ -10,7 +10,7 @@ namespace weft {
 namespace {
 
 // Samples of equal size averaged, then the closest non-decreasing sequence (isotonic regression).
-std::vector<CostSample> MadeMonotone(const std::vector<CostSample>& samples) {
+std::vector<CostPoint> MadeMonotone(const std::vector<CostSample>& samples) {
   struct Block {
     double sum = 0;
     int count = 0;
@@ -36,24 +36,13 @@ std::vector<CostSample> MadeMonotone(const std::vector<CostSample>& samples) {
       blocks.back().sizes += last.sizes;
     }
   }
-  std::vector<CostSample> points;
+  std::vector<CostPoint> points;
   for (const Block& block : blocks) {
     for (size_t i = 0; i < block.sizes; ++i) {
-      points.push_back(CostSample{sizes[points.size()], block.mean()});
+      points.push_back({sizes[points.size()], block.mean()});
     }
   }
   return points;
-}
-
-// Many small messages are never faster than one large one, whatever the small ones measured alone:
-// they fit into what a shaped link or a processor quota lets through at once, which is spent when
-// more of them follow. So seconds per byte do not grow with the size.
-void MakeSubadditive(std::vector<CostSample>& points) {
-  for (size_t i = points.size(); i-- > 1;) {
-    CostSample& small = points[i - 1];
-    const CostSample& large = points[i];
-    small.seconds = std::max(small.seconds, large.seconds * (small.size / large.size));
-  }
 }
 
 }  // namespace
@@ -89,7 +78,7 @@ MeasuredCostModel::Curve MeasuredCostModel::MakeCurve(const CostKey& key, const 
   }
   std::nth_element(residuals.begin(), residuals.begin() + residuals.size() / 2, residuals.end());
   curve.spread = residuals[residuals.size() / 2];
-  if (key.group != GroupKind::kNone) MakeSubadditive(curve.points);
+  if (key.group != GroupKind::kNone) SustainRates(curve.points);
   const size_t n = curve.points.size();
   if (n > 1) {
     // A flat last step must not promise that more bytes are free: at least the slope over all
@@ -106,15 +95,15 @@ MeasuredCostModel::Curve MeasuredCostModel::MakeCurve(const CostKey& key, const 
 }
 
 double MeasuredCostModel::Interpolate(const Curve& curve, double size) {
-  const std::vector<CostSample>& points = curve.points;
+  const std::vector<CostPoint>& points = curve.points;
   if (size <= points.front().size) return points.front().seconds;
   if (size >= points.back().size) {
     return points.back().seconds + (size - points.back().size) * curve.slope_beyond;
   }
   const auto above =
       std::upper_bound(points.begin(), points.end(), size,
-                       [](double value, const CostSample& point) { return value < point.size; });
-  const CostSample& left = *(above - 1);
+                       [](double value, const CostPoint& point) { return value < point.size; });
+  const CostPoint& left = *(above - 1);
   const double part = (size - left.size) / (above->size - left.size);
   return left.seconds + part * (above->seconds - left.seconds);
 }

@@ -6,14 +6,15 @@
 #include <vector>
 
 #include "graph/profile_table.h"
+#include "graph/sustained_rates.h"
 #include "scheduler/cost_model.h"
 
 namespace weft {
 
 // Decorates a cost model with measurements: a key that the table holds with enough samples is
 // answered from its accepted line, or, where one line does not fit, from the samples made monotone
-// (pool adjacent violators) and, for collectives, subadditive, joined by straight lines; every
-// other key is answered by the fallback.
+// (pool adjacent violators) and, for collectives, at rates that can be sustained (SustainRates),
+// joined by straight lines; every other key is answered by the fallback.
 class MeasuredCostModel final : public CostModel {
  public:
   // REQUIRES: fallback not null. The table is copied: later measurements make another model.
@@ -30,8 +31,8 @@ class MeasuredCostModel final : public CostModel {
     double alpha = 0;
     double beta = 0;
     double spread = 0;
-    std::vector<CostSample> points;  // sizes ascending and distinct, seconds non-decreasing
-    double slope_beyond = 0;         // seconds per unit of size above the last point
+    std::vector<CostPoint> points;  // sizes ascending and distinct, seconds non-decreasing
+    double slope_beyond = 0;        // seconds per unit of size above the last point
   };
   static Curve MakeCurve(const CostKey& key, const CostEntry& entry);
   static double Interpolate(const Curve& curve, double size);

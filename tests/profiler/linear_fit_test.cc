@@ -185,6 +185,13 @@ TEST(PointsOf, OneBadRepetitionMovesNothing) {
   EXPECT_TRUE(fit.accepted);
 }
 
+TEST(PointsOf, ABurstIsNoRateOfACollective) {
+  const std::vector<CostSample> samples = {{100, 1}, {1000, 100}, {10000, 1000}};
+  for (const FitPoint& p : PointsOf(kCollective, samples))
+    EXPECT_NEAR(p.seconds / p.size, 0.1, 1e-3);
+  EXPECT_EQ(PointsOf(kCompute, samples)[0].seconds, 1);
+}
+
 TEST(FitTable, SortsAndFitsEveryEntry) {
   ProfileTable table;
   CostKey a;

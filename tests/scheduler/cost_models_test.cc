@@ -112,13 +112,14 @@ TEST(MeasuredCostModelTest, OtherwiseInterpolatesBetweenMonotoneSamples) {
   }
 }
 
-// 10 bytes alone took 1 s, 40 took 8 s: four times 10 bytes will not take 4 s.
+// 10 bytes alone took 1 s, 40 took 8 s: four times 10 bytes will not take 4 s. All 70 bytes
+// took 12.
 TEST(MeasuredCostModelTest, ManySmallMessagesAreNotFasterThanOneLarge) {
   const MeasuredCostModel model =
       Measured({{{10, 1}, {20, 3}, {40, 8}}, LinearCost{0, 0, 0, 0.4, false}});
-  EXPECT_DOUBLE_EQ(Seconds(model, 40), 8);
-  EXPECT_DOUBLE_EQ(Seconds(model, 20), 4);
-  EXPECT_DOUBLE_EQ(Seconds(model, 10), 2);
+  EXPECT_DOUBLE_EQ(Seconds(model, 40), 40 * 12.0 / 70);
+  EXPECT_DOUBLE_EQ(Seconds(model, 20), 20 * 12.0 / 70);
+  EXPECT_DOUBLE_EQ(Seconds(model, 10), 10 * 12.0 / 70);
   for (const double size : {11.0, 17.0, 25.0, 39.0, 50.0, 80.0}) {
     for (const double pieces : {2.0, 3.0, 8.0}) {
       EXPECT_GE(pieces * Seconds(model, size / pieces), Seconds(model, size) * (1 - 1e-12));
