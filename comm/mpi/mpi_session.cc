@@ -35,10 +35,16 @@ absl::StatusOr<std::vector<int>> FindNodes(int rank, int world_size) {
   return nodes;
 }
 
-// Open MPI moves shared-memory messages in 32 KiB pieces, three a look, tuned for a caller that
-// spins. Ours naps between looks, so that larger pieces are several times as fast. A setting of the
-// user's own stays.
-void PreferLargePieces() { setenv("OMPI_MCA_btl_vader_max_send_size", "262144", /*replace=*/0); }
+// Settings of Open MPI (docs/decisions/0004 and 0022). The user's own stay.
+void TuneOpenMpi() {
+  constexpr int kKeep = 0;
+  // It moves shared-memory messages in 32 KiB pieces, three a look, tuned for a caller that spins.
+  // Ours naps between looks, so that larger pieces are several times as fast.
+  setenv("OMPI_MCA_btl_vader_max_send_size", "262144", kKeep);
+  // Over TCP it "puts" long messages: the receiver has to ask for each, and its asking waits behind
+  // the long message that it is sending itself. Two ranks that exchange would take turns.
+  setenv("OMPI_MCA_btl_tcp_flags", "send", kKeep);
+}
 
 }  // namespace
 
@@ -49,7 +55,7 @@ absl::StatusOr<std::unique_ptr<MpiSession>> MpiSession::Init(int* argc, char*** 
   int initialised = 0;
   MPI_Initialized(&initialised);
   if (initialised != 0) return absl::FailedPreconditionError("MPI is initialised already");
-  PreferLargePieces();
+  TuneOpenMpi();
   int provided = MPI_THREAD_SINGLE;
   WEFT_RETURN_IF_ERROR(
       MpiStatus(MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread"));
