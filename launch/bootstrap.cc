@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
+#include "base/thread_processors.h"
 #include "base/units.h"
 #include "comm/sim/sim_backend.h"
 
@@ -72,6 +73,31 @@ std::unique_ptr<Backend> WithEmulatedLinks(std::unique_ptr<Backend> backend,
         const EmulatedLink& link = inter ? cluster.inter : cluster.intra;
         return SimLink{inter ? 1 : 0, {link.bandwidth, link.latency}};
       });
+}
+
+absl::Status LeaveComputeProcessors(const ClusterOptions& cluster) {
+  const std::vector<int32_t>& compute = cluster.compute_processors;
+  if (compute.empty()) return absl::OkStatus();
+  const std::vector<int32_t> own = OwnProcessors();
+  std::vector<int32_t> others;
+  for (const int32_t processor : own) {
+    if (std::find(compute.begin(), compute.end(), processor) == compute.end())
+      others.push_back(processor);
+  }
+  for (const int32_t processor : compute) {
+    if (std::find(own.begin(), own.end(), processor) != own.end()) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("cluster.compute_processors: this rank may not use processor ", processor,
+                     "; it may use ", absl::StrJoin(own, ", ")));
+  }
+  if (others.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cluster.compute_processors names all that this rank may use (",
+                     absl::StrJoin(own, ", "), "); communication needs one as well"));
+  }
+  if (!SetOwnProcessors(others))
+    return absl::InternalError("the kernel refused to move a thread to processors that it may use");
+  return absl::OkStatus();
 }
 
 std::string DescribeEmulation(const ClusterOptions& cluster) {

@@ -26,6 +26,12 @@ absl::StatusOr<Layout> LayoutOf(const ClusterOptions& cluster, const Topology& t
 // `backend` itself, or behind the emulated links of the configuration.
 std::unique_ptr<Backend> WithEmulatedLinks(std::unique_ptr<Backend> backend,
                                            const ClusterOptions& cluster, const Topology& topology);
+
+// cluster.compute_processors: the calling thread, and those that it creates from now on, keep to
+// the others; the compute stream goes there by itself. kInvalidArgument when the process may not
+// use one of them, or no other is left.
+absl::Status LeaveComputeProcessors(const ClusterOptions& cluster);
+
 // "links inside a node 400 MB/s + 20 us, ..., computation at 0.25 of its speed" or empty.
 std::string DescribeEmulation(const ClusterOptions& cluster);
 

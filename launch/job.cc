@@ -118,6 +118,7 @@ absl::Status Rank::Start(int argc, char** argv) {
   // The same file on every rank: each finds the same mistakes, rank 0 says them.
   WEFT_ASSIGN_OR_RETURN(config_, LoadConfig(command_.config_path, command_.overrides));
   WEFT_RETURN_IF_ERROR(ValidateConfig(config_, session_->world_size()));
+  WEFT_RETURN_IF_ERROR(LeaveComputeProcessors(config_.options.cluster));
   WEFT_RETURN_IF_ERROR(FixInputPaths(config_.options.tuning));
   const JobOptions& o = config_.options;
   WEFT_ASSIGN_OR_RETURN(topology_, TopologyOf(o.cluster, session_->nodes()));

@@ -8,12 +8,15 @@
 
 namespace weft {
 
-StreamSet::StreamSet() {
+StreamSet::StreamSet(const ComputeOptions& compute) {
+  if (compute.share < 1) processor = std::make_unique<EmulatedProcessor>(compute.share);
   for (int i = 0; i < kNumStreams; ++i) {
     const auto kind = static_cast<StreamKind>(i);
-    streams[static_cast<size_t>(i)] = std::make_unique<CpuStream>(
-        std::string(Name(kind)), kind == StreamKind::kCompute ? CpuStream::Priority::kYielding
-                                                              : CpuStream::Priority::kNormal);
+    const std::string name(Name(kind));
+    streams[static_cast<size_t>(i)] =
+        kind == StreamKind::kCompute
+            ? std::make_unique<CpuStream>(name, CpuStream::Priority::kYielding, compute.processors)
+            : std::make_unique<CpuStream>(name);
   }
 }
 
@@ -72,7 +75,8 @@ absl::Status Executor::Install(std::shared_ptr<const StepGraph> graph,
 absl::StatusOr<StepReport> Executor::RunStep(int64_t step, bool record_spans) {
   step_ = step;
   failed_ = false;
-  const int64_t begin = clock_.NowNanos();
+  step_begin_nanos_ = clock_.NowNanos();
+  record_spans = record_spans || streams_.processor != nullptr;
   absl::Status status;
   for (size_t i = 0; i < launches_.size() && status.ok(); ++i) {
     const Launch& launch = launches_[i];
@@ -92,9 +96,16 @@ absl::StatusOr<StepReport> Executor::RunStep(int64_t step, bool record_spans) {
   StepReport report;
   report.step = step;
   report.epoch = plan_->epoch;
-  report.seconds = static_cast<double>(clock_.NowNanos() - begin) * 1e-9;
+  report.seconds = static_cast<double>(clock_.NowNanos() - step_begin_nanos_) * 1e-9;
   if (record_spans) report.spans = spans_;
   return report;
+}
+
+int64_t Executor::ReadyNanos(size_t index) const {
+  int64_t ready = step_begin_nanos_;
+  for (const int32_t task : launches_[index].awaited)
+    ready = std::max(ready, spans_[static_cast<size_t>(task)].end_nanos);
+  return ready;
 }
 
 absl::Status Executor::RunTask(size_t index, bool record_spans) {
@@ -104,8 +115,12 @@ absl::Status Executor::RunTask(size_t index, bool record_spans) {
   const Op& op = graph_->op(task.op);
   Span& span = spans_[index];
   if (record_spans) span.begin_nanos = clock_.NowNanos();
+  EmulatedProcessor* const processor =
+      op.key.group == GroupKind::kNone ? streams_.processor.get() : nullptr;
+  if (processor != nullptr) span.begin_nanos = processor->Begin(ReadyNanos(index));
   double size = 0;
   const absl::Status status = program_.Run(op, task, &size);
+  if (processor != nullptr && status.ok()) processor->End();
   if (!status.ok()) {
     absl::Status explained =
         WithContext(status, absl::StrCat("step ", step_, ", epoch ", plan_->epoch, ", ",

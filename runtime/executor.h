@@ -12,15 +12,23 @@
 #include "base/ids.h"
 #include "graph/plan.h"
 #include "graph/span.h"
+#include "runtime/emulated_processor.h"
 #include "runtime/step_program.h"
 #include "tensor/device/stream.h"
 
 namespace weft {
 
+// Where a rank computes.
+struct ComputeOptions {
+  double share = 1;                 // of the processor's speed (runtime/emulated_processor.h)
+  std::vector<int32_t> processors;  // that computations keep to; empty: those of the process
+};
+
 // The three streams of a rank, shared by its executors.
 struct StreamSet {
-  StreamSet();
+  explicit StreamSet(const ComputeOptions& compute = {});
   std::array<std::unique_ptr<Stream>, kNumStreams> streams;  // by StreamKind
+  std::unique_ptr<EmulatedProcessor> processor;  // of the compute stream; null at full speed
   Stream& operator[](StreamKind kind) { return *streams[static_cast<size_t>(kind)]; }
 };
 
@@ -49,11 +57,13 @@ class Executor {
 
   // Blocks until every task has ended. REQUIRES: a plan is installed. Errors say the step, epoch,
   // task and rank. With record_spans false no clock is read and no span is written (for measuring
-  // what profiling costs).
+  // what profiling costs), unless a processor is emulated.
   absl::StatusOr<StepReport> RunStep(int64_t step, bool record_spans = true);
 
  private:
   absl::Status RunTask(size_t index, bool record_spans);
+  // When the tasks that this one waits for had ended, of those that left spans.
+  int64_t ReadyNanos(size_t index) const;
 
   // What must be launched for one task, worked out by Install.
   struct Launch {
@@ -74,6 +84,7 @@ class Executor {
   std::vector<Span> spans_;
   std::atomic<bool> failed_{false};
   int64_t step_ = 0;
+  int64_t step_begin_nanos_ = 0;
 };
 
 }  // namespace weft

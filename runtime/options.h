@@ -69,6 +69,7 @@ struct ClusterOptions {
   int32_t zero_stage = 0;       // ZeRO; 1: the optimizer state is spread
   bool emulate = false;
   double compute_share = 1;  // computations take their processor time divided by this
+  std::vector<int32_t> compute_processors;  // that computations keep to; empty: any
   EmulatedLink intra;
   EmulatedLink inter;
   double collective_deadline = 60;  // seconds

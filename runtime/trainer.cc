@@ -142,7 +142,7 @@ absl::Status Trainer::Start() {
   worker.optimizer = o_.training.optimizer;
   worker.seed = o_.training.seed;
   worker.deadline = absl::Seconds(o_.cluster.collective_deadline);
-  worker.compute_share = o_.cluster.compute_share;
+  worker.compute = {o_.cluster.compute_share, o_.cluster.compute_processors};
   kernels_ = MakeCpuKernels();
   WEFT_ASSIGN_OR_RETURN(worker_, Worker::Connect(args_.backend, *kernels_, worker));
   ledger_ = std::make_unique<PlanLedger>(worker_->graph(StepKind::kTraining));

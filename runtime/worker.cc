@@ -20,7 +20,8 @@ Worker::Worker(Backend& backend, Kernels& kernels, const WorkerOptions& options,
       options_(options),
       rank_{backend.rank()},
       groups_(std::move(groups)),
-      parameters_(options.model, options.layout, rank_, options.seed) {
+      parameters_(options.model, options.layout, rank_, options.seed),
+      streams_(options.compute) {
   if (options_.layout.zero_stage > 0)
     sharded_.emplace(options_.topology, options_.layout, rank_, groups_, parameters_);
   ModelContext context;
@@ -57,10 +58,7 @@ Worker::Worker(Backend& backend, Kernels& kernels, const WorkerOptions& options,
     if (kind == StepKind::kForward)
       args.batch.global_sequences = options_.batch.sequences * options_.topology.world_size;
     made.program = std::make_unique<TrainProgram>(args);
-    if (options_.compute_share < 1)
-      made.paced = std::make_unique<PacedProgram>(*made.program, options_.compute_share);
-    StepProgram& program = made.paced ? static_cast<StepProgram&>(*made.paced) : *made.program;
-    made.executor = std::make_unique<Executor>(rank_, streams_, program, MonotonicClock(),
+    made.executor = std::make_unique<Executor>(rank_, streams_, *made.program, MonotonicClock(),
                                                [this](const absl::Status& cause) { Abort(cause); });
   }
 }

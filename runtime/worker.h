@@ -11,7 +11,6 @@
 #include "models/transformer/transformer.h"
 #include "runtime/executor.h"
 #include "runtime/groups.h"
-#include "runtime/paced_program.h"
 #include "runtime/sharded_update.h"
 #include "runtime/train_program.h"
 
@@ -25,7 +24,7 @@ struct WorkerOptions {
   OptimizerOptions optimizer;
   uint64_t seed = 0;
   absl::Duration deadline = absl::Seconds(60);
-  double compute_share = 1;  // emulated (runtime/paced_program.h); 1: as fast as it can
+  ComputeOptions compute;
 };
 
 // Everything one rank needs to run steps: communicators, parameters, the model, streams, and an
@@ -65,7 +64,6 @@ class Worker {
   struct Part {
     std::shared_ptr<const StepGraph> graph;
     std::unique_ptr<TrainProgram> program;
-    std::unique_ptr<PacedProgram> paced;  // null at full speed
     std::unique_ptr<Executor> executor;
   };
   Worker(Backend& backend, Kernels& kernels, const WorkerOptions& options, Groups groups);

@@ -101,6 +101,7 @@ def run_job(name, cluster, model, policies, length, work, extra=()):
         "cluster.expert_parallel": cluster["expert_parallel"],
         "cluster.expert_sharding": cluster["expert_sharding"],
         "cluster.compute_share": cluster["compute_share"],
+        "cluster.compute_processors": cluster["compute_processors"],
         "data.paths": f"[{work}/noise.txt]",
         "data.cache_directory": f"{work}/cache",
         "run.directory": f"{work}/runs",

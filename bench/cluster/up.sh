@@ -66,6 +66,11 @@ trap '[ $? = 0 ] || { say "failed: taking down what was made"; "$here/down.sh"; 
 # from 32 KiB on a transfer takes latency + size / rate.
 packet=16384
 
+# What a connection may have under way: two milliseconds of a link, which is many times what rate and latency of these links need. The
+# kernel's default are megabytes, which wait in the queues of slow links for longer than TCP waits before it sends again.
+window=$(((intra_bits > inter_bits ? inter_bits : intra_bits) / 8 / 500))
+[ $window -ge 131072 ] || window=131072
+
 # shape NAMESPACE DEVICE BITS_PER_SECOND: what leaves DEVICE goes at that rate. The bucket holds a packet, and what the
 # kernel's timer needs; the queue holds what several TCP connections have under way, so that nothing is lost.
 shape() {
@@ -106,6 +111,8 @@ for ((node = 0; node < nodes; ++node)); do
     plug "node$node" "n${node}r$local"
     ip -n "$name" addr add "${network%.*}.$((++rank))/${network#*/}" dev eth0
     ip -n "$name" link set eth0 gso_max_size $packet up
+    ip netns exec "$name" sysctl -qw "net.ipv4.tcp_rmem=4096 $window $window" "net.ipv4.tcp_wmem=4096 $window $window" \
+      net.ipv4.tcp_limit_output_bytes=$window
   done
 done
 

@@ -237,9 +237,12 @@ std::vector<Field> MakeSchema() {
 
       {WEFT_FIELD(cluster.compute_share),
        "Computations take their processor time divided by this, as on a slower processor; needs "
-       "one "
-       "thread a rank (OMP_NUM_THREADS=1). For emulated clusters, whose ranks share few cores.",
+       "one thread a rank (OMP_NUM_THREADS=1). For emulated clusters, whose ranks share few cores.",
        {.min = 0, .max = 1, .above_min = true}},
+      {WEFT_FIELD(cluster.compute_processors),
+       "Processors that computations keep to, by their numbers; everything else of a rank keeps to "
+       "the others that it may use. Empty: computations run anywhere.",
+       {0, 1023}},
       {WEFT_FIELD(cluster.intra.bandwidth),
        "Bytes per second and rank.",
        {.min = 0},

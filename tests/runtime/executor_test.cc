@@ -1,6 +1,7 @@
 #include "runtime/executor.h"
 
 #include <algorithm>
+#include <ctime>
 #include <map>
 #include <mutex>
 
@@ -324,6 +325,58 @@ TEST_F(ExecutorTest, AnotherGraphCanBeInstalled) {
   const auto report = executor_.RunStep(1);
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_EQ(report->spans.size(), 3u);
+}
+
+// Computes for a while, sends, computes.
+StepGraph ComputeSendCompute() {
+  StepGraph graph;
+  for (int32_t i = 0; i < 3; ++i) {
+    Op op;
+    op.id = OpId{i};
+    op.key.kind = i == 1 ? OpKind::kGradAllReduce : OpKind::kEmbedding;
+    op.key.group = i == 1 ? GroupKind::kInter : GroupKind::kNone;
+    op.stream = i == 1 ? StreamKind::kInter : StreamKind::kCompute;
+    op.layer = i;
+    op.size = 1;
+    if (i > 0) op.needs = {OpId{i - 1}};
+    graph.ops.push_back(op);
+  }
+  return graph;
+}
+
+TEST(EmulatedExecutorTest, ComputationsTakeTheirTimeFromTheEndOfTheirNeeds) {
+  constexpr int64_t kWork = 500'000;  // nanoseconds of processor time
+  constexpr double kShare = 0.05;
+  ScriptedProgram program;
+  program.body = [](const Op& op, const PlanTask&) {
+    const auto used = [] {
+      timespec now = {};
+      clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+      return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+    };
+    const int64_t begin = used();
+    while (op.stream == StreamKind::kCompute && used() < begin + kWork) {
+    }
+    return absl::OkStatus();
+  };
+  StreamSet streams({.share = kShare, .processors = {}});
+  Executor executor(kRank, streams, program, MonotonicClock(), [](const absl::Status&) {});
+  const StepGraph graph = ComputeSendCompute();
+  ASSERT_TRUE(executor
+                  .Install(std::make_shared<const StepGraph>(graph),
+                           std::make_shared<const Plan>(MakeFixedPlan(graph, {})))
+                  .ok());
+  for (const bool record_spans : {true, false}) {
+    const auto report = executor.RunStep(1, record_spans);
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_GE(report->seconds, 2 * kWork * 1e-9 / kShare);
+    if (!record_spans) continue;
+    const std::vector<Span>& spans = report->spans;
+    for (const size_t i : {0u, 2u}) {
+      EXPECT_GE(static_cast<double>(spans[i].end_nanos - spans[i].begin_nanos), kWork / kShare);
+    }
+    EXPECT_EQ(spans[2].begin_nanos, spans[1].end_nanos);
+  }
 }
 
 }  // namespace

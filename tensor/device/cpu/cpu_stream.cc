@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/thread_priority.h"
+#include "base/thread_processors.h"
 
 namespace weft {
 namespace {
@@ -33,8 +34,8 @@ class CpuEvent final : public Event {
 
 }  // namespace
 
-CpuStream::CpuStream(const std::string& name, Priority priority)
-    : thread_([this, priority] { Run(priority); }) {
+CpuStream::CpuStream(const std::string& name, Priority priority, std::vector<int32_t> processors)
+    : thread_([this, priority, own = std::move(processors)] { Run(priority, own); }) {
   pthread_setname_np(thread_.native_handle(), name.substr(0, 15).c_str());
 }
 
@@ -87,7 +88,8 @@ absl::Status CpuStream::Synchronize() {
   return std::exchange(first_error_, absl::OkStatus());
 }
 
-void CpuStream::Run(Priority priority) {
+void CpuStream::Run(Priority priority, std::span<const int32_t> processors) {
+  if (!processors.empty()) SetOwnProcessors(processors);
   if (priority == Priority::kYielding) SetOwnNice(kComputeNice);
   absl::MutexLock lock(&mutex_);
   for (;;) {

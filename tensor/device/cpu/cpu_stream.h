@@ -2,8 +2,10 @@
 
 #include <deque>
 #include <memory>
+#include <span>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -20,7 +22,9 @@ class CpuStream final : public Stream {
   enum class Priority { kNormal, kYielding };
 
   // `name` (at most 15 characters) shows in debuggers and `top -H`.
-  explicit CpuStream(const std::string& name, Priority priority = Priority::kNormal);
+  // `processors`: that the thread keeps to, when the kernel lets it; empty: those of the creator.
+  explicit CpuStream(const std::string& name, Priority priority = Priority::kNormal,
+                     std::vector<int32_t> processors = {});
   ~CpuStream() override;  // runs what is queued, then joins
 
   absl::Status Enqueue(Work work) override;
@@ -29,7 +33,7 @@ class CpuStream final : public Stream {
   absl::Status Synchronize() override;
 
  private:
-  void Run(Priority priority);
+  void Run(Priority priority, std::span<const int32_t> processors);
 
   absl::Mutex mutex_;
   absl::CondVar changed_;
