@@ -26,6 +26,7 @@ struct ComparedPolicy {
   std::string policy;
   double predicted_step_seconds = 0;
   std::array<double, kNumStreams> busy_seconds = {};  // predicted, by StreamKind
+  double order_bound_seconds = 0;  // predicted: what no order of the plan's tasks could undercut
   Rounds rounds;
 
   double step_seconds = 0;  // median of all steps
@@ -33,7 +34,7 @@ struct ComparedPolicy {
   double speedup_low = 0;   // of the rounds: the least and the greatest ratio of their medians
   double speedup_high = 0;
 
-  // No order of the plan's tasks would be faster: its busiest stream.
+  // What no tasks that do as much could undercut: the busiest stream.
   double bound_seconds() const;
 };
 

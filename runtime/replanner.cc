@@ -99,6 +99,10 @@ std::array<double, kNumStreams> Replanner::BusySeconds(const Plan& plan) const {
   return AloneSeconds(GraphUnder(inputs_, plan.placements), plan, *inputs_.costs);
 }
 
+double Replanner::OrderBound(const Plan& plan) const {
+  return LowerBoundOf(GraphUnder(inputs_, plan.placements), plan, *inputs_.costs);
+}
+
 void Replanner::Refresh() {
   table_ = online_.Refresh();
   inputs_.costs = CostsOf(table_);

@@ -59,6 +59,8 @@ class Replanner {
   double Predict(const Plan& plan) const;
   // Seconds that each stream has to do, tasks alone, by StreamKind.
   std::array<double, kNumStreams> BusySeconds(const Plan& plan) const;
+  // Seconds that no order of the plan's tasks could undercut, alone (scheduler/lower_bound.h).
+  double OrderBound(const Plan& plan) const;
   const ProfileTable& costs_table() const { return table_; }
 
   // Samples of one step, and of every step its rows ([world][layers with experts][experts]); they

@@ -16,6 +16,7 @@ nlohmann::ordered_json Comparison(const std::vector<ComparedPolicy>& policies) {
                     {"step_seconds", p.step_seconds},
                     {"predicted_step_seconds", p.predicted_step_seconds},
                     {"bound_seconds", p.bound_seconds()},
+                    {"order_bound_seconds", p.order_bound_seconds},
                     {"busy_seconds", busy},
                     {"speedup", p.speedup},
                     {"speedup_low", p.speedup_low},

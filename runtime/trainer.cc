@@ -545,6 +545,7 @@ absl::Status Trainer::Compare() {
     if (!first()) continue;
     compared.predicted_step_seconds = replanner_->Predict(*plans.back());
     compared.busy_seconds = replanner_->BusySeconds(*plans.back());
+    compared.order_bound_seconds = replanner_->OrderBound(*plans.back());
   }
   log_->Say(absl::StrFormat("comparing %s: %d rounds of %d steps each, in turn",
                             absl::StrJoin(o_.run.compare, ", "), o_.run.compare_rounds,

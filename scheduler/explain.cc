@@ -38,6 +38,11 @@ std::string DescribeStep(const StepGraph& graph, const Plan& plan, const Simulat
   absl::StrAppend(
       &text, "  bound: no order ends before its busiest stream, ", FormatSeconds(bound),
       absl::StrFormat("; this plan is %.1f%% above it\n", Percent(step.seconds - bound, bound)));
+  const double ordered = LowerBoundOf(graph, plan, costs);
+  absl::StrAppend(
+      &text, "  as its tasks need one another, no order of them ends before ",
+      FormatSeconds(ordered),
+      absl::StrFormat("; it is %.1f%% above that\n", Percent(step.seconds - ordered, ordered)));
   absl::StrAppend(
       &text, "  communication: ", FormatSeconds(overlap.communication), ", hidden ",
       FormatSeconds(overlap.hidden()), ", exposed ", FormatSeconds(overlap.exposed),

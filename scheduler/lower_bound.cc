@@ -2,20 +2,50 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
+#include <queue>
+#include <utility>
 #include <vector>
 
 #include "scheduler/priority_order.h"
 
 namespace weft {
+namespace {
+
+struct Served {
+  double head = 0;
+  double seconds = 0;
+  double tail = 0;
+};
+
+// When the last tail ends if the stream serves, of the tasks whose head is over, always the one
+// with the longest tail, interrupting others: the least that any order of theirs takes.
+double PreemptiveEnd(std::vector<Served> tasks) {
+  std::sort(tasks.begin(), tasks.end(),
+            [](const Served& a, const Served& b) { return a.head < b.head; });
+  std::priority_queue<std::pair<double, double>> ready;  // tail, seconds left
+  double now = 0;
+  double end = 0;
+  for (size_t next = 0; next < tasks.size() || !ready.empty();) {
+    if (ready.empty()) now = std::max(now, tasks[next].head);
+    for (; next < tasks.size() && tasks[next].head <= now; ++next)
+      ready.emplace(tasks[next].tail, tasks[next].seconds);
+    const auto [tail, left] = ready.top();
+    ready.pop();
+    const double until = next < tasks.size() ? std::min(now + left, tasks[next].head) : now + left;
+    if (until < now + left) {
+      ready.emplace(tail, left - (until - now));
+    } else {
+      end = std::max(end, until + tail);
+    }
+    now = until;
+  }
+  return end;
+}
+
+}  // namespace
 
 double LowerBound(const Schedule& schedule) {
-  struct Load {
-    double busy = 0;
-    double head = std::numeric_limits<double>::infinity();
-    double tail = std::numeric_limits<double>::infinity();
-  };
-  std::array<Load, kNumStreams> loads;
+  std::array<std::vector<Served>, kNumStreams> streams;
   const std::vector<double> to_the_end = SecondsToTheEnd(schedule);
   std::vector<double> earliest(to_the_end.size(), 0);  // start, if streams were endless
   double bound = 0;
@@ -27,14 +57,13 @@ double LowerBound(const Schedule& schedule) {
     }
     const double left = to_the_end[static_cast<size_t>(task)];
     bound = std::max(bound, start + left);
-    Load& load = loads[static_cast<size_t>(schedule.stream(task))];
-    load.busy += schedule.seconds(task);
-    load.head = std::min(load.head, start);
-    load.tail = std::min(load.tail, left - schedule.seconds(task));
+    const double seconds = schedule.seconds(task);
+    if (seconds > 0)
+      streams[static_cast<size_t>(schedule.stream(task))].push_back(
+          {start, seconds, left - seconds});
   }
-  for (const Load& load : loads) {
-    if (load.busy > 0) bound = std::max(bound, load.head + load.busy + load.tail);
-  }
+  for (std::vector<Served>& tasks : streams)
+    bound = std::max(bound, PreemptiveEnd(std::move(tasks)));
   return bound;
 }
 

@@ -5,9 +5,10 @@
 namespace weft {
 
 // Seconds that no order of these tasks on these streams can undercut: the longest chain of needs,
-// and for each stream all its tasks one after another, plus the least that must happen before the
-// first of them can start (head) and after the last has ended (tail). The cut, r times alpha
-// included, is taken as given.
+// and for each stream the least that its tasks take one at a time, even if they could be
+// interrupted, none before what it needs can have ended (head) and each followed by what needs it
+// (tail): Jackson's preemptive schedule (J. Carlier, The one-machine sequencing problem, 1982).
+// Times are of tasks alone. The cut, r times alpha included, is taken as given.
 double LowerBound(const Schedule& schedule);
 
 }  // namespace weft

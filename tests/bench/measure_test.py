@@ -13,15 +13,15 @@ import choose_links  # noqa: E402
 import measure  # noqa: E402
 
 
-def run(configuration, policy, rounds, predicted=1.0, bound=1.0):
+def run(configuration, policy, rounds, predicted=1.0, bound=1.0, order_bound=1.0):
     return {"configuration": configuration, "policy": policy, "rounds": rounds, "step_seconds": measure.median_step(rounds),
-            "predicted_seconds": predicted, "bound_seconds": bound}
+            "predicted_seconds": predicted, "bound_seconds": bound, "order_bound_seconds": order_bound}
 
 
 class SummaryTest(unittest.TestCase):
     RUNS = [
         run("a", "tutel", [[4, 4], [4, 4]], predicted=3, bound=2),
-        run("a", "weft", [[2, 2], [2, 2]], predicted=2, bound=1),
+        run("a", "weft", [[2, 2], [2, 2]], predicted=2, bound=1, order_bound=2),
         run("b", "tutel", [[8, 8], [8, 8]], predicted=8, bound=7),
         run("b", "weft", [[1, 1], [1, 1]], predicted=2, bound=0.5),
     ]
@@ -40,6 +40,8 @@ class SummaryTest(unittest.TestCase):
         got = measure.summarise(self.RUNS, ["tutel", "weft"])["gap_closed"]
         self.assertAlmostEqual(got["weft"], ((4 - 2) / (4 - 1) + (8 - 1) / (8 - 0.5)) / 2)
         self.assertEqual(got["tutel"], 0)
+        of_orders = measure.summarise(self.RUNS, ["tutel", "weft"])["gap_closed_to_order_bound"]
+        self.assertAlmostEqual(of_orders["weft"], ((4 - 2) / (4 - 2) + (8 - 1) / (8 - 1)) / 2)
 
     def test_no_gap_is_nobodys_gain(self):
         runs = [run("a", "tutel", [[1.0]], bound=1), run("a", "weft", [[1.0]], bound=1)]

@@ -117,6 +117,8 @@ TEST_F(TrainerTest, TheComparisonChangesNothingThatWasTrained) {
     ASSERT_EQ(p.rounds.size(), 3u);
     for (const std::vector<double>& round : p.rounds) EXPECT_EQ(round.size(), 2u);
     EXPECT_GT(p.bound_seconds(), 0);
+    EXPECT_GE(p.order_bound_seconds, p.bound_seconds() * (1 - 1e-6));
+    EXPECT_GE(p.predicted_step_seconds, p.order_bound_seconds * (1 - 1e-6));
     EXPECT_GE(p.predicted_step_seconds, p.bound_seconds() * (1 - 1e-6));  // spans are whole ns
   }
   // The search begins with what the sequential plan does.
