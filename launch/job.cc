@@ -1,10 +1,13 @@
 #include "launch/job.h"
 
+#include <poll.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
@@ -13,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "base/units.h"
@@ -32,11 +36,33 @@ namespace weft {
 namespace {
 
 std::atomic<bool> g_stop_requested{false};
+std::atomic<int> g_stop_event{-1};  // an eventfd: readable when a stop was requested
 
-void RequestStop(int /*signal*/) { g_stop_requested = true; }
+void RequestStop(int /*signal*/) {
+  g_stop_requested = true;
+  const uint64_t one = 1;
+  if (write(g_stop_event, &one, sizeof(one)) < 0) return;  // nobody has to be woken up
+}
+
+// False when nobody asked this rank to stop within that time.
+bool AskedToStopWithin(absl::Duration time) {
+  pollfd event{g_stop_event, POLLIN, 0};
+  const absl::Time deadline = absl::Now() + time;
+  int ready = -1;
+  while (ready < 0) {  // the signal itself interrupts the wait
+    const auto left = absl::ToInt64Milliseconds(deadline - absl::Now());
+    ready = poll(&event, 1, static_cast<int>(std::max<int64_t>(left, 0)));
+    if (ready < 0 && errno != EINTR) return false;
+  }
+  return ready > 0;
+}
 
 // A rank that was told to end and does not within this time leaves by force: nobody hangs.
 constexpr absl::Duration kLeaveWithin = absl::Seconds(15);
+// Before the ranks know each other, a mistake is usually everyone's (the configuration), and rank 0
+// says it. So long the others wait to be ended with it; a mistake of their own they then say
+// themselves.
+constexpr absl::Duration kRankZeroFailsWithin = absl::Seconds(3);
 
 // Notified when this process is on its way out.
 absl::Notification& Leaving() {
@@ -216,8 +242,13 @@ void Rank::Fail(const absl::Status& status) {
       cause = failure->cause;
   }
   const int code = ExitCodeOf(cause);
-  // One write: mpirun has words of its own about a rank that fails, and puts them in between.
-  if (first()) std::cerr << absl::StrCat("weftd: ", cause.message(), "\n");
+  // One write: mpirun has words of its own about a rank that fails, and puts them in between. Who
+  // leaves before rank 0 has spoken has mpirun end it without its words.
+  if (first()) {
+    std::cerr << absl::StrCat("weftd: ", cause.message(), "\n");
+  } else if (control_ == nullptr && !AskedToStopWithin(kRankZeroFailsWithin)) {
+    std::cerr << absl::StrCat("weftd: rank ", session_->rank(), ": ", cause.message(), "\n");
+  }
   if (control_ != nullptr) control_->Leave().IgnoreError();  // the job has failed already
   Leaving().Notify();
   std::cout.flush();
@@ -284,6 +315,7 @@ void PrintSummary(const JobSummary& s, const std::string& run) {
 }  // namespace
 
 int RunRank(int argc, char** argv, const JobCommand& command) {
+  g_stop_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   struct sigaction action {};
   action.sa_handler = RequestStop;
   sigaction(SIGUSR1, &action, nullptr);
