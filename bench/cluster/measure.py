@@ -2,7 +2,9 @@
 """Runs every configuration of a grid on an emulated cluster, all policies in turn inside one job, and writes one JSON
 object. bench/cluster/run.sh calls it; needs root, ip, tc, Open MPI and build/release/bin/weftd.
 
-    measure.py --json FILE [--quick] [--grid bench/cluster/grid.json] [--only NAME]...
+    measure.py --json FILE [--quick] [--grid bench/cluster/grid.json] [--only NAME]... [--resume]
+
+--resume: keep the configurations that FILE has, measure the others.
 
 A policy's time in a configuration is the median of its measured steps. `ratios_to_tutel`: geometric mean over the
 configurations of tutel's time by the policy's; `ratio_intervals`: 95% of 2000 bootstrap samples, which draw
@@ -203,15 +205,20 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--grid", default=HERE / "grid.json")
     parser.add_argument("--only", action="append", default=[], metavar="NAME")
+    parser.add_argument("--resume", action="store_true")
     parser.add_argument("--command", default=" ".join(["bench/cluster/measure.py", *sys.argv[1:]]))
     arguments = parser.parse_args()
     clean_up_on_sigterm()
     grid = load_grid(arguments.grid)
     policies = grid["policies"]
     length = grid["length"]["quick" if arguments.quick else "full"]
-    todo = chosen(grid, arguments.quick, arguments.only)
+    wanted = chosen(grid, arguments.quick, arguments.only)
     report = {"command": arguments.command, "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
               "commit": provenance.commit(), "machine": provenance.machine(), "load_average": os.getloadavg()[0], "cluster": {}, "runs": []}
+    if arguments.resume:
+        kept = json.loads(pathlib.Path(arguments.json).read_text())
+        report |= {key: kept[key] for key in ("date", "load_average", "cluster", "runs")}
+    todo = [one for one in wanted if one["name"] not in report["cluster"]]
     with tempfile.TemporaryDirectory(prefix="weft-cluster-") as directory:
         work = pathlib.Path(directory)
         write_noise(work / "noise.txt")
@@ -229,12 +236,13 @@ def main():
                                        "rounds": got["rounds"]})
             first = summary["comparison"][0]
             best = min(summary["comparison"], key=lambda got: got["step_seconds"])
+            # After each: what an interrupted run has measured is kept.
+            measured = f"{len(wanted) - len(todo) + number} of {len(wanted)}"
+            whole = report | {"configurations": measured} | summarise(report["runs"], policies)
+            pathlib.Path(arguments.json).write_text(json.dumps(whole, indent=1) + "\n")
             print(f"[{number}/{len(todo)}] {one['name']}: {first['policy']} {first['step_seconds']:.3f} s, fastest "
                   f"{best['policy']} {best['step_seconds']:.3f} s ({(datetime.datetime.now() - begin).seconds} s)",
                   file=sys.stderr)
-            # After each: what an interrupted run has measured is kept.
-            whole = report | {"configurations": f"{number} of {len(todo)}"} | summarise(report["runs"], policies)
-            pathlib.Path(arguments.json).write_text(json.dumps(whole, indent=1) + "\n")
     print(f"measure: wrote {arguments.json}", file=sys.stderr)
 
 
