@@ -102,6 +102,7 @@ std::vector<FitPoint> BucketMeans(const std::vector<CostSample>& samples) {
     mean.seconds += (s.seconds - mean.seconds) / mean.weight;
   }
   std::vector<FitPoint> points;
+  points.reserve(buckets.size());
   for (const auto& [bucket, mean] : buckets) points.push_back(mean);
   return points;
 }

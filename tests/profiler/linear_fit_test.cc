@@ -57,6 +57,7 @@ TEST(FitLine, SmallTimesCountAsMuchAsLargeOnes) {
 
 TEST(FitLine, AcceptsFlatLatencyBoundData) {
   std::vector<FitPoint> points;
+  points.reserve(20);
   for (int i = 0; i < 20; ++i) {
     points.push_back({std::ldexp(1.0, i), 5e-5 * (i % 2 == 0 ? 1.02 : 0.98)});
   }
