@@ -5,7 +5,6 @@
 //   kernels_bench [--quick]      about 60 s, or 6 s
 
 #include <omp.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -18,6 +17,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "base/thread_clock.h"
 #include "tensor/kernels/kernels.h"
 
 namespace weft {
@@ -35,12 +35,6 @@ std::vector<float> Normal(int64_t n, uint64_t seed) {
 double Median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   return values[values.size() / 2];
-}
-
-double ThreadSeconds() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
 class Timer {

@@ -1,18 +1,8 @@
 #include "bench/timed_kernels.h"
 
-#include <time.h>
+#include "base/thread_clock.h"
 
 namespace weft {
-namespace {
-
-double ThreadSeconds() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
-
-}  // namespace
-
 template <typename Call>
 void TimedKernels::Time(const char* name, const Call& call) {
   const double begin = ThreadSeconds();

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <ctime>
 #include <thread>
 #include <utility>
 
 #include "base/status_macros.h"
+#include "base/thread_clock.h"
 #include "scheduler/passes/passes.h"
 #include "scheduler/planner.h"
 #include "scheduler/simulate.h"
@@ -21,12 +21,6 @@ struct Sample {
   double bound = 0;
   double planning_seconds = 0;
 };
-
-double ThreadSeconds() {
-  timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
 
 // One plan of `policy`, with dX and dW of a product in one task or in two.
 absl::StatusOr<Sample> PlanOnce(AlignedModel model, bool split, const Cluster& cluster,
@@ -43,7 +37,8 @@ absl::StatusOr<Sample> PlanOnce(AlignedModel model, bool split, const Cluster& c
   request.search_tasks = options.search_tasks;
   const double begin = ThreadSeconds();
   WEFT_ASSIGN_OR_RETURN(const Plan plan, MakePlan(request, passes));
-  return Sample{plan.predicted_seconds, LowerBoundOf(graph, plan, costs), ThreadSeconds() - begin};
+  const double planning = ThreadSeconds() - begin;  // the bound is no part of it
+  return Sample{plan.predicted_seconds, LowerBoundOf(graph, plan, costs), planning};
 }
 
 absl::StatusOr<Sample> PlanLayer(const AlignedModel& model, const Cluster& cluster,

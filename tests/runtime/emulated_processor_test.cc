@@ -1,8 +1,6 @@
 #include "runtime/emulated_processor.h"
 
-#include <ctime>
-
-#include "base/clock.h"
+#include "base/thread_clock.h"
 #include "gtest/gtest.h"
 
 namespace weft {
@@ -11,13 +9,8 @@ namespace {
 constexpr int64_t kMillisecond = 1'000'000;
 
 void ComputeFor(int64_t nanos) {
-  const auto used = [] {
-    timespec now = {};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-  };
-  const int64_t begin = used();
-  while (used() < begin + nanos) {
+  const int64_t begin = ThreadClock().NowNanos();
+  while (ThreadClock().NowNanos() < begin + nanos) {
   }
 }
 

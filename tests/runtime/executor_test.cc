@@ -1,12 +1,12 @@
 #include "runtime/executor.h"
 
 #include <algorithm>
-#include <ctime>
 #include <map>
 #include <mutex>
 
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "base/thread_clock.h"
 #include "graph/fixed_plan.h"
 #include "gtest/gtest.h"
 #include "tests/graph/small_graph.h"
@@ -349,13 +349,8 @@ TEST(EmulatedExecutorTest, ComputationsTakeTheirTimeFromTheEndOfTheirNeeds) {
   constexpr double kShare = 0.05;
   ScriptedProgram program;
   program.body = [](const Op& op, const PlanTask&) {
-    const auto used = [] {
-      timespec now = {};
-      clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-      return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-    };
-    const int64_t begin = used();
-    while (op.stream == StreamKind::kCompute && used() < begin + kWork) {
+    const int64_t begin = ThreadClock().NowNanos();
+    while (op.stream == StreamKind::kCompute && ThreadClock().NowNanos() < begin + kWork) {
     }
     return absl::OkStatus();
   };
