@@ -31,9 +31,9 @@ void SustainRates(std::vector<CostPoint>& points) {
   }
   size_t i = first;
   for (const Block& block : blocks) {
-    if (block.count == 1) ++i;  // as it was, to the last bit
-    for (size_t k = 0; block.count > 1 && k < block.count; ++k, ++i)
-      points[i].seconds = points[i].size * block.per_byte();
+    const size_t end = i + block.count;
+    if (block.count == 1) i = end;  // as it was, to the last bit
+    for (; i < end; ++i) points[i].seconds = points[i].size * block.per_byte();
   }
 }
 
