@@ -216,6 +216,8 @@ def main():
     report = {"command": arguments.command, "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
               "commit": provenance.commit(), "machine": provenance.machine(), "load_average": os.getloadavg()[0], "cluster": {}, "runs": []}
     if arguments.resume:
+        if not pathlib.Path(arguments.json).is_file():
+            fail(f"--resume: there is no {arguments.json} to go on with")
         kept = json.loads(pathlib.Path(arguments.json).read_text())
         report |= {key: kept[key] for key in ("date", "load_average", "cluster", "runs")}
     todo = [one for one in wanted if one["name"] not in report["cluster"]]

@@ -38,8 +38,8 @@ MODEL = {"backbone": "gpt2", "layers": 2, "hidden": 512, "ffn": 1024, "experts":
 
 
 def job_of(name, options, workloads, inter, rounds, overrides, work):
-    cluster = {"nodes": 4, "ranks_per_node": 1, "expert_parallel": 4, "expert_sharding": 1, "compute_share": 0.2,
-               "compute_processors": [0], "intra": "10gbit", "inter": inter}
+    grid = measure.load_grid(measure.HERE / "grid.json")
+    cluster = {**grid["clusters"]["4x1"], "intra": "10gbit", "inter": inter}
     forced = {"model.moe.routing": "forced", "model.moe.workload": workloads.split(",")[0], "model.moe.workload_period": PERIOD,
               "run.compare_workloads": f"[{workloads}]", **options}
     extra = [f"{key}={value}" for key, value in forced.items()] + overrides
