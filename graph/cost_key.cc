@@ -10,7 +10,7 @@
 namespace weft {
 namespace {
 
-constexpr std::array<std::string_view, 32> kKindNames = {"embedding",
+constexpr std::array<std::string_view, 34> kKindNames = {"embedding",
                                                          "mp_all_gather",
                                                          "mp_reduce_scatter",
                                                          "attention",
@@ -26,6 +26,8 @@ constexpr std::array<std::string_view, 32> kKindNames = {"embedding",
                                                          "combine",
                                                          "expert_weights",
                                                          "expert_grad_return",
+                                                         "expert_shard_gather",
+                                                         "expert_shard_reduce",
                                                          "unpermute",
                                                          "head",
                                                          "expert_wgrad",
@@ -109,6 +111,7 @@ Collective CollectiveOf(OpKind kind) {
     case OpKind::kExpertGradReturn:
       return Collective::kAllToAll;
     case OpKind::kEspAllGather:
+    case OpKind::kExpertShardGather:
     case OpKind::kMpAllGather:
     case OpKind::kGradAllGather:
     case OpKind::kParamNodeAllGather:
@@ -116,6 +119,7 @@ Collective CollectiveOf(OpKind kind) {
     case OpKind::kExpertParamAllGather:
       return Collective::kAllGather;
     case OpKind::kEspReduceScatter:
+    case OpKind::kExpertShardReduce:
     case OpKind::kMpReduceScatter:
     case OpKind::kGradReduceScatter:
     case OpKind::kGradNodeReduceScatter:

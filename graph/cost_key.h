@@ -28,6 +28,8 @@ enum class OpKind : uint8_t {
   kCombine,            // all-to-all back
   kExpertWeights,      // weights of experts to where they work away from home, over EP
   kExpertGradReturn,   // ... and their gradients home
+  kExpertShardGather,  // weights of experts over some of the expert-sharding group
+  kExpertShardReduce,  // ... and their gradients back
   kUnpermute,          // weighted sum of expert outputs per token, residual
   kHead,               // final norm, logits, loss
   kExpertWgrad,        // dW of a layer's experts

@@ -62,8 +62,10 @@ absl::Status Invalid(const StepGraph& graph, const PlanTask& task, absl::string_
 // What can be said of a task without looking at the others.
 absl::Status CheckTask(const StepGraph& graph, const Plan& plan, const PlanTask& task) {
   const Op& op = graph.op(task.op);
-  if (op.away && FindPlacement(plan, op.layer) == nullptr)
+  if (op.away && !Has(plan, op))
     return Invalid(graph, task, "moves experts of a layer where all are at home");
+  if (op.shards && !Has(plan, op))
+    return Invalid(graph, task, "gathers shards of a layer where every rank has its own only");
   if (!Has(plan, op)) {
     const std::string_view chosen = Name(AlgorithmOf(plan, op.layer));
     return Invalid(graph, task,
@@ -234,7 +236,9 @@ absl::Status CheckPlacements(const StepGraph& graph, const Placements& placement
   }
   int32_t previous = -1;
   for (const PlacementChoice& choice : placements.layers) {
-    const auto moves = [&](const Op& op) { return op.away && op.layer == choice.layer; };
+    const auto moves = [&](const Op& op) {
+      return (choice.gathered > 1 ? op.shards : op.away) && op.layer == choice.layer;
+    };
     if (choice.layer <= previous || std::none_of(graph.ops.begin(), graph.ops.end(), moves)) {
       return absl::InvalidArgumentError(absl::StrCat(
           "plan: placements must be sorted by layer, one each, for layers whose experts can move; "
@@ -252,7 +256,16 @@ absl::Status CheckPlacements(const StepGraph& graph, const Placements& placement
       return absl::InvalidArgumentError(
           absl::StrCat("plan: layer ", choice.layer, ": ", placement.status().message()));
     }
-    if (placement->at_home() && !placements.follow_load.has_value()) {
+    if (choice.gathered < 1 || graph.esp % choice.gathered != 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("plan: layer ", choice.layer, " gathers ", choice.gathered,
+                       " shards of an expert, which must divide its ", graph.esp));
+    }
+    if (choice.gathered > 1 && (!placement->at_home() || placements.follow_load.has_value())) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "plan: layer ", choice.layer, " gathers shards of experts that are not at home"));
+    }
+    if (placement->at_home() && choice.gathered == 1 && !placements.follow_load.has_value()) {
       return absl::InvalidArgumentError(absl::StrCat("plan: the experts of layer ", choice.layer,
                                                      " are all at home: name no placement"));
     }
@@ -263,6 +276,7 @@ absl::Status CheckPlacements(const StepGraph& graph, const Placements& placement
 std::string NumericsOf(const Placements& placements) {
   if (placements.follow_load.has_value() && placements.follow_load->copies) return "reassociating";
   for (const PlacementChoice& choice : placements.layers) {
+    if (choice.gathered > 1) return "reassociating";
     std::set<int32_t> seen;
     for (const std::vector<int32_t>& member : choice.experts) {
       for (const int32_t e : member) {
@@ -281,8 +295,16 @@ ExpertPlacement PlacementOf(const StepGraph& graph, const Plan& plan, int32_t la
   return *std::move(placement);
 }
 
+int32_t GatheredOf(const Plan& plan, int32_t layer) {
+  const PlacementChoice* const choice = FindPlacement(plan, layer);
+  return choice == nullptr ? 1 : choice->gathered;
+}
+
 bool Has(const Plan& plan, const Op& op) {
-  if (op.away && FindPlacement(plan, op.layer) == nullptr) return false;
+  if (op.away || op.shards) {
+    const PlacementChoice* const choice = FindPlacement(plan, op.layer);
+    if (choice == nullptr || (choice->gathered > 1) != op.shards) return false;
+  }
   return op.algorithms == kAnyAlgorithm || op.RunsUnder(AlgorithmOf(plan, op.layer));
 }
 
@@ -361,6 +383,7 @@ absl::Status ValidatePlan(const StepGraph& graph, const Plan& plan) {
 double TaskSize(const StepGraph& graph, const Plan& plan, const PlanTask& task) {
   const Op& op = graph.op(task.op);
   if (op.away) return op.size * PlacementOf(graph, plan, op.layer).most_moved();
+  if (op.shards) return op.size * (GatheredOf(plan, op.layer) - 1);
   if (op.cut != Cut::kSlices) return op.size / task.num_chunks;
   return op.size * (static_cast<double>(task.end - task.begin) / static_cast<double>(op.elements));
 }

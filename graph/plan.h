@@ -53,10 +53,15 @@ struct AllToAllChoice {
   friend bool operator==(const AllToAllChoice&, const AllToAllChoice&) = default;
 };
 
-// Where the experts of a layer work (graph/expert_placement.h).
+// Where the experts of a layer work (graph/expert_placement.h), and in how many parts. Of the ESP
+// shards of an expert, `gathered` consecutive ranks bring theirs together: each then holds all of
+// them, and rows are gathered among the others only, as many as there are parts left. 1: every rank
+// computes with its own shard for the rows of the whole ESP group. ESP: with whole experts, for its
+// own rows. Tutel's degree of expert parallelism is ESP / gathered (docs/placement.md).
 struct PlacementChoice {
   int32_t layer = 0;
   std::vector<std::vector<int32_t>> experts;  // by EP member, ascending
+  int32_t gathered = 1;                       // divides ESP
   friend bool operator==(const PlacementChoice&, const PlacementChoice&) = default;
 };
 
@@ -115,11 +120,15 @@ int32_t DegreeOf(const Plan& plan, int32_t layer, Direction direction);
 AllToAllAlgorithm AlgorithmOf(const Plan& plan, int32_t layer);
 // Where the experts of a layer work; at home when the plan says nothing. REQUIRES: ValidatePlan.
 ExpertPlacement PlacementOf(const StepGraph& graph, const Plan& plan, int32_t layer);
-// kInvalidArgument when they are not of layers whose experts can move, each named once in order, or
-// are no placements, or at home and do not follow the load, or the terms of that are out of range.
+// How many shards of an expert of a layer a rank brings together; 1 when the plan says nothing.
+int32_t GatheredOf(const Plan& plan, int32_t layer);
+// kInvalidArgument when they are not of layers whose experts can move or whose shards can be
+// gathered, each named once in order, or are no placements, or at home with nothing gathered and do
+// not follow the load, or gather shards of experts that are not at home, or a number of them that
+// does not divide ESP, or the terms of following are out of range.
 absl::Status CheckPlacements(const StepGraph& graph, const Placements& placements);
-// "reassociating" when an expert has copies or may get some, otherwise "exact". REQUIRES:
-// CheckPlacements.
+// "reassociating" when an expert has copies or may get some, or shards are gathered, otherwise
+// "exact". REQUIRES: CheckPlacements.
 std::string NumericsOf(const Placements& placements);
 // Whether the plan has tasks of this operation.
 bool Has(const Plan& plan, const Op& op);

@@ -18,7 +18,7 @@ using nlohmann::json;
 
 constexpr std::string_view kFile = "plan.json";
 constexpr std::string_view kFormat = "weft.plan";
-constexpr int64_t kVersion = 4;
+constexpr int64_t kVersion = 5;
 constexpr int64_t kMaxInt32 = std::numeric_limits<int32_t>::max();
 constexpr int64_t kMaxInt64 = std::numeric_limits<int64_t>::max();
 
@@ -91,7 +91,7 @@ absl::StatusOr<AllToAllChoice> ReadAllToAll(const std::string& where, const json
 }
 
 absl::StatusOr<PlacementChoice> ReadPlacement(const std::string& where, const json& value) {
-  WEFT_RETURN_IF_ERROR(json_io::CheckFields(where, value, {"layer", "experts"}));
+  WEFT_RETURN_IF_ERROR(json_io::CheckFields(where, value, {"layer", "experts", "gathered"}));
   PlacementChoice choice;
   WEFT_ASSIGN_OR_RETURN(const int64_t layer, json_io::ReadInt(where, value, "layer", 0, kMaxInt32));
   choice.layer = static_cast<int32_t>(layer);
@@ -108,6 +108,9 @@ absl::StatusOr<PlacementChoice> ReadPlacement(const std::string& where, const js
     }
     for (const json& expert : member) experts.push_back(expert.get<int32_t>());
   }
+  WEFT_ASSIGN_OR_RETURN(const int64_t gathered,
+                        json_io::ReadInt(where, value, "gathered", 1, kMaxInt32));
+  choice.gathered = static_cast<int32_t>(gathered);
   return choice;
 }
 
@@ -199,7 +202,7 @@ std::string PlanToJson(const StepGraph& graph, const Plan& plan) {
                                   [](std::string* out, const std::vector<int32_t>& member) {
                                     absl::StrAppend(out, "[", absl::StrJoin(member, ", "), "]");
                                   }),
-                    "]}");
+                    "], \"gathered\": ", choice.gathered, "}");
     separator = ",\n";
   }
   absl::StrAppend(&text, plan.placements.empty() ? "" : "\n  ",

@@ -20,7 +20,7 @@ class Digest {
   uint64_t value() const { return digest_; }
 
  private:
-  uint64_t digest_ = Fingerprint("weft.step_graph.4");
+  uint64_t digest_ = Fingerprint("weft.step_graph.5");
 };
 
 std::string NameOf(const StepGraph& graph, const Op& op) {
@@ -56,6 +56,8 @@ absl::Status CheckOp(const StepGraph& graph, const Op& op) {
     return bad("belongs to an algorithm but to no layer that could choose it");
   if (op.away && (op.layer < 0 || graph.experts < 1))
     return bad("moves experts but belongs to no layer that has any");
+  if (op.shards && (op.layer < 0 || graph.esp < 2))
+    return bad("gathers shards of experts but belongs to no layer where experts have shards");
   if (op.key.group_size < 1) return bad("has a group of less than one rank");
   if (op.cut == Cut::kSlices && op.elements < 1) return bad("can be sliced but has no elements");
   if ((op.cut == Cut::kChunks || op.cut == Cut::kEither) &&
@@ -96,6 +98,7 @@ uint64_t FingerprintOf(const StepGraph& graph) {
   digest.Add(graph.block_pieces);
   digest.Add(graph.experts);
   digest.Add(graph.ep);
+  digest.Add(graph.esp);
   for (const Op& op : graph.ops) {
     digest.Add(op.id.value);
     digest.Add(static_cast<int32_t>(op.key.kind));
@@ -112,7 +115,7 @@ uint64_t FingerprintOf(const StepGraph& graph) {
     digest.Add(op.elements);
     digest.Add(int32_t{op.algorithms});
     digest.Add(op.step);
-    digest.Add(int32_t{op.away} | int32_t{op.heads} << 1);
+    digest.Add(int32_t{op.away} | int32_t{op.heads} << 1 | int32_t{op.shards} << 2);
     digest.Add(static_cast<int64_t>(op.needs.size()));
     for (const OpId need : op.needs) digest.Add(need.value);
   }
@@ -121,9 +124,10 @@ uint64_t FingerprintOf(const StepGraph& graph) {
 
 absl::Status ValidateStepGraph(const StepGraph& graph) {
   if (graph.num_layers < 0 || graph.micro_batches < 1 || graph.sequences < 1 ||
-      graph.block_pieces < 1 || graph.ep < 1 || graph.experts < 0) {
+      graph.block_pieces < 1 || graph.ep < 1 || graph.esp < 1 || graph.experts < 0) {
     return absl::InvalidArgumentError(
-        "step graph: needs at least one micro-batch, sequence, piece of a block and EP member");
+        "step graph: needs at least one micro-batch, sequence, piece of a block, EP and ESP "
+        "member");
   }
   std::set<std::string> names;
   for (size_t i = 0; i < graph.ops.size(); ++i) {

@@ -49,6 +49,9 @@ struct Op {
   // Only plans that place experts of its layer away from home have it; `size` is then what one
   // expert's weights are, and a task's as many times that as the busiest member moves.
   bool away = false;
+  // Only plans that gather shards of the experts of its layer have it; `size` is then what one
+  // shard is, and a task's as many times that as a rank gathers from others.
+  bool shards = false;
 
   Direction direction() const { return key.direction; }
   bool RunsUnder(AllToAllAlgorithm algorithm) const { return (algorithms & Only(algorithm)) != 0; }
@@ -63,6 +66,7 @@ struct StepGraph {
   int32_t block_pieces = 1;
   int32_t experts = 0;  // of a layer that has them
   int32_t ep = 1;       // members of the group over which they are spread
+  int32_t esp = 1;      // ... and of the group that shares each of them
   std::vector<Op> ops;  // ops[i].id.value == i; topologically sorted
 
   const Op& op(OpId id) const { return ops[static_cast<size_t>(id.value)]; }

@@ -45,6 +45,7 @@ class Builder {
     graph_.num_layers = spec.num_layers;
     graph_.experts = spec.moe.num_experts;
     graph_.ep = layout.ep;
+    graph_.esp = layout.esp;
     graph_.sequences = static_cast<int32_t>(batch.sequences);
     graph_.block_pieces = BlockPieces(batch);
     graph_.micro_batches = kind == StepKind::kTraining ? batch.micro_batches : 1;
@@ -92,6 +93,7 @@ class Builder {
     int32_t step = 0;
     bool away = false;
     bool heads = false;
+    bool shards = false;
   };
 
   OpId Add(const OpArgs& args, std::vector<OpId> needs) {
@@ -116,6 +118,7 @@ class Builder {
     op.algorithms = args.algorithms;
     op.step = args.step;
     op.away = args.away;
+    op.shards = args.shards;
     op.heads = args.heads;
     std::sort(needs.begin(), needs.end());
     op.needs = std::move(needs);
@@ -133,6 +136,7 @@ class Builder {
     for (int32_t layer = 0; layer < spec_.num_layers; ++layer) {
       if (layer + 1 < spec_.num_layers) FetchParameters(layer + 1);
       if (micro_batch_ == 0 && ExpertsCanMove(layer)) FetchExperts(layer);
+      if (micro_batch_ == 0 && ShardsCanMeet(layer)) GatherShards(layer);
       last = Attention(layer, Direction::kForward, last).end;
       last = spec_.is_moe_layer(layer) ? MoeForward(layer, last) : DenseForward(layer, last);
     }
@@ -163,6 +167,26 @@ class Builder {
   void FetchExperts(int32_t layer) {
     fetched_[layer] =
         MoveExperts(OpKind::kExpertWeights, Direction::kForward, layer, GatheredExperts(layer));
+  }
+
+  bool ShardsCanMeet(int32_t layer) const {
+    return kind_ == StepKind::kTraining && layout_.esp > 1 && spec_.is_moe_layer(layer);
+  }
+  OpId ExchangeExpertShardsOf(OpKind kind, Direction direction, int32_t layer,
+                              std::vector<OpId> needs) {
+    return Add({.kind = kind,
+                .direction = direction,
+                .stream = StreamOf(GroupKind::kEsp),
+                .group = GroupKind::kEsp,
+                .layer = layer,
+                .size = AllGatherBytes(ExpertElements(layer), 2),
+                .shards = true},
+               std::move(needs));
+  }
+  // Shards of other ranks: there from the start of the step, wanted by the layer's experts.
+  void GatherShards(int32_t layer) {
+    met_[layer] = ExchangeExpertShardsOf(OpKind::kExpertShardGather, Direction::kForward, layer,
+                                         GatheredExperts(layer));
   }
 
   // What a layer's experts wait for before their parameters are used.
@@ -290,6 +314,8 @@ class Builder {
       last.insert(last.end(), parameters.begin(), parameters.end());
       const auto weights = fetched_.find(layer);
       if (weights != fetched_.end()) last.push_back(weights->second);
+      const auto shards = met_.find(layer);
+      if (shards != met_.end()) last.push_back(shards->second);
     }
     chunks(OpKind::kExpert, StreamKind::kCompute, GroupKind::kNone, ExpertSize());
     expert_ = last.front();
@@ -383,6 +409,10 @@ class Builder {
       if (ExpertsCanMove(layer)) {
         summed.push_back(
             MoveExperts(OpKind::kExpertGradReturn, Direction::kBackward, layer, {wgrad}));
+      }
+      if (ShardsCanMeet(layer)) {
+        summed.push_back(ExchangeExpertShardsOf(OpKind::kExpertShardReduce, Direction::kBackward,
+                                                layer, {wgrad}));
       }
       gradients_.insert(gradients_.end(), summed.begin(), summed.end());
       if (layout_.edp > 1) gradients_.push_back(ReduceExpertGradient(layer, std::move(summed)));
@@ -583,6 +613,7 @@ class Builder {
   uint64_t shape_ = 0;
   OpId expert_;
   std::map<int32_t, OpId> fetched_;                // by layer: experts' weights
+  std::map<int32_t, OpId> met_;                    // by layer: experts' shards of other ranks
   std::map<int32_t, std::vector<OpId>> gathered_;  // by layer, -1: outer: parameters (ZeRO-1)
   std::map<int32_t, OpId> gathered_experts_;       // by layer: the experts' (ZeRO-1)
   std::vector<OpId> finished_;                     // ends of the current micro-batch

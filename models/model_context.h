@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstdint>
+#include <map>
+
 #include "comm/communicator.h"
 #include "graph/topology.h"
 #include "models/batch_shape.h"
@@ -20,6 +23,10 @@ struct ModelContext {
   Communicator* ep = nullptr;   // null when EP is 1
   Communicator* esp = nullptr;  // null when ESP is 1
   Communicator* mp = nullptr;   // null when MP is 1
+  // Parts of the ESP group, by how many ranks they have, for proper divisors of ESP: consecutive
+  // ranks that gather one another's shards, and those of equal place among these, which then
+  // gather rows.
+  std::map<int32_t, Communicator*> esp_near, esp_far;
   // For all-to-alls in steps; null when there is only one member.
   Communicator* ep_node = nullptr;   // the members of the EP group on this node
   Communicator* ep_peers = nullptr;  // ... at this place of their nodes

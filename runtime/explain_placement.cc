@@ -35,6 +35,14 @@ std::string ExplainPlacement(const Plan& plan, const StepGraph& expected, const 
         follow.window, follow.copies ? "with" : "without", FormatSeconds(follow.row_seconds),
         FormatSeconds(follow.far_row_seconds), FormatSeconds(follow.move_seconds));
   }
+  for (const PlacementChoice& choice : plan.placements.layers) {
+    if (choice.gathered == 1) continue;
+    absl::StrAppendFormat(&text,
+                          "  layer %d: ranks gather %d of the %d shards of an expert, and rows "
+                          "among %d\n",
+                          choice.layer, choice.gathered, expected.esp,
+                          expected.esp / choice.gathered);
+  }
   absl::StrAppend(&text,
                   "  layer  rows of the busiest rank by the mean: at home  as placed   experts away"
                   "  copies\n");

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "models/moe/ep_shape.h"
 
@@ -35,6 +36,22 @@ absl::StatusOr<Groups> ConnectGroups(Backend& backend, const Topology& topology,
     if (part_of_ep && EpShape(topology, layout, me).flat()) continue;
     if (w.kind == GroupKind::kMpPeers && layout.mp == 1) continue;  // the node: intra
     WEFT_ASSIGN_OR_RETURN(*w.into, backend.Connect(w.name, members, deadline));
+  }
+  const std::vector<RankId> esp = GroupOf(topology, layout, GroupKind::kEsp, me);
+  const auto mine = static_cast<size_t>(layout.esp_index(me));
+  for (size_t parts = 2; parts < esp.size(); ++parts) {
+    if (esp.size() % parts != 0) continue;
+    const size_t others = esp.size() / parts;
+    std::vector<RankId> near, far;
+    for (size_t i = 0; i < parts; ++i) {
+      near.push_back(esp[mine / parts * parts + i]);
+      far.push_back(esp[mine % others + i * others]);
+    }
+    const auto size = static_cast<int32_t>(parts);
+    WEFT_ASSIGN_OR_RETURN(groups.esp_near[size],
+                          backend.Connect(absl::StrCat("esp_near", parts), near, deadline));
+    WEFT_ASSIGN_OR_RETURN(groups.esp_far[size],
+                          backend.Connect(absl::StrCat("esp_far", parts), far, deadline));
   }
   return groups;
 }

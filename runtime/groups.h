@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <memory>
 
 #include "absl/status/statusor.h"
@@ -14,6 +16,7 @@ namespace weft {
 struct Groups {
   std::unique_ptr<Communicator> world, control, intra, inter, ep, esp, edp, ep_node, ep_peers, mp,
       mp_peers;
+  std::map<int32_t, std::unique_ptr<Communicator>> esp_near, esp_far;  // ModelContext's
 };
 
 // COLLECTIVE over the world.

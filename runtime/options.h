@@ -88,9 +88,10 @@ struct TuningOptions {
   // Where experts work: "home"; "follow", as the load of the last steps says; "auto", whatever is
   // predicted to be faster. Policy weft only.
   std::string expert_placement = "auto";
-  bool allow_reassociation = false;  // plans may add in another order: an expert may be copied
-  std::string profile;               // a saved profile.json to start from; empty: calibrate
-  std::string plan;                  // a saved plan.json to run; empty: plan
+  // Plans may add in another order: experts may be copied, shards of experts gathered.
+  bool allow_reassociation = false;
+  std::string profile;  // a saved profile.json to start from; empty: calibrate
+  std::string plan;     // a saved plan.json to run; empty: plan
 };
 
 struct CheckpointOptions {

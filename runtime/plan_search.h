@@ -28,8 +28,9 @@ struct PlanningInputs {
 StepGraph GraphUnder(const PlanningInputs& inputs, const Placements& placements);
 
 // The plan of a policy. `weft` also decides where experts work, as options.expert_placement lets
-// it: the fastest predicted of a plan with all experts at home and of plans that follow the load,
-// each simulated with what its placements would have made of the last steps.
+// it: the fastest predicted of a plan with all experts at home, of plans that follow the load,
+// each simulated with what its placements would have made of the last steps, and, where sums may be
+// reassociated, of plans that gather shards of experts instead of rows.
 absl::StatusOr<Plan> SearchPlan(const PlanningInputs& inputs, const std::string& policy,
                                 int64_t epoch);
 

@@ -63,7 +63,8 @@ absl::Status TrainProgram::Prepare(const StepGraph& graph, const Plan& plan) {
     layers_.push_back({{DegreeOf(plan, layer, Direction::kForward)},
                        {DegreeOf(plan, layer, Direction::kBackward)},
                        AlgorithmOf(plan, layer),
-                       at_home});
+                       at_home,
+                       GatheredOf(plan, layer)});
   }
   placements_ = plan.placements;
   for (const PlacementChoice& choice : placements_.layers) {

@@ -35,6 +35,8 @@ Worker::Worker(Backend& backend, Kernels& kernels, const WorkerOptions& options,
   context.ep = groups_.ep.get();
   context.esp = groups_.esp.get();
   context.mp = groups_.mp.get();
+  for (const auto& [size, group] : groups_.esp_near) context.esp_near[size] = group.get();
+  for (const auto& [size, group] : groups_.esp_far) context.esp_far[size] = group.get();
   context.ep_node = groups_.ep_node.get();
   context.ep_peers = groups_.ep_peers.get();
   model_ = std::make_unique<Transformer>(context, parameters_);

@@ -22,4 +22,10 @@ class CostModel {
   virtual Contention contention() const { return {}; }
 };
 
+// What a plan reckons with. A collective that carries nothing takes no time: where all shards of an
+// expert are gathered, rows are not (graph/plan.h).
+inline double SecondsOf(const CostModel& costs, const CostKey& key, double size) {
+  return key.group != GroupKind::kNone && size <= 0 ? 0 : costs.Estimate(key, size).seconds;
+}
+
 }  // namespace weft

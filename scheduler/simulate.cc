@@ -17,7 +17,7 @@ Schedule ScheduleOf(const StepGraph& graph, const Plan& plan, int32_t streams,
     const PlanTask& task = plan.tasks[i];
     const Op& op = graph.op(task.op);
     schedule.Add(StreamUnder(streams, op.stream),
-                 costs.Estimate(op.key, TaskSize(graph, plan, task)).seconds);
+                 SecondsOf(costs, op.key, TaskSize(graph, plan, task)));
     for (const int32_t need : needs[i]) schedule.Need(need);
   }
   return schedule;
@@ -42,7 +42,7 @@ std::array<double, kNumStreams> AloneSeconds(const StepGraph& graph, const Plan&
   for (const PlanTask& task : plan.tasks) {
     const Op& op = graph.op(task.op);
     seconds[static_cast<size_t>(op.stream)] +=
-        costs.Estimate(op.key, TaskSize(graph, plan, task)).seconds;
+        SecondsOf(costs, op.key, TaskSize(graph, plan, task));
   }
   return seconds;
 }

@@ -42,12 +42,14 @@ double StepModel::SliceSeconds(OpId id, int64_t elements) const {
 }
 
 absl::Status StepModel::TakePlacements(const Placements& placements) {
-  moved_experts_.assign(static_cast<size_t>(graph_.num_layers), -1);
+  placed_.assign(static_cast<size_t>(graph_.num_layers), Placed{});
   WEFT_RETURN_IF_ERROR(CheckPlacements(graph_, placements));
   for (const PlacementChoice& choice : placements.layers) {
     WEFT_ASSIGN_OR_RETURN(const ExpertPlacement placement,
                           ExpertPlacement::Make(graph_.experts, choice.experts));
-    moved_experts_[static_cast<size_t>(choice.layer)] = placement.most_moved();
+    Placed& placed = placed_[static_cast<size_t>(choice.layer)];
+    placed.gathered = choice.gathered;
+    if (choice.gathered == 1) placed.moved = placement.most_moved();
   }
   return absl::OkStatus();
 }
@@ -192,12 +194,14 @@ void StepModel::PriceOperations() {
   chunk_seconds_.assign(graph_.ops.size() * priced_degrees_.size(), 0);
   for (const Op& op : graph_.ops) {
     const size_t row = static_cast<size_t>(op.id.value);
-    const double moved = op.away ? moved_experts_[static_cast<size_t>(op.layer)] : 1;
-    seconds_[row] = costs_.Estimate(op.key, op.size * moved).seconds;
+    double times = 1;
+    if (op.away) times = placed_[static_cast<size_t>(op.layer)].moved;
+    if (op.shards) times = placed_[static_cast<size_t>(op.layer)].gathered - 1;
+    seconds_[row] = SecondsOf(costs_, op.key, op.size * times);
     if (op.cut != Cut::kChunks && op.cut != Cut::kEither) continue;
     for (size_t column = 0; column < priced_degrees_.size(); ++column) {
       chunk_seconds_[row * priced_degrees_.size() + column] =
-          costs_.Estimate(op.key, op.size / priced_degrees_[column]).seconds;
+          SecondsOf(costs_, op.key, op.size / priced_degrees_[column]);
     }
   }
 }

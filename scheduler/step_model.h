@@ -67,7 +67,9 @@ class StepModel {
   const StepGraph& graph() const { return graph_; }
   // Whether a plan with these placements has an operation, whatever else it chooses.
   bool Has(const Op& op) const {
-    return !op.away || moved_experts_[static_cast<size_t>(op.layer)] >= 0;
+    if (!op.away && !op.shards) return true;
+    const Placed& placed = placed_[static_cast<size_t>(op.layer)];
+    return op.away ? placed.moved >= 0 : placed.gathered > 1;
   }
   const std::vector<int32_t>& degrees() const { return degrees_; }
   const std::vector<DegreeSlot>& slots() const { return slots_; }  // by (layer, direction)
@@ -112,7 +114,11 @@ class StepModel {
   std::vector<Pipeline> pipelines_;
   std::vector<GradientChain> chains_;
   std::vector<int32_t> choosers_;
-  std::vector<int32_t> moved_experts_;  // by layer: of the busiest member; -1: the plan names none
+  struct Placed {
+    int32_t moved = -1;    // experts of the busiest member; -1: none can move
+    int32_t gathered = 1;  // shards that a rank brings together
+  };
+  std::vector<Placed> placed_;  // by layer
   std::vector<int32_t> pipeline_of_;
   std::vector<int32_t> slot_of_;
   std::vector<int32_t> chain_of_;

@@ -294,8 +294,8 @@ std::vector<Field> MakeSchema() {
        TextRule::kAny,
        kExpertPlacements},
       {WEFT_FIELD(tuning.allow_reassociation),
-       "Plans may add gradients in another order, which copies of hot experts need; losses then "
-       "agree to 1e-6, not bit for bit."},
+       "Plans may add in another order, which copies of hot experts and gathered shards of experts "
+       "need; losses then agree to 1e-6, not bit for bit."},
       {WEFT_FIELD(tuning.profile), "A saved profile.json to start from; empty: calibrate."},
       {WEFT_FIELD(tuning.plan), "A saved plan.json to run; empty: make one."},
 

@@ -14,12 +14,23 @@ TokenExchange::TokenExchange(const ModelContext& context, ExchangeBuffers& buffe
       shape_(EpShape(context.topology, context.layout, context.rank)) {}
 
 size_t TokenExchange::sources() const {
-  return static_cast<size_t>(context_.layout.esp) * static_cast<size_t>(context_.layout.ep) *
+  return static_cast<size_t>(parts()) * static_cast<size_t>(context_.layout.ep) *
          static_cast<size_t>(local_slots_);
 }
 
-void TokenExchange::Place(const ExpertPlacement& placement) {
+Communicator& TokenExchange::rows_group() const {
+  return gathered_ == 1 ? *context_.esp : *context_.esp_far.at(parts());
+}
+
+Layout TokenExchange::rows_layout() const {
+  Layout layout = context_.layout;
+  layout.esp = parts();
+  return layout;
+}
+
+void TokenExchange::Place(const ExpertPlacement& placement, int32_t gathered) {
   placement_ = &placement;
+  gathered_ = gathered;
   local_slots_ = placement.slots_on(shape_.me);
   most_slots_ = 0;
   for (int32_t m = 0; m < placement.members(); ++m)
@@ -32,9 +43,9 @@ void TokenExchange::Prepare(const LayerCut& cut, AllToAllAlgorithm algorithm) {
   cut_ = &cut;
   algorithm_ = shape_.flat() ? AllToAllAlgorithm::kDirect : algorithm;
   const Layout& layout = context_.layout;
-  const int32_t esp_index = layout.esp_index(context_.rank);
-  forward_.Prepare(layout, local_slots_, esp_index, cut.of(Direction::kForward).degree);
-  backward_.Prepare(layout, local_slots_, esp_index, cut.of(Direction::kBackward).degree);
+  const int32_t part = layout.esp_index(context_.rank) / gathered_;
+  forward_.Prepare(rows_layout(), local_slots_, part, cut.of(Direction::kForward).degree);
+  backward_.Prepare(rows_layout(), local_slots_, part, cut.of(Direction::kBackward).degree);
   all_.assign(static_cast<size_t>(cut.segments()) * sources(), 0);
   counts_.resize(static_cast<size_t>(cut.of(Direction::kForward).pieces()));
   for (size_t piece = 0; piece < counts_.size(); ++piece) {
@@ -141,15 +152,19 @@ void TokenExchange::CountsKnown(int32_t piece, std::span<const int32_t> counts) 
   const Counts& c = counts_[static_cast<size_t>(piece)];
   const RowRange segments = cut_->segments_of(Direction::kForward, piece);
   const auto local = static_cast<size_t>(local_slots_);
-  const size_t peers = static_cast<size_t>(layout.ep) * static_cast<size_t>(layout.esp);
+  const auto ep = static_cast<size_t>(layout.ep);
+  const size_t peers = static_cast<size_t>(parts()) * ep;
+  const auto gathered = static_cast<size_t>(gathered_);
+  const size_t place = static_cast<size_t>(layout.esp_index(context_.rank)) % gathered;
   const auto count = static_cast<size_t>(segments.count());
   for (size_t s = 0; s < count; ++s) {
     const size_t segment = static_cast<size_t>(segments.begin) + s;
     int32_t* to = all_.data() + segment * sources();
-    for (size_t peer = 0; peer < peers; ++peer) {  // [esp][ep]
+    for (size_t peer = 0; peer < peers; ++peer) {  // [parts][ep]
       const int32_t* from = nullptr;
       if (layout.esp > 1) {
-        from = c.from_all.data() + (peer * count + s) * local;
+        const size_t member = peer / ep * gathered + place;  // of the ESP group
+        from = c.from_all.data() + ((member * ep + peer % ep) * count + s) * local;
       } else if (layout.ep > 1) {
         from = c.from_ep.data() + (peer * count + s) * local;
       } else {
@@ -167,7 +182,7 @@ void TokenExchange::CountsKnown(int32_t piece, std::span<const int32_t> counts) 
     AppendChunk(Direction::kBackward, chunk);
   std::fill(total_.begin(), total_.end(), 0);
   for (size_t i = 0; i < all_.size(); ++i) total_[i % sources()] += all_[i];
-  saved_.Build(total_, layout, local_slots_);
+  saved_.Build(total_, rows_layout(), local_slots_);
 }
 
 void TokenExchange::AppendChunk(Direction direction, int32_t chunk) {
@@ -233,13 +248,14 @@ absl::Status TokenExchange::RunSteps(const ExchangePlan& plan, int32_t step,
 }
 
 ConstTensorView TokenExchange::ExpertInput(Direction direction, int32_t chunk) const {
-  return buffers_.gathered(chunk, arrival(direction).arrival_rows(chunk));
+  return buffers_.gathered(chunk, arrival(direction).arrival_rows(chunk), joined());
 }
 
 TensorView TokenExchange::ExpertOutput(const SendOrder& order, Direction direction, int32_t chunk,
                                        TensorView returned) const {
   return buffers_.partial(chunk, arrival(direction).arrival_rows(chunk),
-                          Rows(returned, order.chunk_begin(chunk), order.chunk_rows(chunk)));
+                          Rows(returned, order.chunk_begin(chunk), order.chunk_rows(chunk)),
+                          joined());
 }
 
 absl::Status TokenExchange::Dispatch(const SendOrder& order, Direction direction, int32_t chunk,
@@ -263,10 +279,12 @@ absl::Status TokenExchange::Dispatch(const SendOrder& order, Direction direction
 absl::Status TokenExchange::EspAllGather(Direction direction, int32_t chunk, double* size) {
   const ArrivalOrder& arriving = arrival(direction);
   const int64_t own = arriving.received_rows(chunk);
-  *size = AllGatherBytes(own * context_.spec.hidden_size, context_.layout.esp);
-  return context_.esp->AllGatherV({.send = buffers_.received(chunk, own),
-                                   .recv = buffers_.gathered(chunk, arriving.arrival_rows(chunk)),
-                                   .rows = arriving.rows_gathered(chunk)});
+  *size = AllGatherBytes(own * context_.spec.hidden_size, parts());
+  if (!joined()) return absl::OkStatus();
+  return rows_group().AllGatherV(
+      {.send = buffers_.received(chunk, own),
+       .recv = buffers_.gathered(chunk, arriving.arrival_rows(chunk), true),
+       .rows = arriving.rows_gathered(chunk)});
 }
 
 absl::Status TokenExchange::EspReduceScatter(const SendOrder& order, Direction direction,
@@ -276,9 +294,10 @@ absl::Status TokenExchange::EspReduceScatter(const SendOrder& order, Direction d
   const int64_t all = arriving.arrival_rows(chunk);
   const TensorView back = Rows(returned, order.chunk_begin(chunk), order.chunk_rows(chunk));
   *size = ReduceScatterBytes(all * context_.spec.hidden_size, own * context_.spec.hidden_size);
-  return context_.esp->ReduceScatterV({.send = buffers_.partial(chunk, all, back),
-                                       .recv = buffers_.reduced(chunk, own, back),
-                                       .rows = arriving.rows_gathered(chunk)});
+  if (!joined()) return absl::OkStatus();
+  return rows_group().ReduceScatterV({.send = buffers_.partial(chunk, all, back, true),
+                                      .recv = buffers_.reduced(chunk, own, back, true),
+                                      .rows = arriving.rows_gathered(chunk)});
 }
 
 absl::Status TokenExchange::Combine(const SendOrder& order, Direction direction, int32_t chunk,
@@ -286,7 +305,7 @@ absl::Status TokenExchange::Combine(const SendOrder& order, Direction direction,
   const ArrivalOrder& arriving = arrival(direction);
   const int64_t sent = arriving.received_rows(chunk), received = order.chunk_rows(chunk);
   const TensorView output = Rows(returned, order.chunk_begin(chunk), received);
-  const TensorView input = buffers_.reduced(chunk, sent, output);
+  const TensorView input = buffers_.reduced(chunk, sent, output, joined());
   if (in_steps()) {
     return RunSteps(StepsOf(direction, chunk).combine, step, ViewsOf(chunk, input, output), size);
   }

@@ -24,8 +24,9 @@ class TokenExchange {
  public:
   TokenExchange(const ModelContext& context, ExchangeBuffers& buffers);
 
-  // Between steps. `placement` outlives the steps until the next one.
-  void Place(const ExpertPlacement& placement);
+  // Between steps. `placement` outlives the steps until the next one. `gathered`: how many shards
+  // of an expert a rank has brought together; rows are gathered over the others of its ESP group.
+  void Place(const ExpertPlacement& placement, int32_t gathered);
   // Before a step. REQUIRES: Place was called. `cut` outlives it. Where the EP group has one kind
   // of link, `algorithm` says nothing.
   void Prepare(const LayerCut& cut, AllToAllAlgorithm algorithm);
@@ -93,17 +94,23 @@ class TokenExchange {
   absl::Status RunSteps(const ExchangePlan& plan, int32_t step, const ExchangeViews& views,
                         double* size);
   ExchangeViews ViewsOf(int32_t chunk, ConstTensorView input, TensorView output) const;
-  size_t sources() const;  // blocks of this rank's slots: esp * ep * local slots
+  size_t sources() const;  // blocks of this rank's slots: parts * ep * local slots
+  // Who gathers rows from one another: their number, and this rank's place among them.
+  int32_t parts() const { return context_.layout.esp / gathered_; }
+  bool joined() const { return parts() > 1; }
+  Communicator& rows_group() const;
+  Layout rows_layout() const;
 
   const ModelContext& context_;
   ExchangeBuffers& buffers_;
   const LayerCut* cut_ = nullptr;
   const ExpertPlacement* placement_ = nullptr;
   int32_t local_slots_ = 0;
+  int32_t gathered_ = 1;
   int32_t most_slots_ = 0;       // of a member
   std::vector<Counts> counts_;   // by piece of the forward
-  std::vector<int32_t> all_;     // [segments][esp][ep][local slots]
-  std::vector<RowRange> taken_;  // [esp][ep][local slots]: by the chunk that is appended
+  std::vector<int32_t> all_;     // [segments][parts][ep][local slots]
+  std::vector<RowRange> taken_;  // [parts][ep][local slots]: by the chunk that is appended
   std::vector<int64_t> total_;   // the same, over all segments
   ArrivalOrder forward_, backward_;
   SavedOrder saved_;

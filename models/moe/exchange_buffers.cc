@@ -58,17 +58,19 @@ TensorView ExchangeBuffers::received(int32_t chunk, int64_t rows) const {
   return ep_ ? ViewOf(of(chunk).received, rows) : send(chunk, rows);
 }
 
-TensorView ExchangeBuffers::gathered(int32_t chunk, int64_t rows) const {
-  return esp_ ? ViewOf(of(chunk).gathered, rows) : received(chunk, rows);
+TensorView ExchangeBuffers::gathered(int32_t chunk, int64_t rows, bool joined) const {
+  return joined ? ViewOf(of(chunk).gathered, rows) : received(chunk, rows);
 }
 
-TensorView ExchangeBuffers::partial(int32_t chunk, int64_t rows, TensorView returned) const {
-  return esp_ || ep_ ? ViewOf(of(chunk).partial, rows) : returned;
+TensorView ExchangeBuffers::partial(int32_t chunk, int64_t rows, TensorView returned,
+                                    bool joined) const {
+  return joined || ep_ ? ViewOf(of(chunk).partial, rows) : returned;
 }
 
-TensorView ExchangeBuffers::reduced(int32_t chunk, int64_t rows, TensorView returned) const {
+TensorView ExchangeBuffers::reduced(int32_t chunk, int64_t rows, TensorView returned,
+                                    bool joined) const {
   if (!ep_) return returned;
-  return ViewOf(esp_ ? of(chunk).reduced : of(chunk).partial, rows);
+  return ViewOf(joined ? of(chunk).reduced : of(chunk).partial, rows);
 }
 
 }  // namespace weft

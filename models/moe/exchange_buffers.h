@@ -16,7 +16,8 @@ namespace weft {
 //   source:      send ................................................. returned (the layer's own)
 //   destination: received -> [ESP gather] gathered -> experts -> partial -> [ESP reduce-scatter]
 //   reduced
-// A group of one skips its stage: the two neighbouring names are then the same memory. Views are
+// A group of one skips its stage: the two neighbouring names are then the same memory. So are those
+// of the ESP stages in a step whose layer gathers no rows (`joined` false). Views are
 // [rows, hidden] from the start of the chunk's buffer.
 class ExchangeBuffers {
  public:
@@ -35,10 +36,10 @@ class ExchangeBuffers {
 
   TensorView send(int32_t chunk, int64_t rows) const;
   TensorView received(int32_t chunk, int64_t rows) const;
-  TensorView gathered(int32_t chunk, int64_t rows) const;
+  TensorView gathered(int32_t chunk, int64_t rows, bool joined) const;
   // `returned`: the chunk's rows where they come back to.
-  TensorView partial(int32_t chunk, int64_t rows, TensorView returned) const;
-  TensorView reduced(int32_t chunk, int64_t rows, TensorView returned) const;
+  TensorView partial(int32_t chunk, int64_t rows, TensorView returned, bool joined) const;
+  TensorView reduced(int32_t chunk, int64_t rows, TensorView returned, bool joined) const;
 
   // All of a chunk's staging buffer.
   TensorView staging(int32_t chunk, size_t which) const;

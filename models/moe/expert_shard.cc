@@ -38,12 +38,13 @@ TensorView RowsOf(const Buffer& buffer, RowRange rows, int64_t width) {
 
 }  // namespace
 
-ExpertShard::ExpertShard(const ModelContext& context) : context_(context) {
-  const Layout& layout = context.layout;
-  units_ =
-      HiddenShardOf(context.spec.ffn_hidden_size, layout.esp, layout.esp_index(context.rank)).count;
-  width_ = context.spec.hidden_size;
-  pre_width_ = context.spec.backbone == Backbone::kMixtral ? 2 * units_ : units_;
+ExpertShard::ExpertShard(const ModelContext& context)
+    : context_(context), width_(context.spec.hidden_size) {}
+
+void ExpertShard::Employ(std::vector<Ffn> experts, int64_t units) {
+  experts_ = std::move(experts);
+  units_ = units;
+  pre_width_ = context_.spec.backbone == Backbone::kMixtral ? 2 * units : units;
 }
 
 double ExpertShard::Flops(int64_t rows) const {

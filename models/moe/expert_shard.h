@@ -29,9 +29,9 @@ class ExpertShard {
   explicit ExpertShard(const ModelContext& context);
 
   // Between steps: whom this rank works for, by slot, and into how many chunks the forward is cut.
-  void Employ(std::vector<Ffn> experts) { experts_ = std::move(experts); }
+  // `units`: hidden units of each.
+  void Employ(std::vector<Ffn> experts, int64_t units);
   void Prepare(int32_t forward_degree);
-  int64_t hidden_units() const { return units_; }  // of an expert, on this rank
   // Room for the rows that the counts announced. StartForward before the first chunk of a forward,
   // with the rows that are known then: nothing of the layer runs. KeepChunk for every chunk, in
   // order, before it runs. ReserveBackward before the backward's first chunk.
@@ -73,7 +73,7 @@ class ExpertShard {
 
   const ModelContext& context_;
   std::vector<Ffn> experts_;
-  int64_t width_, pre_width_, units_;
+  int64_t width_, pre_width_ = 0, units_ = 0;
   Kept all_;                       // chunk after chunk
   std::vector<KeptChunk> chunks_;  // of the forward
   int64_t room_ = 0;               // rows of all_

@@ -14,6 +14,7 @@ MoeLayer::MoeLayer(const ModelContext& context, Bucket& dense, Bucket& experts,
       router_(context, dense, layer),
       exchange_(context, buffers),
       away_(context, experts, layer),
+      gathered_(context, experts, layer),
       experts_(context),
       home_(experts),
       layer_(layer) {
@@ -24,27 +25,34 @@ MoeLayer::MoeLayer(const ModelContext& context, Bucket& dense, Bucket& experts,
   d_returned_ = View(data + rows * width, {rows, width});
 }
 
-void MoeLayer::Place(const ExpertPlacement& placement) {
+void MoeLayer::Place(const ExpertPlacement& placement, int32_t gathered) {
   placement_ = placement;
+  gathers_ = gathered;
   router_.Place(*placement_);
-  exchange_.Place(*placement_);
+  exchange_.Place(*placement_, gathered);
   away_.Place(*placement_);
+  gathered_.Place(gathered);
   const Layout& layout = context_.layout;
   const int32_t me = layout.ep_index(context_.rank);
+  const int64_t own =
+      HiddenShardOf(context_.spec.ffn_hidden_size, layout.esp, layout.esp_index(context_.rank))
+          .count;
+  const int64_t units = gathered > 1 ? gathered_.hidden_units() : own;
   std::vector<Ffn> local;
   for (const int32_t e : placement.experts_on(me)) {
     const bool at_home = HomeOf(placement.experts(), placement.members(), e) == me;
-    local.emplace_back(context_.spec, at_home ? home_ : away_.bucket(), ExpertName(layer_, e),
-                       experts_.hidden_units());
+    Bucket& bucket = gathered > 1 ? gathered_.bucket() : at_home ? home_ : away_.bucket();
+    local.emplace_back(context_.spec, bucket, ExpertName(layer_, e), units);
   }
-  experts_.Employ(std::move(local));
+  experts_.Employ(std::move(local), units);
 }
 
 void MoeLayer::Prepare(const LayerCut& cut, AllToAllAlgorithm algorithm,
-                       const ExpertPlacement& placement) {
+                       const ExpertPlacement& placement, int32_t gathered) {
   cut_ = &cut;
-  if (placement_ != placement) Place(placement);
+  if (placement_ != placement || gathers_ != gathered) Place(placement, gathered);
   away_.ZeroGradients();
+  gathered_.ZeroGradients();
   const int32_t forward = cut.of(Direction::kForward).degree;
   buffers_.Prepare(std::max(forward, cut.of(Direction::kBackward).degree));
   router_.Prepare(cut);
@@ -118,6 +126,10 @@ absl::Status MoeLayer::Run(const Op& op, int32_t chunk, const Activations& a, do
       return away_.Fetch(size);
     case OpKind::kExpertGradReturn:
       return away_.Return(size);
+    case OpKind::kExpertShardGather:
+      return gathered_.Gather(size);
+    case OpKind::kExpertShardReduce:
+      return gathered_.Reduce(size);
     case OpKind::kDispatch:
       return exchange_.Dispatch(order, direction, chunk, op.step, size);
     case OpKind::kEspAllGather:

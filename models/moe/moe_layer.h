@@ -7,6 +7,7 @@
 #include "models/moe/away_experts.h"
 #include "models/moe/exchange.h"
 #include "models/moe/expert_shard.h"
+#include "models/moe/gathered_shards.h"
 #include "models/moe/router.h"
 
 namespace weft {
@@ -20,7 +21,9 @@ class MoeLayer {
 
   // Before a step: how its plan cuts this layer and where its experts work. `cut` outlives
   // the step.
-  void Prepare(const LayerCut& cut, AllToAllAlgorithm algorithm, const ExpertPlacement& placement);
+  // `gathered`: shards of an expert that a rank brings together (graph/plan.h).
+  void Prepare(const LayerCut& cut, AllToAllAlgorithm algorithm, const ExpertPlacement& placement,
+               int32_t gathered);
 
   // Runs one task of an operation of this layer: `chunk` of a pipeline, or a piece of the
   // operations beside it. x, y: the layer's input and output; dy, dx: their gradients.
@@ -45,7 +48,7 @@ class MoeLayer {
     return {exchange_.arrival(Direction::kForward), exchange_.arrival(Direction::kBackward),
             exchange_.saved()};
   }
-  void Place(const ExpertPlacement& placement);
+  void Place(const ExpertPlacement& placement, int32_t gathered);
   void CountsKnown(int32_t piece);
   double RunExperts(Direction direction, int32_t chunk);
   void StartBackward(int32_t piece, const Activations& a);
@@ -55,10 +58,12 @@ class MoeLayer {
   Router router_;
   TokenExchange exchange_;
   AwayExperts away_;
+  GatheredShards gathered_;
   ExpertShard experts_;
   Bucket& home_;
   const int32_t layer_;
   std::optional<ExpertPlacement> placement_;
+  int32_t gathers_ = 1;
   const LayerCut* cut_ = nullptr;
   Buffer storage_;
   TensorView returned_, d_returned_;

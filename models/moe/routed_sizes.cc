@@ -53,10 +53,11 @@ RoutedSizes::RoutedSizes(const Args& args)
       ranks_(static_cast<size_t>(args.topology.world_size)),
       experts_(static_cast<size_t>(args.spec.moe.num_experts)),
       cuts_(CutsOf(args.graph, args.plan, args.batch)),
-      home_(MakePlaced(ExpertPlacement(args.spec.moe.num_experts, args.layout.ep))) {
+      home_(MakePlaced(ExpertPlacement(args.spec.moe.num_experts, args.layout.ep), 1)) {
   const Layout& layout = args.layout;
   for (const PlacementChoice& choice : args.plan.placements.layers) {
-    placed_.emplace(choice.layer, MakePlaced(PlacementOf(args.graph, args.plan, choice.layer)));
+    placed_.emplace(choice.layer,
+                    MakePlaced(PlacementOf(args.graph, args.plan, choice.layer), choice.gathered));
   }
   for (int32_t rank = 0; rank < args.topology.world_size; ++rank) {
     if (layout.ep_index(RankId{rank}) != 0) continue;
@@ -83,7 +84,8 @@ bool RoutedSizes::Sizes(int32_t task, std::span<double> sizes) {
   if (op.key.kind == OpKind::kExpertWgrad) {
     const std::vector<int64_t> rows = TotalRows(op.layer, op.micro_batch);
     for (size_t r = 0; r < ranks_; ++r) {
-      sizes[r] = ExpertSize(static_cast<int32_t>(r), rows[r]) / of.num_chunks;
+      sizes[r] =
+          ExpertSize(static_cast<int32_t>(r), PlacedOf(op.layer).gathered, rows[r]) / of.num_chunks;
     }
     return true;
   }
@@ -94,6 +96,7 @@ bool RoutedSizes::Sizes(int32_t task, std::span<double> sizes) {
   Chunk& chunk = found->second;
   if (!chunk.known) Work(key, chunk);
   const int64_t width = args_.spec.hidden_size;
+  const int32_t gathered = PlacedOf(op.layer).gathered;
   for (size_t r = 0; r < ranks_; ++r) {
     const int64_t received = chunk.received[r], arrived = chunk.arrived[r];
     switch (op.key.kind) {
@@ -104,23 +107,24 @@ bool RoutedSizes::Sizes(int32_t task, std::span<double> sizes) {
         sizes[r] = chunk.combine[static_cast<size_t>(op.step)][r];
         break;
       case OpKind::kEspAllGather:
-        sizes[r] = AllGatherBytes(received * width, args_.layout.esp);
+        sizes[r] = AllGatherBytes(received * width, args_.layout.esp / gathered);
         break;
       case OpKind::kEspReduceScatter:
         sizes[r] = ReduceScatterBytes(arrived * width, received * width);
         break;
       default:
-        sizes[r] = ExpertSize(static_cast<int32_t>(r), arrived);
+        sizes[r] = ExpertSize(static_cast<int32_t>(r), gathered, arrived);
     }
   }
   if (--chunk.tasks_left == 0) chunks_.erase(found);
   return true;
 }
 
-double RoutedSizes::ExpertSize(int32_t rank, int64_t rows) const {
+double RoutedSizes::ExpertSize(int32_t rank, int32_t gathered, int64_t rows) const {
   const Layout& layout = args_.layout;
-  const int32_t units =
-      HiddenShardOf(args_.spec.ffn_hidden_size, layout.esp, layout.esp_index(RankId{rank})).count;
+  const int32_t units = HiddenShardOf(args_.spec.ffn_hidden_size, layout.esp / gathered,
+                                      layout.esp_index(RankId{rank}) / gathered)
+                            .count;
   return ExpertFlops(args_.spec, units, rows);
 }
 
@@ -134,8 +138,8 @@ void RoutedSizes::LoadMatrix(const LayerKey& key) {
   }
 }
 
-RoutedSizes::Placed RoutedSizes::MakePlaced(ExpertPlacement placement) {
-  Placed placed{std::move(placement), {}};
+RoutedSizes::Placed RoutedSizes::MakePlaced(ExpertPlacement placement, int32_t gathered) {
+  Placed placed{std::move(placement), {}, gathered};
   for (int32_t e = 0; e < placed.placement.experts(); ++e) {
     const std::span<const int32_t> copies = placed.placement.copies(e);
     placed.only.push_back(copies.size() == 1 ? placed.placement.member(copies.front()) : -1);
@@ -245,17 +249,20 @@ void RoutedSizes::Work(const ChunkKey& key, Chunk& chunk) {
     ExchangeSizes(group, algorithm, turned_, chunk.combine);
   }
   if (!passed_on) chunk.combine = chunk.dispatch;
-  Gathered(chunk.received, chunk.arrived);
+  Gathered(chunk.received, PlacedOf(layer).gathered, chunk.arrived);
 }
 
-// An ESP group is esp ranks that follow one another.
-void RoutedSizes::Gathered(const std::vector<int64_t>& received,
+// An ESP group is esp ranks that follow one another; of these, every `gathered`-th gather rows.
+void RoutedSizes::Gathered(const std::vector<int64_t>& received, int32_t gathered,
                            std::vector<int64_t>& arrived) const {
   const auto esp = static_cast<size_t>(args_.layout.esp);
+  const auto apart = static_cast<size_t>(gathered);
   for (size_t first = 0; first < ranks_; first += esp) {
-    int64_t rows = 0;
-    for (size_t j = 0; j < esp; ++j) rows += received[first + j];
-    std::fill_n(arrived.begin() + static_cast<std::ptrdiff_t>(first), esp, rows);
+    for (size_t place = 0; place < apart; ++place) {
+      int64_t rows = 0;
+      for (size_t j = place; j < esp; j += apart) rows += received[first + j];
+      for (size_t j = place; j < esp; j += apart) arrived[first + j] = rows;
+    }
   }
 }
 
@@ -279,7 +286,7 @@ std::vector<int64_t> RoutedSizes::TotalRows(int32_t layer, int32_t micro_batch) 
     }
   }
   std::vector<int64_t> arrived(ranks_);
-  Gathered(received, arrived);
+  Gathered(received, placed.gathered, arrived);
   return arrived;
 }
 

@@ -63,8 +63,9 @@ class RoutedSizes {
   struct Placed {
     ExpertPlacement placement;
     std::vector<int32_t> only;  // [expert]: the one member that works for it; -1: several do
+    int32_t gathered = 1;       // shards of an expert that a rank brings together
   };
-  static Placed MakePlaced(ExpertPlacement placement);
+  static Placed MakePlaced(ExpertPlacement placement, int32_t gathered);
   const Placed& PlacedOf(int32_t layer) const;
   // The rows that a source of a group has for an expert that works on several members, dealt out as
   // the router does: calls add(member, rows) for each of them.
@@ -80,9 +81,10 @@ class RoutedSizes {
                      std::span<const int64_t> pairs, std::vector<std::vector<double>>& sizes);
   // Rows that every rank's experts get of a whole micro-batch.
   std::vector<int64_t> TotalRows(int32_t layer, int32_t micro_batch);
-  // What the members of an ESP group have together, by rank.
-  void Gathered(const std::vector<int64_t>& received, std::vector<int64_t>& arrived) const;
-  double ExpertSize(int32_t rank, int64_t rows) const;
+  // What the ranks that gather rows from one another have together, by rank.
+  void Gathered(const std::vector<int64_t>& received, int32_t gathered,
+                std::vector<int64_t>& arrived) const;
+  double ExpertSize(int32_t rank, int32_t gathered, int64_t rows) const;
 
   Args args_;
   size_t ranks_, experts_;

@@ -50,7 +50,7 @@ void Transformer::Begin(StepKind kind, std::span<const LayerWays> layers,
     layer.balance = 0;
     layer.cut = LayerCut(context_.batch, layers[i].forward, layers[i].backward);
     if (layer.moe != nullptr)
-      layer.moe->Prepare(layer.cut, layers[i].all_to_all, *layers[i].placement);
+      layer.moe->Prepare(layer.cut, layers[i].all_to_all, *layers[i].placement, layers[i].gathered);
   }
 }
 

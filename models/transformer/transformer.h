@@ -28,6 +28,7 @@ struct LayerWays {
   DirectionCut forward, backward;
   AllToAllAlgorithm all_to_all = AllToAllAlgorithm::kDirect;
   std::shared_ptr<const ExpertPlacement> placement;  // of a layer with experts
+  int32_t gathered = 1;  // shards of an expert that a rank brings together
 };
 
 // One rank's model: owns the modules and the activations, runs the operations of a step graph that

@@ -16,7 +16,7 @@ std::string Replaced(std::string text, std::string_view what, std::string_view b
 TEST(PlanIoTest, ReadsBackToTheSamePlanAndTheSameBytes) {
   const StepGraph graph = SmallGraph();
   Plan plan = SmallPlan();
-  plan.placements.layers = {{0, {{0, 2}, {}, {1}}}, {1, {{0, 1}, {0}, {2}}}};
+  plan.placements.layers = {{0, {{0, 2}, {}, {1}}, 4}, {1, {{0, 1}, {0}, {2}}}};
   plan.placements.follow_load = FollowLoad{4, true, 1e-6, 2.5e-7, 0.125};
   const std::string text = PlanToJson(graph, plan);
   const absl::StatusOr<Plan> read = PlanFromJson(graph, text);
@@ -43,7 +43,7 @@ TEST(PlanIoTest, ErrorsNameTheFieldAndWhatWasExpected) {
     const char* says;
   } cases[] = {
       {"weft.plan", "weft.profile", "'format' must be \"weft.plan\""},
-      {"\"version\": 4", "\"version\": 5", "'version' must be a whole number from 4 to 4"},
+      {"\"version\": 5", "\"version\": 4", "'version' must be a whole number from 5 to 5"},
       {"\"epoch\": 3", "\"epoch\": -3", "'epoch'"},
       {"\"epoch\": 3", "\"epoch\": 3.5", "'epoch'"},
       {"\"epoch\": 3", "\"epoch\": 18446744073709551615", "'epoch'"},
@@ -57,8 +57,11 @@ TEST(PlanIoTest, ErrorsNameTheFieldAndWhatWasExpected) {
       {"\"degree\": 2", "\"degree\": 0", "degrees[0]: field 'degree'"},
       {"\"degrees\": [", "\"degrees\": [7, ", "degrees[0] must be an object"},
       {"\"placements\": [", "\"placements\": [7", "placements[0] must be an object"},
-      {"\"placements\": [", "\"placements\": [{\"layer\": 0, \"experts\": [[0], 1]}",
+      {"\"placements\": [",
+       "\"placements\": [{\"layer\": 0, \"experts\": [[0], 1], \"gathered\": 1}",
        "placements[0]: field 'experts' must list the experts of every EP member"},
+      {"\"placements\": [", "\"placements\": [{\"layer\": 0, \"experts\": [[0]], \"gathered\": 0}",
+       "placements[0]: field 'gathered' must be a whole number from 1"},
       {"\"follow_load\": null", "\"follow_load\": 3", "follow_load must be an object"},
       {"\"follow_load\": null",
        "\"follow_load\": {\"window\": 17, \"copies\": true, \"row_seconds\": 1, "

@@ -196,6 +196,57 @@ StepGraph GraphThatMoves() {
   return graph;
 }
 
+// The same, whose experts are shared by four ranks.
+StepGraph GraphThatGathers() {
+  StepGraph graph = GraphThatMoves();
+  graph.esp = 4;
+  Op gather = graph.ops.back();
+  gather.id = OpId{static_cast<int32_t>(graph.ops.size())};
+  gather.key.kind = OpKind::kExpertShardGather;
+  gather.key.group = GroupKind::kEsp;
+  gather.key.group_size = 4;
+  gather.stream = StreamKind::kIntra;
+  gather.away = false;
+  gather.shards = true;
+  graph.ops.push_back(gather);
+  return graph;
+}
+
+TEST(PlanTest, OnlyAPlacementGathersShards) {
+  const StepGraph graph = GraphThatGathers();
+  ASSERT_TRUE(ValidateStepGraph(graph).ok()) << ValidateStepGraph(graph);
+  const Plan at_home = MakeFixedPlan(graph, {});
+  EXPECT_TRUE(ValidatePlan(graph, at_home).ok()) << ValidatePlan(graph, at_home);
+  EXPECT_FALSE(Has(at_home, graph.ops.back()));
+  EXPECT_EQ(GatheredOf(at_home, 0), 1);
+
+  for (const int32_t gathered : {2, 4}) {
+    const Plan plan = MakeFixedPlan(graph, {.placements = {{{0, {{0, 1}, {2, 3}}, gathered}}, {}}});
+    EXPECT_TRUE(ValidatePlan(graph, plan).ok()) << ValidatePlan(graph, plan);
+    EXPECT_EQ(plan.numerics, "reassociating");
+    ASSERT_EQ(plan.tasks.size(), at_home.tasks.size() + 1) << "gathers, and moves nothing";
+    EXPECT_EQ(TaskSize(graph, plan, plan.tasks.back()), 100 * (gathered - 1));
+    EXPECT_EQ(GatheredOf(plan, 0), gathered);
+  }
+
+  const auto refused = [&](const Placements& placements) {
+    return std::string(CheckPlacements(graph, placements).message());
+  };
+  EXPECT_NE(refused({{{0, {{0, 1}, {2, 3}}, 3}}, {}}).find("3 shards of an expert, which must"),
+            std::string::npos);
+  EXPECT_NE(refused({{{0, {{0, 1}, {2, 3}}, 0}}, {}}).find("gathers 0 shards"), std::string::npos);
+  EXPECT_NE(refused({{{0, {{2}, {0, 1, 3}}, 2}}, {}}).find("that are not at home"),
+            std::string::npos);
+  EXPECT_NE(refused({{{1, {{0, 1}, {2, 3}}, 2}}, {}}).find("layer 1 is not"), std::string::npos);
+  EXPECT_NE(refused({{{0, {{0, 1}, {2, 3}}, 2}}, FollowLoad{}}).find("that are not at home"),
+            std::string::npos);
+  Plan stays = MakeFixedPlan(graph, {.placements = {{{0, {{0, 1}, {2, 3}}, 2}}, {}}});
+  stays.placements = {};
+  stays.numerics = "exact";
+  EXPECT_NE(std::string(ValidatePlan(graph, stays).message()).find("has its own only"),
+            std::string::npos);
+}
+
 TEST(PlanTest, OnlyAPlacementMovesExperts) {
   const StepGraph graph = GraphThatMoves();
   ASSERT_TRUE(ValidateStepGraph(graph).ok()) << ValidateStepGraph(graph);

@@ -149,6 +149,31 @@ class SearchPlanTest : public testing::Test {
   PlanningInputs inputs_;
 };
 
+// Wide batches of small experts: weights are less than rows. And the other way round.
+TEST(GatherSearchTest, GathersShardsWhereTheyAreLessThanRows) {
+  for (const bool wide : {true, false}) {
+    StepShape shape;
+    shape.model = Shape().model;
+    shape.model.ffn_hidden_size = wide ? 64 : 4096;
+    shape.topology = {4, 4};
+    shape.layout = {1, 1, 4};
+    shape.batch = {wide ? 64 : 1, 64, 1, wide ? 256 : 4};
+    PlanningInputs inputs;
+    inputs.graph = std::make_shared<const StepGraph>(GraphOf(shape));
+    inputs.costs = std::make_shared<const AnalyticCostModel>(MachineSpeeds{});
+    EXPECT_TRUE(SearchPlan(inputs, "weft", 0)->placements.empty()) << "sums keep their order";
+    inputs.options.allow_reassociation = true;
+    const auto plan = SearchPlan(inputs, "weft", 0);
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    EXPECT_TRUE(ValidatePlan(*inputs.graph, *plan).ok());
+    EXPECT_EQ(!plan->placements.empty(), wide);
+    EXPECT_EQ(GatheredOf(*plan, 0) > 1, wide);
+    inputs.options.expert_placement = "home";
+    EXPECT_TRUE(SearchPlan(inputs, "weft", 0)->placements.empty());
+    EXPECT_TRUE(SearchPlan(inputs, "fsmoe", 0)->placements.empty());
+  }
+}
+
 TEST_F(SearchPlanTest, FollowsTheLoadWhenThatIsPredictedToBeFaster) {
   inputs_.options.allow_reassociation = true;
   EXPECT_TRUE(Search().placements.empty()) << "nothing was seen";

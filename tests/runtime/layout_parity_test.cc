@@ -335,6 +335,60 @@ TEST(PlanBitsTest, CopiesOfExpertsChangeRoundingAlone) {
   }
 }
 
+// Shards of experts brought together: fewer partial sums, gradients summed over other parts. Two
+// and four ranks an expert, uneven shards, all or some of them; beside copies of experts (EDP),
+// with sharded updates and with micro-batches.
+TEST(PlanBitsTest, GatheringShardsChangesRoundingAlone) {
+  struct Case {
+    Topology topology;
+    Layout layout;
+    int32_t gathered;
+    int32_t micro_batches;
+  };
+  const Case cases[] = {
+      {{4, 4}, {1, 1, 4}, 2, 1}, {{4, 4}, {1, 1, 4}, 4, 2},       {{4, 2}, {1, 2, 2}, 2, 2},
+      {{4, 2}, {2, 1, 2}, 2, 1}, {{4, 2}, {2, 1, 2, 1, 1}, 2, 1}, {{8, 4}, {1, 2, 4}, 2, 1},
+      {{8, 4}, {1, 2, 4}, 4, 1},
+  };
+  for (const Case& c : cases) {
+    for (const Backbone backbone : {Backbone::kMixtral, Backbone::kGpt2}) {
+      SCOPED_TRACE(testing::PrintToString(
+          std::tuple(c.layout.ep, c.layout.esp, c.gathered, static_cast<int>(backbone))));
+      TinyJob job = FourRanks(c.layout);
+      job.model = TinyModel(backbone);
+      job.model.ffn_hidden_size += 3;  // shards of different sizes
+      job.topology = c.topology;
+      job.micro_batches = c.micro_batches;
+      const std::vector<TinyResult> base = RunRanks(job);
+      const ExpertPlacement home(job.model.moe.num_experts, c.layout.ep);
+      job.placements.layers = {{0, home.by_member(), c.gathered},
+                               {1, home.by_member(), c.gathered}};
+      for (const bool cut_blocks : {false, true}) {
+        for (const int32_t switch_every : {0, 3}) {
+          job.cut_blocks = cut_blocks;
+          job.switch_every = switch_every;
+          job.forward_degree = 2;
+          job.backward_degree = 3;
+          job.shuffle = 5;
+          const std::vector<TinyResult> gathered = RunRanks(job);
+          for (size_t step = 0; step < base[0].losses.size(); ++step) {
+            EXPECT_NEAR(gathered[0].losses[step], base[0].losses[step],
+                        1e-6 * base[0].losses[step]);
+            for (const TinyResult& rank : gathered)
+              EXPECT_EQ(rank.losses[step], gathered[0].losses[step]);
+          }
+          for (size_t rank = 0; rank < base.size(); ++rank) {
+            for (const auto& [name, values] : base[rank].values) {
+              for (size_t i = 0; i < values.size(); ++i)
+                ASSERT_NEAR(gathered[rank].values.at(name)[i], values[i], 2e-5) << name;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
 // Placements that follow the load, chosen by every rank for itself before every step: all ranks
 // must choose alike, or the exchanges would not end.
 TEST(PlanBitsTest, FollowingTheLoadChangesRoundingAtMost) {

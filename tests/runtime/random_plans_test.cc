@@ -1,5 +1,6 @@
-// Plans that nobody would choose, each run for a step by four ranks on two nodes: none blocks, all
-// train alike to the last bit, and what every task carries is what a simulation takes it for.
+// Plans that nobody would choose, each run for a step by four ranks on one node or two: none
+// blocks, all train alike (to the last bit, or to 1e-6 where a plan may add in another order), and
+// what every task carries is what a simulation takes it for.
 //
 // WEFT_RANDOM_PLANS=10000 sets how many plans are run, over all cases together; a failure names the
 // seed of its plan, and WEFT_RANDOM_PLANS_FROM=SEED begins there.
@@ -7,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cmath>
 #include <cstdlib>
 #include <set>
 #include <string>
@@ -28,7 +30,7 @@
 namespace weft {
 namespace {
 
-constexpr Topology kTopology{4, 2};
+constexpr int32_t kRanks = 4;
 
 int64_t FromEnvironment(const char* name, int64_t otherwise) {
   const char* text = std::getenv(name);
@@ -41,16 +43,18 @@ int64_t FromEnvironment(const char* name, int64_t otherwise) {
 struct Case {
   const char* name;
   Layout layout;
-  int64_t length;
+  int32_t length;
   int32_t micro_batches;
   Workload workload;
+  int32_t ranks_per_node = 2;
 };
 
-// EP across nodes and over all ranks, copies of experts, shared heads; sequences in one piece and
-// in tiles that blocks are cut along; ranks without a row.
+// EP across nodes and over all ranks, experts shared by two and by four, copies of experts, shared
+// heads; sequences in one piece and in tiles that blocks are cut along; ranks without a row.
 constexpr Case kCases[] = {
     {"EpEsp", {1, 2, 2}, 12, 1, Workload::kHotExperts},
     {"EpEspTiles", {1, 2, 2}, 128, 1, Workload::kZipf},
+    {"Esp4", {1, 1, 4}, 12, 2, Workload::kZipf, kRanks},
     {"Ep4", {1, 4, 1}, 12, 1, Workload::kZeroLoadRanks},
     {"Ep4Tiles", {1, 4, 1}, 128, 2, Workload::kZipf},
     {"EdpEp", {2, 2, 1}, 12, 2, Workload::kRaggedSources},
@@ -61,15 +65,15 @@ constexpr Case kCases[] = {
 WorkerOptions OptionsOf(const Case& c) {
   WorkerOptions options;
   options.model = TinyModel(Backbone::kMixtral);
-  options.model.max_sequence_length = static_cast<int32_t>(c.length);
+  options.model.max_sequence_length = c.length;
   options.model.moe.routing = Routing::kForced;
   options.model.moe.workload = c.workload;
-  options.topology = kTopology;
+  options.topology = {kRanks, c.ranks_per_node};
   options.layout = c.layout;
   options.batch.length = c.length;
   options.batch.micro_batches = c.micro_batches;
   options.batch.sequences = 2 / c.micro_batches;
-  options.batch.global_sequences = 2 * kTopology.world_size;
+  options.batch.global_sequences = 2 * kRanks;
   options.seed = 7;
   options.deadline = absl::Seconds(30);
   return options;
@@ -91,6 +95,13 @@ Bits BitsOf(Worker& worker) {
     bits.gradients = CombineFingerprints(bits.gradients, Fingerprint({bytes, size}));
   }
   return bits;
+}
+
+bool Alike(const Plan& plan, const Bits& bits, const Bits& expected) {
+  if (plan.numerics == "exact") return bits == expected;
+  const auto near = [](double value, double of) { return std::abs(value - of) <= 1e-6 * of; };
+  return near(bits.loss, expected.loss) && near(bits.balance, expected.balance) &&
+         near(bits.norm, expected.norm);
 }
 
 // On this rank's clock: streams kept the plan's order, so all members of a group called its
@@ -165,7 +176,7 @@ class RankRun {
   RankRun(Worker& worker, const Case& c) : worker_(worker) {
     const CounterRng random(11, absl::StrCat("tokens of rank ", worker.rank().value));
     const auto vocabulary = static_cast<uint64_t>(worker.options().model.vocab_size);
-    for (int64_t i = 0; i < 2 * c.length; ++i) {
+    for (int64_t i = 0; i < 2 * int64_t{c.length}; ++i) {
       const auto at = static_cast<uint64_t>(2 * i);
       tokens_.push_back(static_cast<int32_t>(random.Bits(at) % vocabulary));
       labels_.push_back(static_cast<int32_t>(random.Bits(at + 1) % vocabulary));
@@ -196,7 +207,7 @@ TEST_P(RandomPlansTest, EveryPlanEndsAndTrainsAlikeAndCarriesWhatIsSimulated) {
   const int64_t cases = std::ssize(kCases);
   const int64_t plans = (FromEnvironment("WEFT_RANDOM_PLANS", 150) + cases - 1) / cases;
   const auto first = static_cast<uint64_t>(FromEnvironment("WEFT_RANDOM_PLANS_FROM", 0));
-  const absl::Status status = SpawnRanks(4, [&](Backend& backend) -> absl::Status {
+  const absl::Status status = SpawnRanks(kRanks, [&](Backend& backend) -> absl::Status {
     const std::unique_ptr<Kernels> kernels = MakeCpuKernels();
     WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<Worker> worker,
                           Worker::Connect(backend, *kernels, OptionsOf(c)));
@@ -210,7 +221,8 @@ TEST_P(RandomPlansTest, EveryPlanEndsAndTrainsAlikeAndCarriesWhatIsSimulated) {
       WEFT_RETURN_IF_ERROR(WithContext(ValidatePlan(graph, plan), which));
       const absl::StatusOr<Bits> bits = run.Run(plan);
       WEFT_RETURN_IF_ERROR(WithContext(bits.status(), which));
-      if (*bits != expected) return absl::InternalError(absl::StrCat(which, ": other bits"));
+      if (!Alike(plan, *bits, expected))
+        return absl::InternalError(absl::StrCat(which, ": trains otherwise"));
     }
     return absl::OkStatus();
   });
@@ -222,7 +234,7 @@ INSTANTIATE_TEST_SUITE_P(Cases, RandomPlansTest, testing::ValuesIn(kCases),
 
 // What is random is really in the plans: each choice is made somewhere, and no two are alike.
 TEST(RandomPlanTest, DiffersFromSeedToSeed) {
-  const Case& c = kCases[3];
+  const Case& c = kCases[4];
   const WorkerOptions options = OptionsOf(c);
   const StepGraph graph = BuildStepGraph(options.model, options.topology, options.layout,
                                          options.batch, StepKind::kTraining);
@@ -254,6 +266,14 @@ TEST(RandomPlanTest, DiffersFromSeedToSeed) {
   EXPECT_EQ(algorithms.size(), kAllToAllAlgorithms.size());
   EXPECT_TRUE(cut_block);
   EXPECT_TRUE(moved);
+
+  const WorkerOptions shared = OptionsOf(kCases[2]);
+  const StepGraph shares = BuildStepGraph(shared.model, shared.topology, shared.layout,
+                                          shared.batch, StepKind::kTraining);
+  std::set<int32_t> gathered;
+  for (uint64_t seed = 0; seed < 50; ++seed)
+    gathered.insert(GatheredOf(RandomPlan(shares, seed), 0));
+  EXPECT_EQ(gathered, (std::set<int32_t>{1, 2, 4}));
 }
 
 }  // namespace

@@ -33,7 +33,17 @@ std::vector<Case> Cases() {
                               {4, 2},
                               {1, 2, 2},
                               AllToAllAlgorithm::kDirect,
-                              {{{1, {{0, 1, 2, 5}, {0, 3, 4, 5}}}}, {}}}};
+                              {{{1, {{0, 1, 2, 5}, {0, 3, 4, 5}}}}, {}}},
+                             {"shards gathered",
+                              {4, 2},
+                              {1, 2, 2},
+                              AllToAllAlgorithm::kDirect,
+                              {{{0, {{0, 1, 2}, {3, 4, 5}}, 2}}, {}}},
+                             {"some shards gathered",
+                              {4, 4},
+                              {1, 1, 4},
+                              AllToAllAlgorithm::kDirect,
+                              {{{0, {{0, 1, 2, 3, 4, 5}}, 2}, {1, {{0, 1, 2, 3, 4, 5}}, 4}}, {}}}};
   for (const AllToAllAlgorithm algorithm : kAllToAllAlgorithms) {
     cases.push_back({"at home", {4, 2}, {1, 4, 1}, algorithm});
     cases.push_back({"moved", {4, 2}, {1, 4, 1}, algorithm, moved});
@@ -129,7 +139,7 @@ TEST(RoutedSizesTest, AreWhatAStepRecords) {
         EXPECT_EQ(size, std::max(worked_out[r], 0.0))
             << TaskName(graph, plan.tasks[t]) << " on rank " << r;
       }
-      if (op.away) {
+      if (op.away || op.shards) {
         EXPECT_EQ(busiest, TaskSize(graph, plan, plan.tasks[t])) << OpName(graph, op.id);
       }
     }

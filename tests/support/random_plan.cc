@@ -56,13 +56,24 @@ class Generator {
     }
   }
 
-  // Every expert on one member, whichever.
+  // Every expert on one member, whichever; in a third of the plans whose experts are shared, shards
+  // of some layers come together instead.
   void PlaceExperts() {
-    std::set<int32_t> movers;
+    std::set<int32_t> movers, sharers;
     for (const Op& op : graph_.ops) {
       if (op.away) movers.insert(op.layer);
+      if (op.shards) sharers.insert(op.layer);
     }
     const ExpertPlacement home(graph_.experts, graph_.ep);
+    if (!sharers.empty() && From(0, 2) == 0) {
+      for (const int32_t layer : sharers) {
+        int32_t gathered = From(1, graph_.esp);
+        while (graph_.esp % gathered != 0) --gathered;
+        if (gathered > 1) plan_.placements.layers.push_back({layer, home.by_member(), gathered});
+      }
+      plan_.numerics = NumericsOf(plan_.placements);
+      return;
+    }
     for (const int32_t layer : movers) {
       if (From(0, 1) == 0) continue;
       PlacementChoice choice;

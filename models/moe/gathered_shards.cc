@@ -1,0 +1,139 @@
+#include "models/moe/gathered_shards.h"
+
+#include <cstring>
+#include <numeric>
+
+#include "base/check.h"
+#include "base/status_macros.h"
+#include "models/op_sizes.h"
+
+namespace weft {
+namespace {
+
+// Row `canonical` of a parameter, where it is in one of its windows.
+int64_t LocalRow(const Initializer& window, int64_t canonical) {
+  int64_t before = 0;
+  for (const RowRange& run : window.runs) {
+    if (canonical >= run.begin && canonical < run.end) return before + canonical - run.begin;
+    before += run.count();
+  }
+  WEFT_CHECK(false, "the window has the row");
+}
+
+}  // namespace
+
+GatheredShards::GatheredShards(const ModelContext& context, Bucket& home, int32_t layer)
+    : context_(context), home_(home), layer_(layer) {
+  bucket_.layer = layer;
+  bucket_.expert = true;
+}
+
+void GatheredShards::Place(int32_t gathered) {
+  gathered_ = gathered;
+  bucket_.parameters.clear();
+  bucket_.elements = 0;
+  rows_.clear();
+  pieces_.clear();
+  if (gathered == 1) return;
+  const Layout& layout = context_.layout;
+  const ExpertRange held =
+      ExpertsOf(context_.spec.moe.num_experts, layout.ep, layout.ep_index(context_.rank));
+  std::vector<int32_t> experts(static_cast<size_t>(held.count));
+  std::iota(experts.begin(), experts.end(), held.first);
+  const int32_t index = layout.esp_index(context_.rank);
+  const int32_t part = index / gathered;
+  me_ = static_cast<size_t>(index % gathered);
+  // Shards [part * gathered, (part + 1) * gathered) of ESP are shard `part` of ESP / gathered.
+  Layout parts = layout;
+  parts.esp = layout.esp / gathered;
+  units_ = HiddenShardOf(context_.spec.ffn_hidden_size, parts.esp, part).count;
+  AddExperts(context_.spec, parts, RankId{part}, experts, bucket_);
+  bucket_.value.Ensure<float>({bucket_.elements});
+  bucket_.gradient.Ensure<float>({bucket_.elements});
+  int64_t begin = 0;
+  for (int32_t j = 0; j < gathered; ++j) {
+    Bucket shard;
+    shard.layer = layer_;
+    AddExperts(context_.spec, layout, RankId{part * gathered + j}, experts, shard);
+    AddPieces(shard, begin);
+    rows_.push_back(shard.elements);
+    begin += shard.elements;
+  }
+  shards_.Ensure<float>({begin});
+  reduced_.Ensure<float>({own_elements()});
+}
+
+void GatheredShards::AddPieces(const Bucket& shard, int64_t begin) {
+  for (const Parameter& p : shard.parameters) {
+    const Parameter& whole = bucket_.Find(p.name);
+    const int64_t columns = p.init.canonical_columns == 1 ? 1 : p.shape[1];
+    const int64_t whole_columns = p.init.canonical_columns == 1 ? 1 : whole.shape[1];
+    const int64_t column = p.init.first_column - whole.init.first_column;
+    int64_t row = 0;
+    for (const RowRange& run : p.init.runs) {
+      if (run.count() == 0) continue;
+      Piece piece;
+      piece.shard = begin + p.offset + row * columns;
+      piece.whole = whole.offset + LocalRow(whole.init, run.begin) * whole_columns + column;
+      piece.rows = run.count();
+      piece.columns = columns;
+      piece.shard_stride = columns;
+      piece.whole_stride = whole_columns;
+      if (columns == whole_columns) {  // one run of numbers
+        piece.columns *= piece.rows;
+        piece.rows = 1;
+      }
+      pieces_.push_back(piece);
+      row += run.count();
+    }
+  }
+}
+
+void GatheredShards::ZeroGradients() {
+  if (bucket_.elements == 0) return;
+  std::memset(bucket_.gradient.as<float>(), 0,
+              static_cast<size_t>(bucket_.elements) * sizeof(float));
+}
+
+Communicator& GatheredShards::group() const {
+  return gathered_ == context_.layout.esp ? *context_.esp : *context_.esp_near.at(gathered_);
+}
+
+absl::Status GatheredShards::Gather(double* size) {
+  const int64_t total = std::accumulate(rows_.begin(), rows_.end(), int64_t{0});
+  *size = AllGatherBytes(own_elements(), gathered_);
+  WEFT_RETURN_IF_ERROR(
+      group().AllGatherV({.send = View(home_.value.as<float>(), {own_elements(), 1}),
+                          .recv = View(shards_.as<float>(), {total, 1}),
+                          .rows = rows_}));
+  for (const Piece& piece : pieces_) {
+    for (int64_t row = 0; row < piece.rows; ++row) {
+      std::memcpy(bucket_.value.as<float>() + piece.whole + row * piece.whole_stride,
+                  shards_.as<float>() + piece.shard + row * piece.shard_stride,
+                  static_cast<size_t>(piece.columns) * sizeof(float));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status GatheredShards::Reduce(double* size) {
+  const int64_t total = std::accumulate(rows_.begin(), rows_.end(), int64_t{0});
+  *size = ReduceScatterBytes(total, own_elements());
+  for (const Piece& piece : pieces_) {
+    for (int64_t row = 0; row < piece.rows; ++row) {
+      std::memcpy(shards_.as<float>() + piece.shard + row * piece.shard_stride,
+                  bucket_.gradient.as<float>() + piece.whole + row * piece.whole_stride,
+                  static_cast<size_t>(piece.columns) * sizeof(float));
+    }
+  }
+  WEFT_RETURN_IF_ERROR(
+      group().ReduceScatterV({.send = View(shards_.as<float>(), {total, 1}),
+                              .recv = View(reduced_.as<float>(), {own_elements(), 1}),
+                              .rows = rows_}));
+  float* const sum = home_.gradient.as<float>();
+  const float* const added = reduced_.as<float>();
+  for (int64_t i = 0; i < own_elements(); ++i) sum[i] += added[i];
+  return absl::OkStatus();
+}
+
+}  // namespace weft
