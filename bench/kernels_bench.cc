@@ -251,11 +251,11 @@ Json MeasureLoops(Kernels& kernels, const Timer& timer) {
                          View(weights.data(), {rows, top_k})});
   });
   measure("cross_entropy", 64 * vocab, 2 * 64 * vocab, [&] {
-    kernels.CrossEntropy(
-        {View(logits.data(), {64, vocab}), View(labels.data(), {64}), 1.0f, true, &loss});
+    kernels.CrossEntropy({View(logits.data(), {64, vocab}), View(labels.data(), {64}), 1.0f, true,
+                          View(&loss, {1})});
   });
   measure("adamw", n, 7 * n, [&] { kernels.AdamW(adamw); });
-  measure("sum_of_squares", n, n, [&] { squares += kernels.SumOfSquares(input(a)); });
+  measure("sum_of_squares", n, n, [&] { kernels.SumOfSquares(input(a), View(&squares, {1})); });
   return out;
 }
 

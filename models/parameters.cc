@@ -228,17 +228,25 @@ ParameterCatalog MakeParameterCatalog(const ModelSpec& spec, const Layout& layou
   return catalog;
 }
 
-Parameters::Parameters(const ModelSpec& spec, const Layout& layout, RankId rank, uint64_t seed)
-    : held_(MakeParameterCatalog(spec, layout, rank)) {
+Parameters::Parameters(const ModelSpec& spec, const Layout& layout, RankId rank, uint64_t seed,
+                       Memory& memory)
+    : memory_(memory), held_(MakeParameterCatalog(spec, layout, rank)) {
+  std::vector<float> values;
   for (Bucket* bucket : all()) {
     const UpdateShard shard = UpdateShardOf(layout, rank, *bucket);
     for (Buffer* buffer : {&bucket->value, &bucket->gradient}) {
+      *buffer = Buffer(memory);
       buffer->Ensure<float>({shard.padded_elements()});
     }
     for (Buffer* buffer : {&bucket->adam_m, &bucket->adam_v}) {
+      *buffer = Buffer(memory);
       buffer->Ensure<float>({shard.size});
     }
-    for (const Parameter& p : bucket->parameters) Fill(p, seed, bucket->Value(p).as<float>());
+    for (const Parameter& p : bucket->parameters) {
+      values.resize(static_cast<size_t>(p.shape.elements()));
+      Fill(p, seed, values.data());
+      memory.FromHost(View(values.data(), p.shape), bucket->Value(p));
+    }
   }
 }
 
@@ -254,7 +262,7 @@ std::vector<Bucket*> Parameters::all() {
 
 void Parameters::ZeroGradients() {
   for (Bucket* bucket : all()) {
-    std::memset(bucket->gradient.data(), 0, static_cast<size_t>(bucket->elements) * sizeof(float));
+    memory_.Zero(View(bucket->gradient.as<float>(), {bucket->elements}));
   }
 }
 

@@ -60,8 +60,9 @@ struct Bucket {
   int32_t layer = -1;  // -1: the outer bucket
   int64_t elements = 0;
   std::vector<Parameter> parameters;
-  // fp32, `elements` each. With ZeRO-1 the moments have those of this rank's shard, and values and
-  // gradients room for equal shards (models/update_shard.h).
+  // fp32, `elements` each, in a memory that the bucket's owner chooses. With ZeRO-1 the moments
+  // have those of this rank's shard, and values and gradients room for equal shards
+  // (models/update_shard.h).
   Buffer value, gradient, adam_m, adam_v;
 
   const Parameter& Find(const std::string& name) const;  // REQUIRES: present
@@ -92,7 +93,8 @@ std::string ExpertName(int32_t layer, int32_t expert);  // "layers.3.experts.5"
 class Parameters {
  public:
   // Allocates and initialises what `rank` holds. REQUIRES: a validated spec and layout.
-  Parameters(const ModelSpec& spec, const Layout& layout, RankId rank, uint64_t seed);
+  Parameters(const ModelSpec& spec, const Layout& layout, RankId rank, uint64_t seed,
+             Memory& memory = HostMemory());
 
   Bucket& dense(int32_t layer) { return held_.dense[static_cast<size_t>(layer)]; }
   // Whoever has the layer's qkv and output projection: its heads, or without MP its dense part.
@@ -111,6 +113,7 @@ class Parameters {
   int64_t elements() const { return held_.elements(); }  // on this rank
 
  private:
+  Memory& memory_;
   ParameterCatalog held_;
 };
 

@@ -48,8 +48,8 @@ absl::StatusOr<int32_t> MeasureCommunication(Worker& worker, double budget_secon
       std::make_shared<const StepGraph>(BuildCommCalibration(*worker.graph(StepKind::kTraining)));
   if (graph->ops.empty()) return 0;
   const WorkerOptions& options = worker.options();
-  CommCalibration program(worker.groups(),
-                          EpShape(options.topology, options.layout, worker.rank()));
+  CommCalibration program(worker.groups(), EpShape(options.topology, options.layout, worker.rank()),
+                          worker.kernels().memory());
   Executor executor(worker.rank(), worker.streams(), program, MonotonicClock(),
                     [&worker](const absl::Status& cause) { worker.Abort(cause); });
   const auto plan = std::make_shared<const Plan>(MakeFixedPlan(*graph, {}));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -21,7 +22,9 @@ StepGraph BuildCommCalibration(const StepGraph& training);
 class CommCalibration final : public StepProgram {
  public:
   // ep: how this rank's EP group lies over the nodes.
-  CommCalibration(Groups& groups, const GroupShape& ep) : groups_(groups), ep_(ep) {}
+  // memory: where the step's tensors live.
+  CommCalibration(Groups& groups, const GroupShape& ep, Memory& memory)
+      : groups_(groups), ep_(ep), scratch_{Scratch(memory), Scratch(memory), Scratch(memory)} {}
 
   absl::Status Prepare(const StepGraph& graph, const Plan& plan) override;
   absl::Status Run(const Op& op, const PlanTask& task, double* size) override;
@@ -29,6 +32,7 @@ class CommCalibration final : public StepProgram {
  private:
   // Room for one collective, per stream: streams run beside each other.
   struct Scratch {
+    explicit Scratch(Memory& memory) : send(memory), receive(memory) {}
     Buffer send, receive;
     std::vector<int64_t> rows;
   };
@@ -40,7 +44,7 @@ class CommCalibration final : public StepProgram {
 
   Groups& groups_;
   const GroupShape ep_;
-  Scratch scratch_[kNumStreams];
+  std::array<Scratch, kNumStreams> scratch_;
 };
 
 }  // namespace weft

@@ -1,7 +1,5 @@
 #include "runtime/sharded_update.h"
 
-#include <cstring>
-
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "models/op_sizes.h"
@@ -9,17 +7,13 @@
 namespace weft {
 namespace {
 
-void Copy(const float* from, float* to, int64_t elements) {
-  std::memcpy(to, from, static_cast<size_t>(elements) * sizeof(float));
-}
-
 int64_t Count(const PlanTask& task) { return task.end - task.begin; }
 
 }  // namespace
 
 ShardedUpdate::ShardedUpdate(const Topology& topology, const Layout& layout, RankId rank,
-                             Groups& groups, Parameters& parameters)
-    : inter_(groups.inter.get()), node_(topology.node_of(rank)) {
+                             Groups& groups, Parameters& parameters, Memory& memory)
+    : memory_(memory), inter_(groups.inter.get()), node_(topology.node_of(rank)) {
   const auto share = [&](Bucket& bucket) {
     Shared s;
     s.bucket = &bucket;
@@ -27,6 +21,8 @@ ShardedUpdate::ShardedUpdate(const Topology& topology, const Layout& layout, Ran
     s.inside = (bucket.expert ? groups.edp : bucket.heads ? groups.mp_peers : groups.intra).get();
     s.local = bucket.expert ? layout.edp : topology.ranks_per_node / (bucket.heads ? layout.mp : 1);
     s.nodes = bucket.expert ? 1 : topology.num_nodes();
+    s.by_local = Buffer(memory);
+    s.by_node = Buffer(memory);
     if (s.local > 1) s.by_local.Ensure<float>({s.shard.padded_elements()});
     if (s.nodes > 1) s.by_node.Ensure<float>({s.nodes * s.shard.size});
     return s;

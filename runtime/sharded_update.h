@@ -22,7 +22,7 @@ namespace weft {
 class ShardedUpdate {
  public:
   ShardedUpdate(const Topology& topology, const Layout& layout, RankId rank, Groups& groups,
-                Parameters& parameters);
+                Parameters& parameters, Memory& memory);
 
   // One task of kGradReduceScatter, kGradNodeReduceScatter, kParamNodeAllGather, kParamAllGather,
   // kExpertGradReduceScatter or kExpertParamAllGather. *size: bytes that this rank sends.
@@ -41,6 +41,9 @@ class ShardedUpdate {
   Shared& Of(const Op& op);
   // Where a slice is in a packed half, and of how many elements.
   static TensorView Packed(const Buffer& buffer, int32_t shards, const PlanTask& task);
+  void Copy(const float* from, float* to, int64_t elements) {
+    memory_.Copy(View(from, {elements}), View(to, {elements}));
+  }
   // Shard of (place in the node, node).
   static float* ShardOf(const Shared& s, const Buffer& of, int32_t place, int32_t node) {
     return of.as<float>() + (node * s.local + place) * s.shard.size;
@@ -51,6 +54,7 @@ class ShardedUpdate {
   absl::Status GatherBetween(Shared& s, const PlanTask& task, double* size);
   absl::Status GatherInside(Shared& s, const PlanTask& task, double* size);
 
+  Memory& memory_;
   Communicator* const inter_;
   const int32_t node_;                           // of this rank
   std::vector<Shared> dense_, heads_, experts_;  // by layer; dense_'s last: the outer bucket

@@ -28,7 +28,9 @@ TrainProgram::TrainProgram(const Args& args)
     : args_(args),
       loads_({args.model->spec(), args.topology, args.layout, args.batch}),
       share_rows_(static_cast<size_t>(args.topology.ranks_per_node)),
+      squares_(args.kernels->memory()),
       own_(kFields) {
+  squares_.Ensure<double>({1});
   const ModelSpec& spec = args.model->spec();
   if (args.kind == StepKind::kTraining) {
     own_counts_.resize(static_cast<size_t>(spec.num_moe_layers()) *
@@ -43,8 +45,12 @@ TrainProgram::TrainProgram(const Args& args)
 void TrainProgram::ReserveReduced() {
   const int32_t ranks = args_.topology.ranks_per_node;
   const auto layers = static_cast<size_t>(args_.model->num_layers());
-  if (ranks > 1) reduced_.resize(layers + 1);
-  if (args_.layout.mp > 1 && args_.layout.mp < ranks) reduced_heads_.resize(layers);
+  Memory& memory = args_.kernels->memory();
+  const auto make = [&memory](size_t count, std::vector<Buffer>& buffers) {
+    while (buffers.size() < count) buffers.emplace_back(memory);
+  };
+  if (ranks > 1) make(layers + 1, reduced_);
+  if (args_.layout.mp > 1 && args_.layout.mp < ranks) make(layers, reduced_heads_);
   for (size_t i = 0; i < reduced_.size(); ++i) {
     const Bucket& bucket =
         i == layers ? args_.parameters->outer() : args_.parameters->dense(static_cast<int32_t>(i));
@@ -101,7 +107,6 @@ void TrainProgram::Begin(const StepArgs& args) {
   update_ = args.update;
   learning_rate_ = args.learning_rate;
   agreement_ = args.agreement;
-  own_[kSumOfSquares] = 0;
   if (args_.kind == StepKind::kTraining) args_.parameters->ZeroGradients();
 }
 
@@ -205,21 +210,23 @@ void TrainProgram::LocalNorm() {
   // Each canonical element once, with ZeRO-1 by who updates it; otherwise dense gradients are equal
   // on all ranks and counted by rank 0, those of heads by the first ranks that hold them, an expert
   // shard by its first copy.
-  double sum = 0;
+  const TensorView sum = View(squares_.as<double>(), {1});
+  args_.kernels->memory().Zero(sum);
   for (Bucket* bucket : args_.parameters->all()) {
     const UpdateShard shard = UpdateShardOf(args_.layout, args_.rank, *bucket);
     const int32_t holders = bucket->heads ? args_.layout.mp : 1;
     const bool mine = shard.count > 1 || (bucket->expert ? args_.layout.edp_index(args_.rank) == 0
                                                          : args_.rank.value < holders);
-    if (mine)
-      sum += args_.kernels->SumOfSquares(
-          View(bucket->gradient.as<float>() + shard.elements.begin, {shard.elements.count()}));
+    if (mine) {
+      args_.kernels->SumOfSquares(
+          View(bucket->gradient.as<float>() + shard.elements.begin, {shard.elements.count()}), sum);
+    }
   }
-  own_[kSumOfSquares] = sum;
 }
 
 absl::Status TrainProgram::ReduceStep() {
-  const LossSums sums = args_.model->sums();
+  const LossSums sums = args_.model->ReadSums();
+  args_.kernels->memory().ToHost(View(squares_.as<double>(), {1}), View(&own_[kSumOfSquares], {1}));
   own_[kCrossEntropy] = sums.cross_entropy;
   own_[kBalance] = sums.balance;
   own_[kPreparedEpoch] = static_cast<double>(agreement_.prepared_epoch);

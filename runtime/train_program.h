@@ -104,6 +104,7 @@ class TrainProgram final : public StepProgram {
   // a rank is its node's only replica: sums stay where the gradients are.
   std::vector<Buffer> reduced_, reduced_heads_;
   std::vector<int64_t> share_rows_;
+  Buffer squares_;  // fp64 [1]: of this rank's gradients
   // What a rank says in the step reduction: some numbers, then its counts (of int32, in pairs).
   std::vector<double> own_;
   std::vector<double> reduction_;       // [world][own_]

@@ -20,10 +20,11 @@ Worker::Worker(Backend& backend, Kernels& kernels, const WorkerOptions& options,
       options_(options),
       rank_{backend.rank()},
       groups_(std::move(groups)),
-      parameters_(options.model, options.layout, rank_, options.seed),
+      parameters_(options.model, options.layout, rank_, options.seed, kernels.memory()),
       streams_(options.compute) {
   if (options_.layout.zero_stage > 0)
-    sharded_.emplace(options_.topology, options_.layout, rank_, groups_, parameters_);
+    sharded_.emplace(options_.topology, options_.layout, rank_, groups_, parameters_,
+                     kernels_.memory());
   ModelContext context;
   context.spec = options_.model;
   context.topology = options_.topology;

@@ -1,6 +1,5 @@
 #include "comm/hierarchy/exchange_step.h"
 
-#include <cstring>
 #include <span>
 
 #include "base/check.h"
@@ -30,14 +29,13 @@ void RunCopies(std::span<const RowCopy> copies, const ExchangeViews& buffers) {
     const ConstTensorView from = Rows(Read(buffers, copy.from), copy.from_row, copy.rows);
     const TensorView to = Rows(Written(buffers, copy.to), copy.to_row, copy.rows);
     WEFT_CHECK(from.dtype == to.dtype && from.dim(1) == to.dim(1), "buffers hold the same rows");
-    std::memcpy(to.data, from.data, static_cast<size_t>(from.bytes()));
+    buffers.memory.Copy(from, to);
   }
 }
 
 }  // namespace
 
 absl::Status RunStep(const ExchangeStep& step, const ExchangeViews& buffers, Communicator& tier) {
-  WEFT_CHECK(tier.traits().completion == Completion::kOnReturn, "rows are copied on the host");
   RunCopies(step.before, buffers);
   if (step.joins) {
     WEFT_RETURN_IF_ERROR(tier.AllToAllV({.send = Read(buffers, step.send),

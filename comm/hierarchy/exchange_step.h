@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "comm/communicator.h"
 #include "comm/hierarchy/group_shape.h"
+#include "tensor/device/memory.h"
 #include "tensor/view.h"
 
 namespace weft {
@@ -37,18 +38,19 @@ struct ExchangeStep {
   std::vector<RowCopy> before, after;
 };
 
-// All [rows, width] of one element type, on the host, none overlapping another. Input and output
+// All [rows, width] of one element type, in one memory, none overlapping another. Input and output
 // hold at least the plan's rows, the staging buffers what the plan states for each.
 struct ExchangeViews {
   ConstTensorView input;
   TensorView output;
   std::array<TensorView, 2> staging;
+  Memory& memory = HostMemory();
 };
 
 // Runs `step`. `tier` is the communicator of step.tier, its members in the group's order.
 // COLLECTIVE: over the members of the tier that join. Blocks until the rows that this step brings
-// have landed. Errors are the communicator's. REQUIRES: traits().completion is kOnReturn; every
-// step before it has ended, where the step is not independent.
+// have landed, or, where traits().completion is kStreamOrdered, only enqueues. Errors are the
+// communicator's. REQUIRES: every step before it has ended, where the step is not independent.
 absl::Status RunStep(const ExchangeStep& step, const ExchangeViews& buffers, Communicator& tier);
 
 }  // namespace weft

@@ -1,7 +1,6 @@
 #include "models/moe/away_experts.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/status_macros.h"
 #include "models/op_sizes.h"
@@ -9,13 +8,18 @@
 namespace weft {
 
 AwayExperts::AwayExperts(const ModelContext& context, Bucket& home, int32_t layer)
-    : context_(context), home_(home), layer_(layer) {
+    : context_(context),
+      home_(home),
+      outgoing_(context.kernels->memory()),
+      returned_(context.kernels->memory()) {
   const Layout& layout = context.layout;
   const ExpertRange held =
       ExpertsOf(context.spec.moe.num_experts, layout.ep, layout.ep_index(context.rank));
   elements_ = home.elements / held.count;
   away_.layer = layer;
   away_.expert = true;
+  away_.value = Buffer(context.kernels->memory());
+  away_.gradient = Buffer(context.kernels->memory());
 }
 
 void AwayExperts::Place(const ExpertPlacement& placement) {
@@ -38,6 +42,11 @@ void AwayExperts::Place(const ExpertPlacement& placement) {
       }
     }
   }
+  packed_.clear();
+  const int32_t first = ExpertsOf(experts, members, me).first;
+  for (const int32_t e : lent_) {
+    packed_.push_back({e - first, static_cast<int64_t>(packed_.size()), 1});
+  }
   away_.parameters.clear();
   away_.elements = 0;
   AddExperts(context_.spec, context_.layout, context_.rank, foreign, away_);
@@ -49,46 +58,40 @@ void AwayExperts::Place(const ExpertPlacement& placement) {
 }
 
 void AwayExperts::ZeroGradients() {
-  if (away_.elements == 0) return;
-  std::memset(away_.gradient.as<float>(), 0, static_cast<size_t>(away_.elements) * sizeof(float));
+  context_.kernels->memory().Zero(View(away_.gradient.as<float>(), {away_.elements}));
 }
 
 double AwayExperts::Size() const {
   return AllToAllBytes(std::max(static_cast<int64_t>(lent_.size()) * elements_, away_.elements));
 }
 
+TensorView AwayExperts::RowsOf(const Buffer& experts) const {
+  return View(experts.as<float>(), {home_.elements / elements_, elements_});
+}
+
 absl::Status AwayExperts::Fetch(double* size) {
-  const Layout& layout = context_.layout;
-  const int32_t first =
-      ExpertsOf(context_.spec.moe.num_experts, layout.ep, layout.ep_index(context_.rank)).first;
-  float* out = outgoing_.as<float>();
-  for (const int32_t e : lent_) {
-    out = std::copy_n(home_.value.as<float>() + (e - first) * elements_, elements_, out);
-  }
+  const auto lent = static_cast<int64_t>(lent_.size());
+  const TensorView outgoing = View(outgoing_.as<float>(), {lent, elements_});
+  context_.kernels->CopyRows(RowsOf(home_.value), packed_, outgoing);
   *size = Size();
-  return context_.ep->AllToAllV(
-      {.send = View(outgoing_.as<float>(), {out - outgoing_.as<float>(), 1}),
-       .send_rows = rows_to_,
-       .recv = View(away_.value.as<float>(), {away_.elements, 1}),
-       .recv_rows = rows_from_});
+  return context_.ep->AllToAllV({.send = View(outgoing_.as<float>(), {outgoing.elements(), 1}),
+                                 .send_rows = rows_to_,
+                                 .recv = View(away_.value.as<float>(), {away_.elements, 1}),
+                                 .recv_rows = rows_from_});
 }
 
 absl::Status AwayExperts::Return(double* size) {
-  const Layout& layout = context_.layout;
-  const int32_t first =
-      ExpertsOf(context_.spec.moe.num_experts, layout.ep, layout.ep_index(context_.rank)).first;
-  const auto lent = static_cast<int64_t>(lent_.size()) * elements_;
+  const auto lent = static_cast<int64_t>(lent_.size());
   *size = Size();
   WEFT_RETURN_IF_ERROR(
       context_.ep->AllToAllV({.send = View(away_.gradient.as<float>(), {away_.elements, 1}),
                               .send_rows = rows_from_,
-                              .recv = View(returned_.as<float>(), {lent, 1}),
+                              .recv = View(returned_.as<float>(), {lent * elements_, 1}),
                               .recv_rows = rows_to_}));
-  const float* back = returned_.as<float>();
-  for (const int32_t e : lent_) {
-    float* const sum = home_.gradient.as<float>() + (e - first) * elements_;
-    for (int64_t i = 0; i < elements_; ++i) sum[i] += back[i];
-    back += elements_;
+  const TensorView back = View(returned_.as<float>(), {lent, elements_});
+  for (const RowBlock& block : packed_) {
+    const TensorView sum = Rows(RowsOf(home_.gradient), block.from, 1);
+    context_.kernels->Add(sum, Rows(back, block.to, 1), sum);
   }
   return absl::OkStatus();
 }

@@ -34,14 +34,15 @@ class AwayExperts {
 
  private:
   double Size() const;
+  TensorView RowsOf(const Buffer& experts) const;  // one expert a row, of those at home
 
   const ModelContext& context_;
   Bucket& home_;
-  const int32_t layer_;
   int64_t elements_ = 0;  // of an expert
   Bucket away_;
   std::vector<int32_t> lent_;                 // experts of this home, by the member they work on
   std::vector<int64_t> rows_to_, rows_from_;  // elements by member: lent, foreign
+  std::vector<RowBlock> packed_;              // lent experts of the home, one after another
   Buffer outgoing_, returned_;                // one expert after another, as lent_
 };
 

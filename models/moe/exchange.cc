@@ -232,7 +232,10 @@ int64_t TokenExchange::RowsBetween(Direction direction, int32_t chunk, int sourc
 
 ExchangeViews TokenExchange::ViewsOf(int32_t chunk, ConstTensorView input,
                                      TensorView output) const {
-  return {input, output, {buffers_.staging(chunk, 0), buffers_.staging(chunk, 1)}};
+  return {input,
+          output,
+          {buffers_.staging(chunk, 0), buffers_.staging(chunk, 1)},
+          context_.kernels->memory()};
 }
 
 absl::Status TokenExchange::RunSteps(const ExchangePlan& plan, int32_t step,

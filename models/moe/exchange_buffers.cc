@@ -11,7 +11,8 @@ constexpr int32_t kLikelyDegree = 8;
 }  // namespace
 
 ExchangeBuffers::ExchangeBuffers(const ModelContext& context)
-    : ep_(context.layout.ep > 1),
+    : memory_(context.kernels->memory()),
+      ep_(context.layout.ep > 1),
       esp_(context.layout.esp > 1),
       width_(context.spec.hidden_size),
       source_rows_(context.batch.tokens() * context.spec.moe.top_k),
@@ -21,7 +22,7 @@ ExchangeBuffers::ExchangeBuffers(const ModelContext& context)
 
 void ExchangeBuffers::Prepare(int32_t degree) {
   for (auto chunk = static_cast<int32_t>(chunks_.size()); chunk < degree; ++chunk) {
-    chunks_.emplace_back();
+    chunks_.emplace_back(memory_);
     // The smallest degree that has this chunk gives it the most rows.
     const int64_t twice = 2 * source_rows_ / (chunk + 1) + 1;
     ReserveSend(chunk, std::min(source_rows_, twice));

@@ -48,6 +48,13 @@ class ExchangeBuffers {
 
  private:
   struct Chunk {
+    explicit Chunk(Memory& memory)
+        : send(memory),
+          received(memory),
+          gathered(memory),
+          partial(memory),
+          reduced(memory),
+          staging{Buffer(memory), Buffer(memory)} {}
     Buffer send, received, gathered, partial, reduced;
     std::array<Buffer, 2> staging;
   };
@@ -56,6 +63,7 @@ class ExchangeBuffers {
     return buffer.view<float>({rows, width_});
   }
 
+  Memory& memory_;
   const bool ep_, esp_;
   const int64_t width_;
   const int64_t source_rows_;  // tokens * top_k: the most a rank can send

@@ -1,36 +1,11 @@
 #include "models/moe/expert_shard.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "models/op_sizes.h"
 
 namespace weft {
 namespace {
-
-void CopyRows(const float* from, float* to, int64_t rows, int64_t width) {
-  if (rows > 0) std::memcpy(to, from, static_cast<size_t>(rows * width) * sizeof(float));
-}
-
-// Rows of the runs in arrival order -> contiguous rows.
-void Collect(std::span<const RowRun> runs, ConstTensorView arrived, TensorView to) {
-  const int64_t width = to.dim(1);
-  float* row = to.as<float>();
-  for (const RowRun& run : runs) {
-    CopyRows(arrived.as<float>() + run.arrival * width, row, run.rows.count(), width);
-    row += run.rows.count() * width;
-  }
-}
-
-// Contiguous rows -> the runs' places in arrival order.
-void Spread(std::span<const RowRun> runs, ConstTensorView from, TensorView arrived) {
-  const int64_t width = from.dim(1);
-  const float* row = from.as<float>();
-  for (const RowRun& run : runs) {
-    CopyRows(row, arrived.as<float>() + run.arrival * width, run.rows.count(), width);
-    row += run.rows.count() * width;
-  }
-}
 
 TensorView RowsOf(const Buffer& buffer, RowRange rows, int64_t width) {
   return View(buffer.as<float>() + rows.begin * width, {rows.count(), width});
@@ -39,7 +14,17 @@ TensorView RowsOf(const Buffer& buffer, RowRange rows, int64_t width) {
 }  // namespace
 
 ExpertShard::ExpertShard(const ModelContext& context)
-    : context_(context), width_(context.spec.hidden_size) {}
+    : context_(context),
+      width_(context.spec.hidden_size),
+      all_(memory()),
+      dy_(memory()),
+      d_pre_(memory()),
+      chunk_y_(memory()),
+      chunk_dy_(memory()),
+      chunk_dx_(memory()),
+      chunk_pre_(memory()),
+      chunk_d_act_(memory()),
+      chunk_d_pre_(memory()) {}
 
 void ExpertShard::Employ(std::vector<Ffn> experts, int64_t units) {
   experts_ = std::move(experts);
@@ -52,8 +37,7 @@ double ExpertShard::Flops(int64_t rows) const {
 }
 
 void ExpertShard::Prepare(int32_t forward_degree) {
-  if (chunks_.size() < static_cast<size_t>(forward_degree))
-    chunks_.resize(static_cast<size_t>(forward_degree));
+  while (chunks_.size() < static_cast<size_t>(forward_degree)) chunks_.emplace_back(memory());
 }
 
 void ExpertShard::Ensure(Kept& kept, int64_t rows) const {
@@ -78,10 +62,31 @@ void ExpertShard::KeepChunk(int32_t chunk, int64_t rows) {
   if (kept.apart) Ensure(kept.own, rows);
 }
 
-float* ExpertShard::KeptRow(Buffer Kept::*of, int32_t chunk, int64_t row, int64_t width) const {
+TensorView ExpertShard::KeptRows(Buffer Kept::*of, int32_t chunk, RowRange rows,
+                                 int64_t width) const {
   const KeptChunk& kept = chunks_[static_cast<size_t>(chunk)];
-  const Buffer& buffer = kept.apart ? kept.own.*of : all_.*of;
-  return buffer.as<float>() + ((kept.apart ? 0 : kept.begin) + row) * width;
+  const int64_t begin = rows.begin + (kept.apart ? 0 : kept.begin);
+  return RowsOf(kept.apart ? kept.own.*of : all_.*of, {begin, begin + rows.count()}, width);
+}
+
+void ExpertShard::Collect(std::span<const RowRun> runs, ConstTensorView arrived, TensorView to) {
+  blocks_.clear();
+  int64_t row = 0;
+  for (const RowRun& run : runs) {
+    blocks_.push_back({run.arrival, row, run.rows.count()});
+    row += run.rows.count();
+  }
+  context_.kernels->CopyRows(arrived, blocks_, to);
+}
+
+void ExpertShard::Spread(std::span<const RowRun> runs, ConstTensorView from, TensorView arrived) {
+  blocks_.clear();
+  int64_t row = 0;
+  for (const RowRun& run : runs) {
+    blocks_.push_back({row, run.arrival, run.rows.count()});
+    row += run.rows.count();
+  }
+  context_.kernels->CopyRows(from, blocks_, arrived);
 }
 
 void ExpertShard::ReserveBackward(int64_t rows) {
@@ -92,7 +97,7 @@ void ExpertShard::ReserveBackward(int64_t rows) {
 double ExpertShard::Forward(const ArrivalOrder& arrival, int32_t chunk, ConstTensorView input,
                             TensorView output) {
   const auto kept = [&](Buffer Kept::*of, const RowRange& rows, int64_t width) {
-    return View(KeptRow(of, chunk, rows.begin, width), {rows.count(), width});
+    return KeptRows(of, chunk, rows, width);
   };
   chunk_y_.Ensure<float>({most_rows_, width_});
   for (size_t i = 0; i < experts_.size(); ++i) {
@@ -110,14 +115,24 @@ double ExpertShard::Forward(const ArrivalOrder& arrival, int32_t chunk, ConstTen
 }
 
 void ExpertShard::CollectKept(const ArrivalOrder& forward, Buffer Kept::*of, int32_t expert,
-                              size_t source, RowRange rows, int64_t width, float* to) const {
+                              std::span<const RowRange> rows, int64_t width, TensorView to) {
   for (int32_t chunk = 0; chunk < forward.degree(); ++chunk) {
-    const RowRun& run = forward.runs(chunk, expert)[source];
-    const int64_t begin = std::max(rows.begin, run.rows.begin);
-    const int64_t end = std::min(rows.end, run.rows.end);
-    if (begin >= end) continue;
-    CopyRows(KeptRow(of, chunk, run.kept + begin - run.rows.begin, width),
-             to + (begin - rows.begin) * width, end - begin, width);
+    const std::span<const RowRun> runs = forward.runs(chunk, expert);
+    blocks_.clear();
+    int64_t first = 0, end_of_chunk = 0;
+    for (size_t source = 0; source < runs.size(); ++source) {
+      const RowRun& run = runs[source];
+      const int64_t begin = std::max(rows[source].begin, run.rows.begin);
+      const int64_t end = std::min(rows[source].end, run.rows.end);
+      if (begin < end) {
+        const int64_t from = run.kept + begin - run.rows.begin;
+        blocks_.push_back({from, first + begin - rows[source].begin, end - begin});
+        end_of_chunk = from + end - begin;
+      }
+      first += rows[source].count();
+    }
+    if (blocks_.empty()) continue;
+    context_.kernels->CopyRows(KeptRows(of, chunk, {0, end_of_chunk}, width), blocks_, to);
   }
 }
 
@@ -143,41 +158,37 @@ double ExpertShard::Backward(const ExpertOrders& orders, int32_t chunk, ConstTen
     const TensorView d_pre = chunk_d_pre_.Ensure<float>({rows, pre_width_});
     const TensorView d_act = chunk_d_act_.Ensure<float>({rows, units_});
     Collect(runs, d_output, dy);
-    int64_t row = 0;
-    for (size_t source = 0; source < runs.size(); ++source) {
-      CollectKept(orders.forward, &Kept::pre, e, source, runs[source].rows, pre_width_,
-                  pre.as<float>() + row * pre_width_);
-      row += runs[source].rows.count();
-    }
+    ranges_.clear();
+    for (const RowRun& run : runs) ranges_.push_back(run.rows);
+    CollectKept(orders.forward, &Kept::pre, e, ranges_, pre_width_, pre);
     experts_[i].BackwardData(*context_.kernels, dy, pre, d_act, d_pre, dx);
     Spread(runs, dx, d_input);
-    row = 0;
+    blocks_.clear();
+    int64_t row = 0;
     for (size_t source = 0; source < runs.size(); ++source) {
       const RowRange taken = runs[source].rows;
-      const int64_t saved = orders.saved.begin(e, source) + taken.begin;
-      CopyRows(dy.as<float>() + row * width_, dy_.as<float>() + saved * width_, taken.count(),
-               width_);
-      CopyRows(d_pre.as<float>() + row * pre_width_, d_pre_.as<float>() + saved * pre_width_,
-               taken.count(), pre_width_);
+      blocks_.push_back({row, orders.saved.begin(e, source) + taken.begin, taken.count()});
       row += taken.count();
     }
+    const RowRange saved = {0, orders.saved.total_rows()};
+    context_.kernels->CopyRows(dy, blocks_, RowsOf(dy_, saved, width_));
+    context_.kernels->CopyRows(d_pre, blocks_, RowsOf(d_pre_, saved, pre_width_));
   }
   return Flops(arrival.arrival_rows(chunk));
 }
 
 TensorView ExpertShard::AllKept(const ExpertOrders& orders, Buffer Kept::*of, int32_t expert,
-                                int64_t width, Buffer& scratch) const {
+                                int64_t width, Buffer& scratch) {
   const RowRange rows = orders.saved.rows(expert);
-  if (orders.forward.degree() == 1)
-    return View(KeptRow(of, 0, rows.begin, width), {rows.count(), width});
+  if (orders.forward.degree() == 1) return KeptRows(of, 0, rows, width);
   const TensorView all = scratch.Ensure<float>({rows.count(), width});
   const size_t sources = orders.forward.runs(0, expert).size();
+  ranges_.clear();
   for (size_t source = 0; source < sources; ++source) {
-    const int64_t first = orders.saved.begin(expert, source);
-    const int64_t count = orders.saved.begin(expert, source + 1) - first;
-    CollectKept(orders.forward, of, expert, source, {0, count}, width,
-                all.as<float>() + (first - rows.begin) * width);
+    ranges_.push_back(
+        {0, orders.saved.begin(expert, source + 1) - orders.saved.begin(expert, source)});
   }
+  CollectKept(orders.forward, of, expert, ranges_, width, all);
   return all;
 }
 

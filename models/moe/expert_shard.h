@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -52,24 +53,32 @@ class ExpertShard {
  private:
   // Rows of the three tensors that the forward keeps.
   struct Kept {
+    explicit Kept(Memory& memory) : x(memory), pre(memory), act(memory) {}
     Buffer x, pre, act;
   };
   // Where a chunk's rows are: from row `begin` on of all_, or, when more came than all_ has room
   // for, in memory of its own.
   struct KeptChunk {
+    explicit KeptChunk(Memory& memory) : own(memory) {}
     int64_t begin = 0;
     bool apart = false;
     Kept own;
   };
+  Memory& memory() const { return context_.kernels->memory(); }
   void Ensure(Kept& kept, int64_t rows) const;
-  float* KeptRow(Buffer Kept::*of, int32_t chunk, int64_t row, int64_t width) const;
+  // Rows of a chunk, in kept order.
+  TensorView KeptRows(Buffer Kept::*of, int32_t chunk, RowRange rows, int64_t width) const;
   double Flops(int64_t rows) const;
-  // Rows `rows` of the block of (local expert, source), from what the forward kept.
-  void CollectKept(const ArrivalOrder& forward, Buffer Kept::*of, int32_t expert, size_t source,
-                   RowRange rows, int64_t width, float* to) const;
+  // Rows of the runs in arrival order -> contiguous rows, and back to their places.
+  void Collect(std::span<const RowRun> runs, ConstTensorView arrived, TensorView to);
+  void Spread(std::span<const RowRun> runs, ConstTensorView from, TensorView arrived);
+  // Rows rows[source] of the blocks of a local expert, one source after another, from what the
+  // forward kept.
+  void CollectKept(const ArrivalOrder& forward, Buffer Kept::*of, int32_t expert,
+                   std::span<const RowRange> rows, int64_t width, TensorView to);
   // All rows of an expert in saved order: where they were kept, or collected into `scratch`.
   TensorView AllKept(const ExpertOrders& orders, Buffer Kept::*of, int32_t expert, int64_t width,
-                     Buffer& scratch) const;
+                     Buffer& scratch);
 
   const ModelContext& context_;
   std::vector<Ffn> experts_;
@@ -83,6 +92,9 @@ class ExpertShard {
   int64_t most_rows_ = 0;          // of one expert in any layer's backward so far
   // Rows of one expert in one chunk; used by the compute stream only.
   Buffer chunk_y_, chunk_dy_, chunk_dx_, chunk_pre_, chunk_d_act_, chunk_d_pre_;
+  // Of the copy that is being made.
+  std::vector<RowBlock> blocks_;
+  std::vector<RowRange> ranges_;
 };
 
 }  // namespace weft

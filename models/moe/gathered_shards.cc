@@ -1,6 +1,7 @@
 #include "models/moe/gathered_shards.h"
 
-#include <cstring>
+#include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include "base/check.h"
@@ -23,9 +24,15 @@ int64_t LocalRow(const Initializer& window, int64_t canonical) {
 }  // namespace
 
 GatheredShards::GatheredShards(const ModelContext& context, Bucket& home, int32_t layer)
-    : context_(context), home_(home), layer_(layer) {
+    : context_(context),
+      home_(home),
+      layer_(layer),
+      shards_(context.kernels->memory()),
+      reduced_(context.kernels->memory()) {
   bucket_.layer = layer;
   bucket_.expert = true;
+  bucket_.value = Buffer(context.kernels->memory());
+  bucket_.gradient = Buffer(context.kernels->memory());
 }
 
 void GatheredShards::Place(int32_t gathered) {
@@ -33,7 +40,8 @@ void GatheredShards::Place(int32_t gathered) {
   bucket_.parameters.clear();
   bucket_.elements = 0;
   rows_.clear();
-  pieces_.clear();
+  joined_.clear();
+  parted_.clear();
   if (gathered == 1) return;
   const Layout& layout = context_.layout;
   const ExpertRange held =
@@ -55,7 +63,7 @@ void GatheredShards::Place(int32_t gathered) {
     Bucket shard;
     shard.layer = layer_;
     AddExperts(context_.spec, layout, RankId{part * gathered + j}, experts, shard);
-    AddPieces(shard, begin);
+    AddBlocks(shard, begin);
     rows_.push_back(shard.elements);
     begin += shard.elements;
   }
@@ -63,37 +71,31 @@ void GatheredShards::Place(int32_t gathered) {
   reduced_.Ensure<float>({own_elements()});
 }
 
-void GatheredShards::AddPieces(const Bucket& shard, int64_t begin) {
+void GatheredShards::AddBlocks(const Bucket& shard, int64_t begin) {
   for (const Parameter& p : shard.parameters) {
     const Parameter& whole = bucket_.Find(p.name);
     const int64_t columns = p.init.canonical_columns == 1 ? 1 : p.shape[1];
     const int64_t whole_columns = p.init.canonical_columns == 1 ? 1 : whole.shape[1];
     const int64_t column = p.init.first_column - whole.init.first_column;
-    int64_t row = 0;
+    // Rows as wide as in the whole follow each other there, too.
+    const int64_t at_once = columns == whole_columns ? std::numeric_limits<int64_t>::max() : 1;
+    int64_t from = begin + p.offset;
     for (const RowRange& run : p.init.runs) {
       if (run.count() == 0) continue;
-      Piece piece;
-      piece.shard = begin + p.offset + row * columns;
-      piece.whole = whole.offset + LocalRow(whole.init, run.begin) * whole_columns + column;
-      piece.rows = run.count();
-      piece.columns = columns;
-      piece.shard_stride = columns;
-      piece.whole_stride = whole_columns;
-      if (columns == whole_columns) {  // one run of numbers
-        piece.columns *= piece.rows;
-        piece.rows = 1;
+      int64_t to = whole.offset + LocalRow(whole.init, run.begin) * whole_columns + column;
+      for (int64_t left = run.count(); left > 0;) {
+        const int64_t rows = std::min(left, at_once);
+        joined_.push_back({from, to, rows * columns});
+        parted_.push_back({to, from, rows * columns});
+        from += rows * columns;
+        to += rows * whole_columns;
+        left -= rows;
       }
-      pieces_.push_back(piece);
-      row += run.count();
     }
   }
 }
 
-void GatheredShards::ZeroGradients() {
-  if (bucket_.elements == 0) return;
-  std::memset(bucket_.gradient.as<float>(), 0,
-              static_cast<size_t>(bucket_.elements) * sizeof(float));
-}
+void GatheredShards::ZeroGradients() { context_.kernels->memory().Zero(Numbers(bucket_.gradient)); }
 
 Communicator& GatheredShards::group() const {
   return gathered_ == context_.layout.esp ? *context_.esp : *context_.esp_near.at(gathered_);
@@ -106,33 +108,22 @@ absl::Status GatheredShards::Gather(double* size) {
       group().AllGatherV({.send = View(home_.value.as<float>(), {own_elements(), 1}),
                           .recv = View(shards_.as<float>(), {total, 1}),
                           .rows = rows_}));
-  for (const Piece& piece : pieces_) {
-    for (int64_t row = 0; row < piece.rows; ++row) {
-      std::memcpy(bucket_.value.as<float>() + piece.whole + row * piece.whole_stride,
-                  shards_.as<float>() + piece.shard + row * piece.shard_stride,
-                  static_cast<size_t>(piece.columns) * sizeof(float));
-    }
-  }
+  context_.kernels->CopyRows(View(shards_.as<float>(), {total, 1}), joined_,
+                             Numbers(bucket_.value));
   return absl::OkStatus();
 }
 
 absl::Status GatheredShards::Reduce(double* size) {
   const int64_t total = std::accumulate(rows_.begin(), rows_.end(), int64_t{0});
   *size = ReduceScatterBytes(total, own_elements());
-  for (const Piece& piece : pieces_) {
-    for (int64_t row = 0; row < piece.rows; ++row) {
-      std::memcpy(shards_.as<float>() + piece.shard + row * piece.shard_stride,
-                  bucket_.gradient.as<float>() + piece.whole + row * piece.whole_stride,
-                  static_cast<size_t>(piece.columns) * sizeof(float));
-    }
-  }
+  context_.kernels->CopyRows(Numbers(bucket_.gradient), parted_,
+                             View(shards_.as<float>(), {total, 1}));
   WEFT_RETURN_IF_ERROR(
       group().ReduceScatterV({.send = View(shards_.as<float>(), {total, 1}),
                               .recv = View(reduced_.as<float>(), {own_elements(), 1}),
                               .rows = rows_}));
-  float* const sum = home_.gradient.as<float>();
-  const float* const added = reduced_.as<float>();
-  for (int64_t i = 0; i < own_elements(); ++i) sum[i] += added[i];
+  const TensorView sum = View(home_.gradient.as<float>(), {own_elements(), 1});
+  context_.kernels->Add(sum, View(reduced_.as<float>(), {own_elements(), 1}), sum);
   return absl::OkStatus();
 }
 

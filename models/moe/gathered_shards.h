@@ -32,13 +32,9 @@ class GatheredShards {
   absl::Status Reduce(double* size);
 
  private:
-  // Rows of numbers that are in one piece in a shard and in the gathered bucket alike.
-  struct Piece {
-    int64_t shard = 0, whole = 0;  // where the first row begins
-    int64_t rows = 1, columns = 0;
-    int64_t shard_stride = 0, whole_stride = 0;
-  };
-  void AddPieces(const Bucket& shard, int64_t begin);
+  // Blocks for a shard whose numbers stand from `begin` on.
+  void AddBlocks(const Bucket& shard, int64_t begin);
+  TensorView Numbers(const Buffer& of) const { return View(of.as<float>(), {bucket_.elements, 1}); }
   int64_t own_elements() const { return rows_[me_]; }
   Communicator& group() const;
 
@@ -50,7 +46,8 @@ class GatheredShards {
   size_t me_ = 0;  // among the ranks that gather
   Bucket bucket_;
   std::vector<int64_t> rows_;  // elements of each of them
-  std::vector<Piece> pieces_;
+  // Numbers of the shards, where they stand in the bucket, and the other way round.
+  std::vector<RowBlock> joined_, parted_;
   Buffer shards_, reduced_;  // one rank's shards after another's; this rank's
 };
 

@@ -17,7 +17,8 @@ MoeLayer::MoeLayer(const ModelContext& context, Bucket& dense, Bucket& experts,
       gathered_(context, experts, layer),
       experts_(context),
       home_(experts),
-      layer_(layer) {
+      layer_(layer),
+      storage_(context.kernels->memory()) {
   const int64_t rows = buffers.source_rows();
   const int64_t width = context.spec.hidden_size;
   float* data = storage_.Ensure<float>({2 * rows * width}).as<float>();

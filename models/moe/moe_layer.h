@@ -20,8 +20,7 @@ class MoeLayer {
            int32_t layer);
 
   // Before a step: how its plan cuts this layer and where its experts work. `cut` outlives
-  // the step.
-  // `gathered`: shards of an expert that a rank brings together (graph/plan.h).
+  // the step. `gathered`: shards of an expert that a rank brings together (graph/plan.h).
   void Prepare(const LayerCut& cut, AllToAllAlgorithm algorithm, const ExpertPlacement& placement,
                int32_t gathered);
 
@@ -30,7 +29,7 @@ class MoeLayer {
   struct Activations {
     TensorView x, y, dy, dx;
     RoutedBatch batch;
-    double* balance_loss = nullptr;
+    TensorView balance_loss;  // [1] fp64
   };
   absl::Status Run(const Op& op, int32_t chunk, const Activations& a, double* size);
   // Gradients of router and norm. x: the layer's input.

@@ -24,7 +24,9 @@ int64_t CapacityOf(const ModelSpec& spec, int64_t length) {
 Router::Router(const ModelContext& context, Bucket& bucket, int32_t layer)
     : context_(context),
       norm_(context, bucket, absl::StrCat("layers.", layer, ".ffn_norm")),
-      gate_(bucket, absl::StrCat("layers.", layer, ".router")) {
+      gate_(bucket, absl::StrCat("layers.", layer, ".router")),
+      floats_(context.kernels->memory()),
+      ints_(context.kernels->memory()) {
   const MoeSpec& moe = context.spec.moe;
   if (moe.routing == Routing::kForced)
     forced_.emplace(moe, context.batch.length, context.seed, layer);
@@ -46,17 +48,19 @@ Router::Router(const ModelContext& context, Bucket& bucket, int32_t layer)
   d_weights_ = take(k);
   row_weight_ = take(k);
   d_rows_ = take(width);
-  int32_t* ints = ints_.Ensure<int32_t>({6 * tokens * k}).as<int32_t>();
+  int32_t* ints = ints_.Ensure<int32_t>({5 * tokens * k}).as<int32_t>();
   for (TensorView* view :
-       {&experts_, &slots_, &row_in_block_, &forward_places_, &backward_places_, &row_token_}) {
+       {&experts_, &forward_places_, &backward_places_, &row_token_, &row_choice_}) {
     *view = View(ints, {tokens, k});
     ints += tokens * k;
   }
-  for (std::vector<int32_t>* per_expert :
-       {&expert_counts_, &step_counts_, &capacity_counts_, &sequence_counts_}) {
+  for (std::vector<int32_t>* of_choices :
+       {&chosen_, &slot_of_, &row_in_block_, &places_, &tokens_, &choices_}) {
+    of_choices->resize(static_cast<size_t>(tokens * k));
+  }
+  for (std::vector<int32_t>* per_expert : {&expert_counts_, &step_counts_, &capacity_counts_}) {
     per_expert->resize(static_cast<size_t>(experts));
   }
-  mean_prob_.resize(static_cast<size_t>(experts));
 }
 
 void Router::Prepare(const LayerCut& cut) {
@@ -80,7 +84,7 @@ void Router::Place(const ExpertPlacement& placement) {
 }
 
 void Router::Forward(int32_t piece, const RoutedBatch& batch, ConstTensorView x,
-                     ExchangeBuffers& send, double* balance_loss) {
+                     ExchangeBuffers& send, TensorView balance_loss) {
   Kernels& kernels = *context_.kernels;
   const RowRange tokens = cut_->tokens(Direction::kForward, piece);
   const TensorView normed = norm_.Forward(x, tokens);
@@ -93,11 +97,9 @@ void Router::Forward(int32_t piece, const RoutedBatch& batch, ConstTensorView x,
                        .experts = Rows(experts_, tokens),
                        .weights = Rows(weights_, tokens),
                        .forced = forced_.has_value()});
+  if (!forced_.has_value()) ReadExperts(tokens);
   AssignRows(tokens);
-  const int64_t length = context_.batch.length;
-  for (int64_t s = tokens.begin / length; s < tokens.end / length; ++s) {
-    BalanceLoss(s, balance_loss);
-  }
+  BalanceLoss(tokens, balance_loss);
   const auto fill = [&](int32_t chunk, ConstTensorView token, ConstTensorView) {
     send.ReserveSend(chunk, token.elements());
     kernels.GatherRows(norm_.output(), token, send.send(chunk, token.elements()));
@@ -108,8 +110,16 @@ void Router::Forward(int32_t piece, const RoutedBatch& batch, ConstTensorView x,
 void Router::ForceExperts(RowRange tokens, const RoutedBatch& batch) {
   const int64_t k = context_.spec.moe.top_k;
   for (int64_t t = tokens.begin; t < tokens.end; ++t) {
-    forced_->Choose(batch, t, {experts_.as<int32_t>() + t * k, static_cast<size_t>(k)});
+    forced_->Choose(batch, t, {chosen_.data() + t * k, static_cast<size_t>(k)});
   }
+  context_.kernels->memory().FromHost(View(chosen_.data() + tokens.begin * k, {tokens.count(), k}),
+                                      Rows(experts_, tokens));
+}
+
+void Router::ReadExperts(RowRange tokens) {
+  const int64_t k = context_.spec.moe.top_k;
+  context_.kernels->memory().ToHost(Rows(experts_, tokens),
+                                    View(chosen_.data() + tokens.begin * k, {tokens.count(), k}));
 }
 
 void Router::AssignRows(RowRange tokens) {
@@ -118,9 +128,9 @@ void Router::AssignRows(RowRange tokens) {
   const int64_t capacity = CapacityOf(context_.spec, length);
   const size_t slots = taken_.size();
   const auto me = static_cast<size_t>(context_.layout.ep_index(context_.rank));
-  const int32_t* chosen = experts_.as<int32_t>();
-  int32_t* slot_of = slots_.as<int32_t>();
-  int32_t* row = row_in_block_.as<int32_t>();
+  const int32_t* chosen = chosen_.data();
+  int32_t* slot_of = slot_of_.data();
+  int32_t* row = row_in_block_.data();
   if (tokens.begin == 0) {
     std::fill(expert_counts_.begin(), expert_counts_.end(), 0);
     std::fill(counts_.begin(), counts_.end(), 0);
@@ -150,31 +160,20 @@ void Router::AssignRows(RowRange tokens) {
   }
 }
 
-void Router::BalanceLoss(int64_t sequence, double* balance_loss) {
-  const int64_t experts = context_.spec.moe.num_experts;
-  const int64_t k = context_.spec.moe.top_k;
+// Of the sequences that end in these tokens.
+void Router::BalanceLoss(RowRange tokens, TensorView balance_loss) {
+  const MoeSpec& moe = context_.spec.moe;
   const int64_t length = context_.batch.length;
-  const int64_t first = sequence * length, last = first + length;
-  const double coefficient = context_.spec.moe.balance_loss * static_cast<double>(experts) /
-                             static_cast<double>(context_.batch.global_sequences);
-  const float* probs = probs_.as<float>();
-  const int32_t* chosen = experts_.as<int32_t>();
-  float* d_probs = d_probs_.as<float>();
-  std::fill(sequence_counts_.begin(), sequence_counts_.end(), 0);
-  for (int64_t i = first * k; i < last * k; ++i) ++sequence_counts_[static_cast<size_t>(chosen[i])];
-  std::fill(mean_prob_.begin(), mean_prob_.end(), 0.0);
-  for (int64_t t = first; t < last; ++t) {
-    for (int64_t e = 0; e < experts; ++e)
-      mean_prob_[static_cast<size_t>(e)] += probs[t * experts + e];
-  }
-  for (int64_t e = 0; e < experts; ++e) {
-    const double fraction = static_cast<double>(sequence_counts_[static_cast<size_t>(e)]) /
-                            static_cast<double>(k * length);
-    *balance_loss +=
-        coefficient * fraction * mean_prob_[static_cast<size_t>(e)] / static_cast<double>(length);
-    const auto gradient = static_cast<float>(coefficient * fraction / static_cast<double>(length));
-    for (int64_t t = first; t < last; ++t) d_probs[t * experts + e] = gradient;
-  }
+  const RowRange whole = {tokens.begin / length * length, tokens.end / length * length};
+  if (whole.count() <= 0) return;
+  context_.kernels->BalanceLoss(
+      {.probs = Rows(probs_, whole),
+       .experts = Rows(experts_, whole),
+       .length = length,
+       .coefficient = moe.balance_loss * moe.num_experts /
+                      static_cast<double>(context_.batch.global_sequences),
+       .d_probs = Rows(d_probs_, whole),
+       .loss_sum = balance_loss});
 }
 
 template <typename Fill>
@@ -190,12 +189,9 @@ void Router::FillPlaces(Direction direction, int32_t piece, TensorView places, F
   }
   const int64_t k = context_.spec.moe.top_k;
   const RowRange tokens = cut_->tokens(direction, piece);
-  const int32_t* slot_of = slots_.as<int32_t>();
-  const int32_t* row = row_in_block_.as<int32_t>();
-  const float* weights = weights_.as<float>();
-  int32_t* place = places.as<int32_t>();
-  int32_t* row_token = row_token_.as<int32_t>();
-  float* row_weight = row_weight_.as<float>();
+  const int32_t* slot_of = slot_of_.data();
+  const int32_t* row = row_in_block_.data();
+  int32_t* place = places_.data();
   // The rows of a slot come in order, so its chunks do.
   std::fill(chunk_of_.begin(), chunk_of_.end(), static_cast<int32_t>(chunks.begin));
   for (int64_t i = tokens.begin * k; i < tokens.end * k; ++i) {
@@ -208,12 +204,19 @@ void Router::FillPlaces(Direction direction, int32_t piece, TensorView places, F
     const int64_t position =
         order.block_begin(chunk, slot_of[i]) + row[i] - order.block_rows(chunk, slot_of[i]).begin;
     place[i] = static_cast<int32_t>(position);
-    row_token[position] = static_cast<int32_t>(i / k);
-    row_weight[position] = weights[i];
+    tokens_[static_cast<size_t>(position)] = static_cast<int32_t>(i / k);
+    choices_[static_cast<size_t>(position)] = static_cast<int32_t>(i);
   }
+  Memory& memory = context_.kernels->memory();
+  memory.FromHost(View(place + tokens.begin * k, {tokens.count(), k}), Rows(places, tokens));
   for (auto chunk = static_cast<int32_t>(chunks.begin); chunk < chunks.end; ++chunk) {
-    const int64_t first = order.chunk_begin(chunk), rows = order.chunk_rows(chunk);
-    fill(chunk, View(row_token + first, {rows}), View(row_weight + first, {rows}));
+    const int64_t first = order.chunk_begin(chunk);
+    const Shape rows = {order.chunk_rows(chunk)};
+    const TensorView row_token = View(row_token_.as<int32_t>() + first, rows);
+    const TensorView row_choice = View(row_choice_.as<int32_t>() + first, rows);
+    memory.FromHost(View(tokens_.data() + first, rows), row_token);
+    memory.FromHost(View(choices_.data() + first, rows), row_choice);
+    fill(chunk, row_token, row_choice);
   }
 }
 
@@ -231,9 +234,13 @@ void Router::CombineBackward(int32_t piece, ConstTensorView dy, ConstTensorView 
   const RowRange tokens = cut_->tokens(Direction::kBackward, piece);
   kernels.GatherDot(Rows(dy, tokens), returned, Rows(forward_places_, tokens),
                     Rows(d_weights_, tokens));
-  const auto fill = [&](int32_t chunk, ConstTensorView token, ConstTensorView weight) {
-    send.ReserveSend(chunk, token.elements());
-    kernels.GatherScaledRows(dy, token, weight, send.send(chunk, token.elements()));
+  const TensorView weights = View(weights_.as<float>(), {weights_.elements(), 1});
+  const auto fill = [&](int32_t chunk, ConstTensorView token, ConstTensorView choice) {
+    const int64_t rows = token.elements();
+    const TensorView weight = View(row_weight_.as<float>(), {rows, 1});
+    kernels.GatherRows(weights, choice, weight);
+    send.ReserveSend(chunk, rows);
+    kernels.GatherScaledRows(dy, token, weight, send.send(chunk, rows));
   };
   FillPlaces(Direction::kBackward, piece, backward_places_, fill);
 }

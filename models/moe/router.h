@@ -35,10 +35,10 @@ class Router {
 
   // Piece `piece` of the tokens, in order. x [tokens, hidden] -> decisions; the rows of the chunks
   // that are now known go into send(chunk), in send order. Adds the balance loss of the sequences
-  // that end here, already weighted by this rank's share of the global batch, to *balance_loss.
-  // `batch`: which tokens these are, read where routing is forced.
+  // that end here, already weighted by this rank's share of the global batch, to balance_loss [1]
+  // fp64. `batch`: which tokens these are, read where routing is forced.
   void Forward(int32_t piece, const RoutedBatch& batch, ConstTensorView x, ExchangeBuffers& send,
-               double* balance_loss);
+               TensorView balance_loss);
 
   // y = x + sum of weights times returned rows. returned: the experts' outputs in send order.
   void Combine(int32_t piece, ConstTensorView x, ConstTensorView returned, TensorView y);
@@ -67,12 +67,14 @@ class Router {
   int64_t dropped() const { return dropped_; }  // choices without a row in the last forward
 
  private:
+  // The experts of these tokens, to chosen_ and experts_: given, or read from the gate.
   void ForceExperts(RowRange tokens, const RoutedBatch& batch);
+  void ReadExperts(RowRange tokens);
   void AssignRows(RowRange tokens);
-  void BalanceLoss(int64_t sequence, double* balance_loss);
+  void BalanceLoss(RowRange tokens, TensorView balance_loss);
   // Appends the chunks that piece `piece` makes known and fills the places of its tokens: where in
-  // send order the row of (token, choice) stands. Calls fill(chunk, index, weight) for each chunk
-  // with its rows' tokens and weights.
+  // send order the row of (token, choice) stands. Calls fill(chunk, tokens, choices) for each chunk
+  // with its rows' tokens and choices (of all tokens' top_k).
   template <typename Fill>
   void FillPlaces(Direction direction, int32_t piece, TensorView places, Fill fill);
 
@@ -83,7 +85,10 @@ class Router {
   std::optional<ForcedRouting> forced_;
   Buffer floats_, ints_;
   TensorView logits_, probs_, d_probs_, d_logits_, weights_, d_weights_, row_weight_, d_rows_;
-  TensorView experts_, slots_, row_in_block_, forward_places_, backward_places_, row_token_;
+  TensorView experts_, forward_places_, backward_places_, row_token_, row_choice_;
+  // The order of rows is made on the host. By choice: experts, their slots, which of the slot's
+  // rows (-1: dropped), places. By row: token and choice.
+  std::vector<int32_t> chosen_, slot_of_, row_in_block_, places_, tokens_, choices_;
   const ExpertPlacement* placement_ = nullptr;
   std::vector<std::vector<int32_t>> slots_for_;  // [experts]: those that this rank sends to
   std::vector<int32_t> expert_counts_;           // [experts]: rows so far
@@ -91,10 +96,8 @@ class Router {
   std::vector<int32_t> counts_;                  // [slots]: rows so far
   std::vector<int32_t> segment_counts_;          // [segments][slots]
   std::vector<int32_t> capacity_counts_;  // [experts]: choices so far of the current sequence
-  std::vector<int32_t> sequence_counts_;
-  std::vector<double> mean_prob_;
-  std::vector<RowRange> taken_;    // [slots]: by the chunk that is appended
-  std::vector<int32_t> chunk_of_;  // [slots]: of the next row
+  std::vector<RowRange> taken_;           // [slots]: by the chunk that is appended
+  std::vector<int32_t> chunk_of_;         // [slots]: of the next row
   int64_t dropped_ = 0;
   SendOrder forward_order_, backward_order_;
 };

@@ -14,7 +14,8 @@ AttentionBlock::AttentionBlock(const ModelContext& context, Parameters& paramete
             rows.rows()),
       qkv_(parameters.attention(layer), absl::StrCat("layers.", layer, ".attn.qkv")),
       out_(parameters.attention(layer), parameters.dense(layer),
-           absl::StrCat("layers.", layer, ".attn.out")) {
+           absl::StrCat("layers.", layer, ".attn.out")),
+      storage_(context.kernels->memory()) {
   const int64_t tokens = rows.rows();
   const int64_t width = context.spec.hidden_size;
   const int64_t attended = int64_t{heads_} * context.spec.head_dim();

@@ -8,7 +8,8 @@ DenseFfnBlock::DenseFfnBlock(const ModelContext& context, Bucket& bucket, int32_
     : context_(context),
       norm_(context, bucket, absl::StrCat("layers.", layer, ".ffn_norm")),
       ffn_(context.spec, bucket, absl::StrCat("layers.", layer, ".ffn"),
-           context.spec.ffn_hidden_size) {
+           context.spec.ffn_hidden_size),
+      storage_(context.kernels->memory()) {
   const int64_t tokens = context.batch.tokens();
   const int64_t width = context.spec.hidden_size;
   float* data =

@@ -3,7 +3,7 @@
 namespace weft {
 
 EmbeddingAndHead::EmbeddingAndHead(const ModelContext& context, Bucket& outer)
-    : context_(context), norm_(context, outer, "final_norm") {
+    : context_(context), norm_(context, outer, "final_norm"), storage_(context.kernels->memory()) {
   const Parameter& table = outer.Find("embed.weight");
   table_ = outer.Value(table);
   d_table_ = outer.Gradient(table);
@@ -29,7 +29,7 @@ void EmbeddingAndHead::EmbedBackward(ConstTensorView dy, ConstTensorView tokens)
 }
 
 void EmbeddingAndHead::HeadForward(ConstTensorView x, ConstTensorView labels, bool want_gradient,
-                                   double* loss_sum) {
+                                   TensorView loss_sum) {
   Kernels& kernels = *context_.kernels;
   kernels.Gemm({.a = norm_.Forward(x), .b = table_, .c = logits_, .transpose_b = true});
   kernels.CrossEntropy({.logits = logits_,

@@ -17,8 +17,9 @@ class EmbeddingAndHead {
   void EmbedForward(ConstTensorView tokens, TensorView y);
   void EmbedBackward(ConstTensorView dy, ConstTensorView tokens);
 
-  // Adds the loss of x [tokens, hidden] against labels [tokens] int32 to *loss_sum.
-  void HeadForward(ConstTensorView x, ConstTensorView labels, bool want_gradient, double* loss_sum);
+  // Adds the loss of x [tokens, hidden] against labels [tokens] int32 to loss_sum [1] fp64.
+  void HeadForward(ConstTensorView x, ConstTensorView labels, bool want_gradient,
+                   TensorView loss_sum);
   // REQUIRES: HeadForward with want_gradient on the same x.
   void HeadBackward(ConstTensorView x, TensorView dx);
 

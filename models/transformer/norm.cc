@@ -12,7 +12,9 @@ TensorView Part(TensorView vector, RowRange rows) {
 }  // namespace
 
 Norm::Norm(const ModelContext& context, Bucket& bucket, const std::string& name, int64_t tokens)
-    : context_(context), layer_norm_(context.spec.backbone == Backbone::kGpt2) {
+    : context_(context),
+      layer_norm_(context.spec.backbone == Backbone::kGpt2),
+      storage_(context.kernels->memory()) {
   const Parameter& gamma = bucket.Find(absl::StrCat(name, ".weight"));
   gamma_ = bucket.Value(gamma);
   d_gamma_ = bucket.Gradient(gamma);

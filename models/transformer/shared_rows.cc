@@ -11,6 +11,7 @@ SharedRows::SharedRows(const ModelContext& context)
       members_(context.layout.mp),
       own_(context.layout.mp_index(context.rank)),
       tokens_(context.batch.tokens()),
+      storage_(context.kernels->memory()),
       counts_(static_cast<size_t>(members_)),
       send_begin_(static_cast<size_t>(members_)),
       receive_begin_(static_cast<size_t>(members_)) {

@@ -10,7 +10,12 @@ Transformer::Transformer(const ModelContext& context, Parameters& parameters)
     : context_(context),
       ends_(context_, parameters.outer()),
       exchange_(context_),
-      shared_rows_(context_) {
+      shared_rows_(context_),
+      storage_(context_.kernels->memory()),
+      tokens_(context_.kernels->memory()),
+      labels_(context_.kernels->memory()),
+      sums_(context_.kernels->memory()),
+      read_sums_(static_cast<size_t>(context_.spec.num_layers) + 1) {
   const ModelSpec& spec = context_.spec;
   const Shape shape = {context_.batch.tokens(), spec.hidden_size};
   float* data = storage_.Ensure<float>({(3 * spec.num_layers + 2) * shape.elements()}).as<float>();
@@ -35,31 +40,44 @@ Transformer::Transformer(const ModelContext& context, Parameters& parameters)
   }
   top_ = take();
   d_hidden_ = take();
+  sums_.Ensure<double>({static_cast<int64_t>(read_sums_.size())});
 }
 
 void Transformer::Begin(StepKind kind, std::span<const LayerWays> layers,
                         std::span<const int32_t> tokens, std::span<const int32_t> labels,
                         const RoutedBatch& batch) {
   kind_ = kind;
-  tokens_ = tokens;
-  labels_ = labels;
   batch_ = batch;
-  cross_entropy_ = 0;
+  Memory& memory = context_.kernels->memory();
+  const auto upload = [&memory](std::span<const int32_t> from, Buffer& to) {
+    const Shape shape = {static_cast<int64_t>(from.size())};
+    memory.FromHost(View(from.data(), shape), to.Ensure<int32_t>(shape));
+  };
+  upload(tokens, tokens_);
+  upload(labels, labels_);
+  memory.Zero(View(sums_.as<double>(), {static_cast<int64_t>(read_sums_.size())}));
   for (size_t i = 0; i < layers_.size(); ++i) {
     Layer& layer = layers_[i];
-    layer.balance = 0;
     layer.cut = LayerCut(context_.batch, layers[i].forward, layers[i].backward);
     if (layer.moe != nullptr)
       layer.moe->Prepare(layer.cut, layers[i].all_to_all, *layers[i].placement, layers[i].gathered);
   }
 }
 
-LossSums Transformer::sums() const {
+LossSums Transformer::ReadSums() {
+  const Shape shape = {static_cast<int64_t>(read_sums_.size())};
+  context_.kernels->memory().ToHost(View(sums_.as<double>(), shape),
+                                    View(read_sums_.data(), shape));
   // In the order of the layers, whatever order their pieces ran in.
   LossSums sums;
-  sums.cross_entropy = cross_entropy_;
-  for (const Layer& layer : layers_) sums.balance += layer.balance;
+  sums.cross_entropy = read_sums_[0];
+  for (size_t i = 1; i < read_sums_.size(); ++i) sums.balance += read_sums_[i];
   return sums;
+}
+
+ConstTensorView Transformer::OfMicroBatch(const Buffer& of, int32_t micro_batch) const {
+  const int64_t count = context_.batch.tokens();
+  return View(of.as<int32_t>() + micro_batch * count, {count});
 }
 
 void Transformer::CopyExpertCounts(std::span<int32_t> counts) const {
@@ -72,9 +90,7 @@ void Transformer::CopyExpertCounts(std::span<int32_t> counts) const {
 }
 
 absl::Status Transformer::Run(const Op& op, const PlanTask& task, double* size) {
-  const int64_t count = context_.batch.tokens();
-  const ConstTensorView tokens = View(tokens_.data() + op.micro_batch * count, {count});
-  const ConstTensorView labels = View(labels_.data() + op.micro_batch * count, {count});
+  const ConstTensorView tokens = OfMicroBatch(tokens_, op.micro_batch);
   const bool forward = op.direction() == Direction::kForward;
   *size = op.size;
   switch (op.key.kind) {
@@ -83,7 +99,8 @@ absl::Status Transformer::Run(const Op& op, const PlanTask& task, double* size) 
               : ends_.EmbedBackward(d_hidden_, tokens);
       return absl::OkStatus();
     case OpKind::kHead:
-      forward ? ends_.HeadForward(top_, labels, kind_ == StepKind::kTraining, &cross_entropy_)
+      forward ? ends_.HeadForward(top_, OfMicroBatch(labels_, op.micro_batch),
+                                  kind_ == StepKind::kTraining, SumOf(-1))
               : ends_.HeadBackward(top_, d_hidden_);
       return absl::OkStatus();
     default: {
@@ -118,7 +135,7 @@ absl::Status Transformer::RunLayer(Layer& layer, size_t index, const Op& op, con
                              .dy = d_hidden_,
                              .dx = layer.d_middle,
                              .batch = batch,
-                             .balance_loss = &layer.balance},
+                             .balance_loss = SumOf(op.layer)},
                             size);
     }
   }

@@ -39,8 +39,8 @@ class Transformer {
   // REQUIRES: a validated spec and layout; `parameters` outlives the model.
   Transformer(const ModelContext& context, Parameters& parameters);
 
-  // Before a step. tokens and labels: [micro_batches * tokens], alive until the step has ended;
-  // layers: of the plan that will run; batch: whose tokens these are, over all micro-batches.
+  // Before a step. tokens and labels: [micro_batches * tokens], on the host; layers: of the plan
+  // that will run; batch: whose tokens these are, over all micro-batches.
   // kForward: the head keeps logits instead of their gradient.
   void Begin(StepKind kind, std::span<const LayerWays> layers, std::span<const int32_t> tokens,
              std::span<const int32_t> labels, const RoutedBatch& batch);
@@ -48,7 +48,8 @@ class Transformer {
   // From inside a stream's Work. *size: the regressor as it really was.
   absl::Status Run(const Op& op, const PlanTask& task, double* size);
 
-  LossSums sums() const;
+  // From inside a stream's Work, after the step's tasks.
+  LossSums ReadSums();
   // How many of this rank's rows of the step every expert got. [layers with experts][experts], in
   // the order of the layers.
   void CopyExpertCounts(std::span<int32_t> counts) const;
@@ -65,7 +66,6 @@ class Transformer {
     std::unique_ptr<DenseFfnBlock> ffn;  // one of the two
     std::unique_ptr<MoeLayer> moe;
     LayerCut cut;
-    double balance = 0;        // this layer's share of LossSums::balance
     TensorView input, middle;  // [tokens, hidden]: of the layer, and after attention
     TensorView d_middle;       // gradient of middle: stays until the weight gradients have run
   };
@@ -73,6 +73,10 @@ class Transformer {
                         double* size);
   // Attention, and what gathers and scatters around it.
   absl::Status RunAttention(Layer& layer, const Op& op, const PlanTask& task, double* size);
+  // Where a loss is added up: of layer `layer` the balance loss, of layer -1 the cross-entropy.
+  TensorView SumOf(int32_t layer) const { return View(sums_.as<double>() + layer + 1, {1}); }
+  // [tokens] of a micro-batch.
+  ConstTensorView OfMicroBatch(const Buffer& of, int32_t micro_batch) const;
   TensorView Output(size_t layer) const {
     return layer + 1 < layers_.size() ? layers_[layer + 1].input : top_;
   }
@@ -86,9 +90,10 @@ class Transformer {
   Buffer storage_;
   TensorView top_;       // output of the last layer
   TensorView d_hidden_;  // gradient of a layer's output, then, piece by piece, of its input
-  std::span<const int32_t> tokens_, labels_;
+  Buffer tokens_, labels_;
+  Buffer sums_;                    // fp64: see SumOf
+  std::vector<double> read_sums_;  // the same, on the host
   RoutedBatch batch_;
-  double cross_entropy_ = 0;
 };
 
 }  // namespace weft

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
-#include <cstring>
 
 namespace weft {
 namespace {
@@ -15,16 +13,13 @@ std::atomic<int64_t>& Growths() {
 
 }  // namespace
 
-void Buffer::Free::operator()(void* p) const { std::free(p); }
-
 bool Buffer::Reserve(int64_t bytes) {
   if (bytes <= capacity_) return false;
   // Half as much again: loads that creep upwards settle after a few steps.
   const int64_t wanted = capacity_ == 0 ? bytes : std::max(bytes, capacity_ + capacity_ / 2);
   const int64_t rounded = (wanted + 63) / 64 * 64;
-  data_.reset(std::aligned_alloc(64, static_cast<size_t>(rounded)));
-  WEFT_CHECK(data_ != nullptr, "out of host memory");
-  std::memset(data_.get(), 0, static_cast<size_t>(rounded));
+  data_.reset();
+  data_.reset(data_.get_deleter().memory->Allocate(rounded));
   capacity_ = rounded;
   Growths().fetch_add(1, std::memory_order_relaxed);
   return true;

@@ -4,18 +4,20 @@
 #include <memory>
 
 #include "base/dtype.h"
+#include "tensor/device/memory.h"
 #include "tensor/shape.h"
 #include "tensor/view.h"
 
 namespace weft {
 
-// Owned host memory, 64-byte aligned, zeroed when it is made. Grows, never shrinks; growing keeps
-// nothing. Every growth is counted per process, so that a test (and the run's summary) can show
-// that a warm step allocates nothing.
+// A piece of a memory, zeroed when it is made. Grows, never shrinks; growing keeps nothing. Every
+// growth is counted per process, so that a test (and the run's summary) can show that a warm step
+// allocates nothing.
 class Buffer {
  public:
-  Buffer() = default;
-  explicit Buffer(int64_t bytes) { Reserve(bytes); }
+  Buffer() : Buffer(HostMemory()) {}
+  // `memory` outlives the buffer.
+  explicit Buffer(Memory& memory) : data_(nullptr, Free{&memory}) {}
 
   // Makes room for `bytes`; existing contents are lost when it has to grow. Returns true when it
   // grew.
@@ -46,7 +48,8 @@ class Buffer {
 
  private:
   struct Free {
-    void operator()(void* p) const;
+    Memory* memory;
+    void operator()(void* data) const { memory->Free(data); }
   };
   std::unique_ptr<void, Free> data_;
   int64_t capacity_ = 0;

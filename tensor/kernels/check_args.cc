@@ -188,7 +188,35 @@ void CheckCrossEntropy(const CrossEntropyArgs& args) {
   WEFT_CHECK(args.logits.shape.rank() == 2, "cross-entropy: logits is [rows, vocabulary]");
   CheckVector(args.labels, args.logits.dim(0), "cross-entropy: labels is [rows]");
   CheckIndices(args.labels, 0, args.logits.dim(1), "cross-entropy: labels are in the vocabulary");
-  WEFT_CHECK(args.loss_sum != nullptr, "cross-entropy: loss_sum is given");
+  CheckSum(args.loss_sum);
+}
+
+void CheckBalanceLoss(const BalanceLossArgs& args) {
+  WEFT_CHECK(args.probs.shape.rank() == 2 && args.experts.shape.rank() == 2 && args.length > 0,
+             "balance loss: probs is [tokens, experts], experts [tokens, top_k]");
+  const int64_t tokens = args.probs.dim(0);
+  WEFT_CHECK(tokens % args.length == 0, "balance loss: whole sequences");
+  CheckMatrix(args.experts, tokens, args.experts.dim(1), "balance loss: experts is of all tokens");
+  CheckMatrix(args.d_probs, tokens, args.probs.dim(1), "balance loss: d_probs is like probs");
+  CheckIndices(args.experts, 0, args.probs.dim(1), "balance loss: experts are of the layer");
+  CheckSum(args.loss_sum);
+}
+
+void CheckCopyRows(const ConstTensorView& from, std::span<const RowBlock> blocks,
+                   const ConstTensorView& to) {
+  WEFT_CHECK(from.shape.rank() == 2 && to.shape.rank() == 2 && from.dim(1) == to.dim(1) &&
+                 from.dtype == to.dtype,
+             "copied rows are equally wide and of one type");
+  for (const RowBlock& block : blocks) {
+    WEFT_CHECK(block.count >= 0 && block.from >= 0 && block.from + block.count <= from.dim(0) &&
+                   block.to >= 0 && block.to + block.count <= to.dim(0),
+               "copied rows are in both tensors");
+  }
+}
+
+void CheckSum(const ConstTensorView& sum) {
+  WEFT_CHECK(sum.data != nullptr && sum.dtype == DType::kF64 && sum.elements() == 1,
+             "a sum is one number in fp64");
 }
 
 void CheckAdamW(const AdamWArgs& args) {

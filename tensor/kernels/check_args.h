@@ -40,6 +40,10 @@ void CheckGatherSum(const ConstTensorView& x, const ConstTensorView& slot,
 void CheckGatherDot(const ConstTensorView& a, const ConstTensorView& x, const ConstTensorView& slot,
                     const ConstTensorView& d);
 void CheckCrossEntropy(const CrossEntropyArgs& args);
+void CheckBalanceLoss(const BalanceLossArgs& args);
+void CheckCopyRows(const ConstTensorView& from, std::span<const RowBlock> blocks,
+                   const ConstTensorView& to);
+void CheckSum(const ConstTensorView& sum);
 void CheckAdamW(const AdamWArgs& args);
 
 }  // namespace weft

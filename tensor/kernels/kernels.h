@@ -2,19 +2,21 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 
-#include "absl/status/status.h"
+#include "tensor/device/memory.h"
 #include "tensor/kernels/attention_tile.h"
+#include "tensor/row_block.h"
 #include "tensor/view.h"
 
 // Every numerical operation of the models, one method each. Two implementations: `reference` (plain
 // loops, sums in double: what is right) and `cpu` (oneDNN and vectorised loops: what is fast); one
 // contract suite holds them equal.
 //
-// All tensors are fp32, row-major, unless a comment says otherwise. Weights of linear layers are
-// [out, in]. Any row count may be 0. Outputs named `d_...` of parameters ACCUMULATE (+=); all other
-// outputs are overwritten. Outputs do not alias inputs unless a comment allows it. A shape that
-// does not match is a programmer error (WEFT_CHECK).
+// All tensors are in memory() and fp32, row-major, unless a comment says otherwise. Weights of
+// linear layers are [out, in]. Any row count may be 0. Outputs named `d_...` of parameters
+// ACCUMULATE (+=); all other outputs are overwritten. Outputs do not alias inputs unless a comment
+// allows it. A shape that does not match is a programmer error (WEFT_CHECK).
 //
 // Row invariance: for every operation that maps rows to rows, the bits of an output row depend on
 // that input row (and the weights) alone, never on how many rows the call has or where the row
@@ -121,6 +123,18 @@ struct GateBackwardArgs {
   TensorView d_logits;  // [tokens, experts]
 };
 
+// Load-balancing loss of a layer (Switch Transformer, eq. 4, per sequence): over the sequences,
+// loss_sum += coefficient * sum_e f_e P_e, f_e the fraction of the sequence's choices that fell on
+// e, P_e its mean probability; d_probs = the gradient of it, f_e taken as a constant.
+struct BalanceLossArgs {
+  ConstTensorView probs;    // [sequences * length, experts]
+  ConstTensorView experts;  // [sequences * length, top_k] int32
+  int64_t length = 0;       // tokens of a sequence
+  double coefficient = 0;
+  TensorView d_probs;   // [sequences * length, experts]
+  TensorView loss_sum;  // [1] fp64, accumulated
+};
+
 // Mean over nothing: loss_sum adds up -log softmax(logits)[label] over rows (fp64); d_logits =
 // scale * gradient of it.
 struct CrossEntropyArgs {
@@ -128,7 +142,7 @@ struct CrossEntropyArgs {
   ConstTensorView labels;  // [rows] int32, 0 <= label < vocab
   float scale = 1.0f;
   bool want_gradient = true;
-  double* loss_sum = nullptr;  // accumulated
+  TensorView loss_sum;  // [1] fp64, accumulated
 };
 
 // Decoupled weight decay (Loshchilov and Hutter 2019), bias-corrected. m, v, parameter updated in
@@ -141,9 +155,14 @@ struct AdamWArgs {
   int64_t step = 1;             // 1 for the first update
 };
 
+// One thread at a time may call one object; any number may call Add and CopyRows beside it, which
+// exchanges use.
 class Kernels {
  public:
   virtual ~Kernels() = default;
+
+  // Where the tensors of all operations live.
+  virtual Memory& memory() = 0;
 
   virtual void Gemm(const GemmArgs& args) = 0;
   virtual void AddBias(ConstTensorView bias, TensorView x) = 0;  // x [rows, n] += bias [n]
@@ -180,6 +199,11 @@ class Kernels {
   virtual void GateForward(const GateForwardArgs& args) = 0;
   virtual void GateBackward(const GateBackwardArgs& args) = 0;
 
+  virtual void BalanceLoss(const BalanceLossArgs& args) = 0;
+
+  // Rows of `from` to where they belong in `to`; both [rows, width] of any one type. Blocks, which
+  // are on the host, do not overlap in `to`; rows between them are left alone.
+  virtual void CopyRows(ConstTensorView from, std::span<const RowBlock> blocks, TensorView to) = 0;
   // y[i] = x[index[i]]; index [n] int32 into x's rows; x [rows, width], y [n, width].
   virtual void GatherRows(ConstTensorView x, ConstTensorView index, TensorView y) = 0;
   // y[i] = weight[i] * x[index[i]]; weight [n].
@@ -197,7 +221,8 @@ class Kernels {
 
   virtual void CrossEntropy(const CrossEntropyArgs& args) = 0;
   virtual void AdamW(const AdamWArgs& args) = 0;
-  virtual double SumOfSquares(ConstTensorView x) = 0;  // fp64, in a fixed order
+  // sum [1] fp64 += the sum of x squared, added up in fp64 and in a fixed order.
+  virtual void SumOfSquares(ConstTensorView x, TensorView sum) = 0;
 };
 
 std::unique_ptr<Kernels> MakeReferenceKernels();  // tensor/kernels/reference

@@ -52,7 +52,7 @@ class RouterTest : public testing::Test {
   double Forward() {
     double balance = 0;
     for (int32_t piece = 0; piece < cut_.of(Direction::kForward).pieces(); ++piece)
-      router_->Forward(piece, batch_, X(), *buffers_, &balance);
+      router_->Forward(piece, batch_, X(), *buffers_, View(&balance, {1}));
     return balance;
   }
   ConstTensorView X() { return View(x_.data(), {kTokens, kWidth}); }

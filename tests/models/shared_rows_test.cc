@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "base/status_macros.h"
@@ -34,6 +35,8 @@ void OnEveryMember(
     const std::vector<RankId> all = {RankId{0}, RankId{1}, RankId{2}};
     WEFT_ASSIGN_OR_RETURN(const auto mp, backend.Connect("mp", all, absl::Seconds(30)));
     context.mp = mp.get();
+    const std::unique_ptr<Kernels> kernels = MakeReferenceKernels();
+    context.kernels = kernels.get();
     SharedRows rows(context);
     EXPECT_EQ(rows.members(), kMembers);
     EXPECT_EQ(rows.rows(), kMembers * kTokens);

@@ -77,7 +77,8 @@ TEST_P(CommCalibrationTest, RunsOnTheRealGroups) {
       SpawnRanks(c.topology.world_size, [&](Backend& backend) -> absl::Status {
         WEFT_ASSIGN_OR_RETURN(Groups groups,
                               ConnectGroups(backend, c.topology, c.layout, absl::Seconds(30)));
-        CommCalibration program(groups, EpShape(c.topology, c.layout, RankId{backend.rank()}));
+        CommCalibration program(groups, EpShape(c.topology, c.layout, RankId{backend.rank()}),
+                                HostMemory());
         StreamSet streams;
         Executor executor(RankId{backend.rank()}, streams, program, MonotonicClock(),
                           [&](const absl::Status& cause) { backend.Abort(cause); });

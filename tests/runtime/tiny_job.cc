@@ -3,6 +3,7 @@
 #include "base/random.h"
 #include "base/status_macros.h"
 #include "graph/fixed_plan.h"
+#include "tests/support/guarded_memory.h"
 #include "tests/support/shuffle_order.h"
 
 namespace weft {
@@ -24,6 +25,7 @@ std::shared_ptr<const Plan> PlanOf(const TinyJob& job, const StepGraph& graph, i
   Plan plan = MakeFixedPlan(graph, {.forward = turned(job.forward_degree),
                                     .backward = turned(job.backward_degree),
                                     .slices = turned(job.slices),
+                                    .streams = job.guarded ? 1 : kNumStreams,
                                     .all_to_all = job.all_to_all,
                                     .placements = placed ? job.placements : Placements{},
                                     .cut_blocks = job.cut_blocks});
@@ -51,7 +53,9 @@ ModelSpec TinyModel(Backbone backbone) {
   return model;
 }
 
-absl::StatusOr<TinyResult> RunTinyJob(Backend& backend, const TinyJob& job) {
+namespace {
+
+absl::StatusOr<TinyResult> RunTinyJobOn(Backend& backend, Kernels& kernels, const TinyJob& job) {
   const int32_t world = job.topology.world_size;
   WorkerOptions options;
   options.model = job.model;
@@ -65,10 +69,8 @@ absl::StatusOr<TinyResult> RunTinyJob(Backend& backend, const TinyJob& job) {
   options.optimizer.gradient_clip = job.gradient_clip;
   options.seed = 7;
   options.deadline = absl::Seconds(60);
-  const std::unique_ptr<Kernels> kernels =
-      job.reference_kernels ? MakeReferenceKernels() : MakeCpuKernels();
   WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<Worker> worker,
-                        Worker::Connect(backend, *kernels, options));
+                        Worker::Connect(backend, kernels, options));
   const StepGraph& graph = *worker->graph(StepKind::kTraining);
   WEFT_RETURN_IF_ERROR(ValidateStepGraph(graph));
   WEFT_RETURN_IF_ERROR(worker->Install(StepKind::kTraining, PlanOf(job, graph, 0)));
@@ -115,14 +117,28 @@ absl::StatusOr<TinyResult> RunTinyJob(Backend& backend, const TinyJob& job) {
   }
   for (Bucket* bucket : worker->parameters().all()) {
     for (const Parameter& p : bucket->parameters) {
-      const float* data = bucket->Value(p).as<float>();
-      result.values[p.name].assign(data, data + p.shape.elements());
-      const float* gradient = bucket->Gradient(p).as<float>();
-      result.gradients[p.name].assign(gradient, gradient + p.shape.elements());
+      const auto read = [&](const TensorView& from, std::vector<float>& to) {
+        to.resize(static_cast<size_t>(p.shape.elements()));
+        kernels.memory().ToHost(from, View(to.data(), p.shape));
+      };
+      read(bucket->Value(p), result.values[p.name]);
+      read(bucket->Gradient(p), result.gradients[p.name]);
       result.parameters.push_back(p);
     }
   }
   return result;
+}
+
+}  // namespace
+
+absl::StatusOr<TinyResult> RunTinyJob(Backend& backend, const TinyJob& job) {
+  const std::unique_ptr<Kernels> kernels =
+      job.reference_kernels ? MakeReferenceKernels() : MakeCpuKernels();
+  if (!job.guarded) return RunTinyJobOn(backend, *kernels, job);
+  GuardedMemory memory;
+  GuardedKernels guarded_kernels(*kernels, memory);
+  GuardedBackend guarded_backend(backend, memory);
+  return RunTinyJobOn(guarded_backend, guarded_kernels, job);
 }
 
 std::map<std::string, std::vector<float>> Merge(

@@ -31,6 +31,7 @@ struct TinyJob {
   int32_t switch_every =
       0;  // steps after which another plan (degrees, slices, order) is installed; 0: never
   bool reference_kernels = false;
+  bool guarded = false;  // tensors in a memory that the host may not touch; tasks one after another
   double gradient_clip = 0.5;
 
   static constexpr int32_t kGlobalBatch = 8;

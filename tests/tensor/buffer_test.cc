@@ -17,14 +17,16 @@ TEST(BufferTest, StartsEmptyWithoutAllocating) {
 }
 
 TEST(BufferTest, IsAlignedAndZeroed) {
-  const Buffer buffer(100);
+  Buffer buffer;
+  buffer.Reserve(100);
   EXPECT_GE(buffer.capacity_bytes(), 100);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(buffer.data()) % 64, 0u);
   for (int64_t i = 0; i < buffer.capacity_bytes(); ++i) ASSERT_EQ(buffer.as<char>()[i], 0);
 }
 
 TEST(BufferTest, GrowsOnlyWhenItMustAndCountsIt) {
-  Buffer buffer(100);
+  Buffer buffer;
+  buffer.Reserve(100);
   const int64_t before = Buffer::GrowthCount();
   EXPECT_FALSE(buffer.Reserve(100));
   EXPECT_FALSE(buffer.Reserve(1));
@@ -48,7 +50,8 @@ TEST(BufferTest, EnsureGivesAViewThatFits) {
 }
 
 TEST(BufferTest, MovesItsMemory) {
-  Buffer first(64);
+  Buffer first;
+  first.Reserve(64);
   void* const data = first.data();
   const Buffer second = std::move(first);
   EXPECT_EQ(second.data(), data);
@@ -56,7 +59,8 @@ TEST(BufferTest, MovesItsMemory) {
 }
 
 TEST(BufferDeathTest, AViewLargerThanTheBufferIsAProgrammersError) {
-  const Buffer buffer(64);
+  Buffer buffer;
+  buffer.Reserve(64);
   EXPECT_DEATH(buffer.view<float>({17}), "shape fits the buffer");
 }
 

@@ -32,8 +32,53 @@ TEST_P(KernelsContractTest, Elementwise) {
     EXPECT_TRUE(SameBits(results[1][1], results[0][1]));
     EXPECT_TRUE(SameBits(results[1][2], results[0][2]));
     EXPECT_TRUE(Near(results[1][3], results[0][3], 1e-5));
-    EXPECT_NEAR(cpu_->SumOfSquares(a.view()), reference_->SumOfSquares(a.view()),
-                1e-12 * static_cast<double>(rows * width + 1));
+    double expected = 3, actual = 3;  // accumulated
+    reference_->SumOfSquares(a.view(), View(&expected, {1}));
+    cpu_->SumOfSquares(a.view(), View(&actual, {1}));
+    EXPECT_GE(actual, 3);
+    EXPECT_NEAR(actual, expected, 1e-12 * static_cast<double>(rows * width + 1));
+  }
+}
+
+TEST_P(KernelsContractTest, CopiedRowsLandWhereTheyBelongAndNowhereElse) {
+  const Floats from = Floats::Normal({7, 3}, 40);
+  const RowBlock blocks[] = {{5, 0, 2}, {0, 4, 1}, {3, 3, 0}, {2, 2, 2}};
+  for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+    Floats to({6, 3}, -1);
+    kernels->CopyRows(from.view(), blocks, to.view());
+    const int64_t expected[] = {5, 6, 2, 3, 0, -1};
+    for (size_t row = 0; row < 6; ++row) {
+      for (size_t i = 0; i < 3; ++i) {
+        const auto source = static_cast<size_t>(expected[row]);
+        EXPECT_EQ(to[row * 3 + i], expected[row] < 0 ? -1 : from[source * 3 + i]);
+      }
+    }
+  }
+}
+
+TEST_P(KernelsContractTest, BalanceLossOfTwoSequences) {
+  const Floats probs = Floats::Normal({6, 4}, 41);
+  Ints experts({6, 2});
+  const int32_t chosen[] = {0, 1, 0, 2, 0, 1, 3, 2, 3, 1, 3, 0};
+  for (size_t i = 0; i < 12; ++i) experts[i] = chosen[i];
+  for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+    Floats d_probs({6, 4}, -1);
+    double loss = 1, expected = 1;  // accumulated
+    kernels->BalanceLoss({probs.view(), experts.view(), 3, 0.5, d_probs.view(), View(&loss, {1})});
+    for (size_t sequence = 0; sequence < 2; ++sequence) {
+      for (int32_t e = 0; e < 4; ++e) {
+        double fraction = 0, mean = 0;
+        for (size_t i = 6 * sequence; i < 6 * sequence + 6; ++i) fraction += chosen[i] == e;
+        fraction /= 6;
+        for (size_t t = 3 * sequence; t < 3 * sequence + 3; ++t)
+          mean += probs[t * 4 + static_cast<size_t>(e)] / 3.0;
+        expected += 0.5 * fraction * mean;
+        for (size_t t = 3 * sequence; t < 3 * sequence + 3; ++t)
+          EXPECT_FLOAT_EQ(d_probs[t * 4 + static_cast<size_t>(e)],
+                          static_cast<float>(0.5 * fraction / 3));
+      }
+    }
+    EXPECT_NEAR(loss, expected, 1e-7);
   }
 }
 
@@ -264,8 +309,9 @@ TEST_P(KernelsContractTest, CrossEntropy) {
       Floats expected = Floats::Normal({rows, vocab}, 27, 4), actual = expected;
       double expected_loss = 3, actual_loss = 3;  // accumulated
       reference_->CrossEntropy(
-          {expected.view(), labels.view(), 0.25f, want_gradient, &expected_loss});
-      cpu_->CrossEntropy({actual.view(), labels.view(), 0.25f, want_gradient, &actual_loss});
+          {expected.view(), labels.view(), 0.25f, want_gradient, View(&expected_loss, {1})});
+      cpu_->CrossEntropy(
+          {actual.view(), labels.view(), 0.25f, want_gradient, View(&actual_loss, {1})});
       EXPECT_NEAR(actual_loss, expected_loss, 1e-6 * static_cast<double>(rows + 1));
       EXPECT_TRUE(Near(actual, expected, 5e-7));
       if (!want_gradient) {
@@ -282,7 +328,7 @@ TEST_P(KernelsContractTest, CrossEntropySurvivesLargeLogits) {
     logits[40 + 9] = 3e4f;
     Ints labels({2}, 7);
     double loss = 0;
-    kernels->CrossEntropy({logits.view(), labels.view(), 1.0f, true, &loss});
+    kernels->CrossEntropy({logits.view(), labels.view(), 1.0f, true, View(&loss, {1})});
     EXPECT_NEAR(loss, 6e4,
                 1e-3);  // the first row is certain and right, the second certain and wrong
     EXPECT_EQ(logits[7], 0);
@@ -340,7 +386,7 @@ TEST_P(KernelsContractTest, NotANumberStaysVisible) {
   EXPECT_EQ(y[4], y[5]);
   const Ints labels({1});
   double loss = 0;
-  cpu_->CrossEntropy({x.view(), labels.view(), 1.0f, true, &loss});
+  cpu_->CrossEntropy({x.view(), labels.view(), 1.0f, true, View(&loss, {1})});
   EXPECT_TRUE(loss != loss);
 }
 

@@ -185,11 +185,11 @@ TEST_F(KernelsGradientTest, CrossEntropy) {
   const float scale = 0.5f;
   Floats d_logits = logits;
   double ignored = 0;
-  kernels_->CrossEntropy({d_logits.view(), labels.view(), scale, true, &ignored});
+  kernels_->CrossEntropy({d_logits.view(), labels.view(), scale, true, View(&ignored, {1})});
   ExpectGradient(logits, d_logits, [&] {
     Floats copy = logits;
     double sum = 0;
-    kernels_->CrossEntropy({copy.view(), labels.view(), scale, false, &sum});
+    kernels_->CrossEntropy({copy.view(), labels.view(), scale, false, View(&sum, {1})});
     return scale * sum;
   });
 }

@@ -110,7 +110,7 @@ std::vector<RowOperation> Operations(int64_t width) {
       {"CrossEntropy", {x}, [=](Kernels& k, std::vector<Floats>& o, int64_t b, int64_t n) {
          const Ints labels({n}, static_cast<int32_t>(width / 2));
          double loss = 0;
-         k.CrossEntropy({Part(o[0], b, n), labels.view(), 0.5f, true, &loss});
+         k.CrossEntropy({Part(o[0], b, n), labels.view(), 0.5f, true, View(&loss, {1})});
        }});
   out.push_back(
       {"Embedding", {empty}, [=](Kernels& k, std::vector<Floats>& o, int64_t b, int64_t n) {

@@ -43,8 +43,9 @@ void CpuKernels::Scale(float factor, TensorView x) {
   loops_.scale(x.elements(), factor, x.as<float>());
 }
 
-double CpuKernels::SumOfSquares(ConstTensorView x) {
-  return loops_.sum_of_squares(x.elements(), x.as<float>());
+void CpuKernels::SumOfSquares(ConstTensorView x, TensorView sum) {
+  CheckSum(sum);
+  *sum.as<double>() += loops_.sum_of_squares(x.elements(), x.as<float>());
 }
 
 void CpuKernels::LayerNormForward(const NormForwardArgs& args) {
@@ -176,7 +177,7 @@ void CpuKernels::GatherDot(ConstTensorView a, ConstTensorView x, ConstTensorView
 
 void CpuKernels::CrossEntropy(const CrossEntropyArgs& args) {
   CheckCrossEntropy(args);
-  *args.loss_sum +=
+  *args.loss_sum.as<double>() +=
       loops_.cross_entropy(args.logits.dim(0), args.logits.dim(1), args.labels.as<int32_t>(),
                            args.scale, args.want_gradient, args.logits.as<float>());
 }

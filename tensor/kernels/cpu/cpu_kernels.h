@@ -6,15 +6,14 @@
 #include "tensor/kernels/cpu/loops/loops.h"
 #include "tensor/kernels/cpu/products.h"
 #include "tensor/kernels/cpu/rope_table.h"
-#include "tensor/kernels/kernels.h"
+#include "tensor/kernels/host_kernels.h"
 
 namespace weft {
 
 // What is fast on a processor: oneDNN for matrix products, vectorised loops for the rest. This
-// class checks the shapes and hands plain pointers on. One thread at a time may call one object;
-// objects share nothing. Scratch memory and compiled products grow during the first steps and then
-// stay.
-class CpuKernels final : public Kernels {
+// class checks the shapes and hands plain pointers on. Objects share nothing. Scratch memory and
+// compiled products grow during the first steps and then stay.
+class CpuKernels final : public HostKernels {
  public:
   explicit CpuKernels(const Loops& loops) : loops_(loops) {}
 
@@ -48,7 +47,7 @@ class CpuKernels final : public Kernels {
   void GatherDot(ConstTensorView a, ConstTensorView x, ConstTensorView slot, TensorView d) override;
   void CrossEntropy(const CrossEntropyArgs& args) override;
   void AdamW(const AdamWArgs& args) override;
-  double SumOfSquares(ConstTensorView x) override;
+  void SumOfSquares(ConstTensorView x, TensorView sum) override;
 
  private:
   const Loops& loops_;

@@ -39,11 +39,12 @@ void ReferenceKernels::Scale(float factor, TensorView x) {
   for (int64_t i = 0; i < x.elements(); ++i) values[i] *= factor;
 }
 
-double ReferenceKernels::SumOfSquares(ConstTensorView x) {
+void ReferenceKernels::SumOfSquares(ConstTensorView x, TensorView sum) {
+  CheckSum(sum);
   const float* values = x.as<float>();
-  double sum = 0;
-  for (int64_t i = 0; i < x.elements(); ++i) sum += static_cast<double>(values[i]) * values[i];
-  return sum;
+  double squares = 0;
+  for (int64_t i = 0; i < x.elements(); ++i) squares += static_cast<double>(values[i]) * values[i];
+  *sum.as<double>() += squares;
 }
 
 }  // namespace weft

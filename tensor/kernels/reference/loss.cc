@@ -15,7 +15,7 @@ void ReferenceKernels::CrossEntropy(const CrossEntropyArgs& args) {
     const double largest = *std::max_element(logits, logits + vocab);
     double denominator = 0;
     for (int64_t i = 0; i < vocab; ++i) denominator += std::exp(logits[i] - largest);
-    *args.loss_sum += largest + std::log(denominator) - logits[label];
+    *args.loss_sum.as<double>() += largest + std::log(denominator) - logits[label];
     if (!args.want_gradient) continue;
     for (int64_t i = 0; i < vocab; ++i) {
       const double p = std::exp(logits[i] - largest) / denominator;

@@ -1,13 +1,13 @@
 #pragma once
 
-#include "tensor/kernels/kernels.h"
+#include "tensor/kernels/host_kernels.h"
 
 namespace weft {
 
 // What is right: the formulas as plain loops, every sum in double, one operation family per file of
 // this folder. Stateless; any number of threads may use one object. Slow, and meant to be: it is
 // read, not raced.
-class ReferenceKernels final : public Kernels {
+class ReferenceKernels final : public HostKernels {
  public:
   void Gemm(const GemmArgs& args) override;
   void AddBias(ConstTensorView bias, TensorView x) override;
@@ -39,7 +39,7 @@ class ReferenceKernels final : public Kernels {
   void GatherDot(ConstTensorView a, ConstTensorView x, ConstTensorView slot, TensorView d) override;
   void CrossEntropy(const CrossEntropyArgs& args) override;
   void AdamW(const AdamWArgs& args) override;
-  double SumOfSquares(ConstTensorView x) override;
+  void SumOfSquares(ConstTensorView x, TensorView sum) override;
 };
 
 }  // namespace weft
