@@ -1,5 +1,6 @@
 #include "scheduler/layer.h"
 
+#include <array>
 #include <utility>
 
 #include "base/check.h"
@@ -32,12 +33,20 @@ LayerSimulation SimulateLayer(std::span<const Stage> stages, double gamma, int32
     intra.push_back(IntraTask{kind == OpKind::kEspReduceScatter, false, -1});
     schedule.Add(StreamUnder(streams, stream), seconds);
   };
-  // Neighbours on one stream take turns chunk by chunk.
+  const size_t tasks = stages.size() * static_cast<size_t>(r) + 1;
+  result.tasks.reserve(tasks);
+  intra.reserve(tasks);
+  schedule.Reserve(tasks, 2 * tasks);
   // By chunk: what the next stage needs, and what the stage before it needed.
+  struct Tasks {
+    std::array<int32_t, 2> of = {};  // no more than two stages run beside each other
+    size_t count = 0;
+  };
   struct Frontier {
-    std::vector<int32_t> ends, before;
+    Tasks ends, before;
   };
   std::vector<Frontier> frontiers(static_cast<size_t>(r));
+  // Neighbours on one stream take turns chunk by chunk.
   for (size_t first = 0, next = 0; first < stages.size(); first = next) {
     next = first + 1;
     while (next < stages.size() && stream_of(next) == stream_of(first)) ++next;
@@ -48,19 +57,22 @@ LayerSimulation SimulateLayer(std::span<const Stage> stages, double gamma, int32
       Frontier& frontier = frontiers[static_cast<size_t>(chunk)];
       for (size_t k = first; k < next; ++k) {
         add(stages[k].kind, chunk, stages[k].stream, stages[k].seconds);
-        if (!stages[k].beside) frontier.before = std::exchange(frontier.ends, {});
-        for (const int32_t need : frontier.before) schedule.Need(need);
-        frontier.ends.push_back(schedule.size() - 1);
+        if (!stages[k].beside) {
+          frontier.before = std::exchange(frontier.ends, {});
+        }
+        for (size_t i = 0; i < frontier.before.count; ++i) schedule.Need(frontier.before.of[i]);
+        WEFT_CHECK(frontier.ends.count < frontier.ends.of.size(), "at most two stages at a time");
+        frontier.ends.of[frontier.ends.count++] = schedule.size() - 1;
       }
     }
   }
   if (order == LayerOrder::kReadyFirst) {
     const std::vector<int32_t> served = OrderByReadiness(schedule, intra, IntraRule::kReadiness);
     schedule = Reordered(schedule, served);
-    std::vector<LayerTask> tasks;
-    tasks.reserve(served.size());
-    for (const int32_t task : served) tasks.push_back(result.tasks[static_cast<size_t>(task)]);
-    result.tasks = std::move(tasks);
+    std::vector<LayerTask> in_order;
+    in_order.reserve(served.size());
+    for (const int32_t task : served) in_order.push_back(result.tasks[static_cast<size_t>(task)]);
+    result.tasks = std::move(in_order);
   }
   std::vector<double> begin;
   std::vector<double> end;

@@ -11,6 +11,9 @@
 namespace weft {
 namespace {
 
+// About as many as a layer has in a direction, to make room for their chunks.
+constexpr size_t kOpsOfPipeline = 8;
+
 // Walks the operations of the graph in order, pipelines in one go (stage by stage, so that each
 // stream gets D1..Dr, C1..Cr / AG1..AGr, RS1..RSr / E1..Er), and puts slices and delayed dW where
 // the draft wants them. An operation that something else needs is issued before it in any case, so
@@ -23,7 +26,13 @@ class Issuer {
     done_.assign(ops, false);
     tasks_of_.assign(ops, {});
     order_.schedule = Schedule(model.contention());
-    order_.tasks.reserve(4 * ops);
+    size_t tasks = 2 * ops;
+    for (const SlotDraft& slot : draft.slots)
+      tasks += kOpsOfPipeline * static_cast<size_t>(slot.degree);
+    order_.tasks.reserve(tasks);
+    order_.group.reserve(tasks);
+    order_.schedule.Reserve(tasks, 2 * tasks);
+    intra_.reserve(tasks);
     PrepareChains();
   }
 
@@ -394,6 +403,7 @@ class Issuer {
     std::vector<PlanTask> tasks;
     std::vector<int32_t> group;
     tasks.reserve(order.size());
+    group.reserve(order.size());
     for (const int32_t task : order) {
       tasks.push_back(order_.tasks[static_cast<size_t>(task)]);
       group.push_back(order_.group[static_cast<size_t>(task)]);

@@ -18,6 +18,12 @@ constexpr double kNever = std::numeric_limits<double>::infinity();
 using Entry = std::pair<double, int32_t>;
 using Heap = std::priority_queue<Entry, std::vector<Entry>, std::greater<>>;
 
+Heap HeapFor(size_t entries) {
+  std::vector<Entry> room;
+  room.reserve(entries);
+  return Heap(std::greater<>(), std::move(room));
+}
+
 // Who waits for whom, turned round.
 struct Successors {
   explicit Successors(const Schedule& schedule)
@@ -70,6 +76,7 @@ std::vector<int32_t> SortedBy(int32_t size, F key) {
 Schedule Reversed(const Schedule& schedule) {
   const Successors successors(schedule);
   Schedule reversed;
+  reversed.Reserve(static_cast<size_t>(schedule.size()), schedule.needs().size());
   for (int32_t task = schedule.size() - 1; task >= 0; --task) {
     reversed.Add(schedule.stream(task), schedule.seconds(task));
     const size_t t = static_cast<size_t>(task);
@@ -88,7 +95,9 @@ std::vector<int32_t> OrderByPriority(const Schedule& schedule, const std::vector
   std::vector<double> ready_at(urgency.size(), 0);
   std::array<double, kNumStreams> free = {};
   std::array<Heap, kNumStreams> ready;
-  Heap future;  // tasks whose needs are all placed, by the moment the last of them ends
+  for (Heap& heap : ready) heap = HeapFor(urgency.size());
+  Heap future = HeapFor(
+      urgency.size());  // tasks whose needs are all placed, by the moment the last of them ends
   for (int32_t task = 0; task < schedule.size(); ++task) {
     if (successors.missing[static_cast<size_t>(task)] == 0) future.emplace(0.0, task);
   }

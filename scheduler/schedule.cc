@@ -133,6 +133,7 @@ Schedule Reordered(const Schedule& schedule, const std::vector<int32_t>& order) 
     position[static_cast<size_t>(order[i])] = static_cast<int32_t>(i);
   }
   Schedule result(schedule.contention());
+  result.Reserve(order.size(), schedule.needs().size());
   for (const int32_t task : order) {
     result.Add(schedule.stream(task), schedule.seconds(task));
     for (int32_t i = schedule.needs_begin(task); i < schedule.needs_end(task); ++i) {

@@ -18,6 +18,13 @@ class Schedule {
   Schedule() = default;
   explicit Schedule(const Contention& contention) : contention_(contention) {}
 
+  // Room for so many: planning makes thousands of these.
+  void Reserve(size_t tasks, size_t needs) {
+    streams_.reserve(tasks);
+    seconds_.reserve(tasks);
+    needs_end_.reserve(tasks);
+    needs_.reserve(needs);
+  }
   // Appends a task; returns its index. Need() then adds what this last task waits for.
   // REQUIRES: seconds >= 0, needs are earlier tasks.
   int32_t Add(StreamKind stream, double seconds) {
