@@ -47,10 +47,16 @@ Schedule Part(const Schedule& schedule, const std::vector<int32_t>& tasks) {
   return part;
 }
 
+struct StretchOfTasks {
+  Schedule schedule;
+  std::vector<int32_t> tasks;  // of the whole
+  size_t place = 0;            // among the stretches
+};
+
 // The stretches of a schedule: each ends with a task that everything before it must precede and
 // everything after it must follow.
 template <size_t N>
-std::vector<Schedule> Stretches(const Schedule& schedule) {
+std::vector<StretchOfTasks> Stretches(const Schedule& schedule) {
   const std::vector<std::bitset<N>> before = Predecessors<N>(schedule);
   std::vector<size_t> followers(before.size(), 0);
   for (const auto& tasks : before) {
@@ -64,7 +70,7 @@ std::vector<Schedule> Stretches(const Schedule& schedule) {
     }
   }
   std::sort(barriers.begin(), barriers.end());
-  std::vector<Schedule> parts;
+  std::vector<StretchOfTasks> parts;
   std::bitset<N> done;
   const auto add = [&](const std::bitset<N>& until) {
     std::vector<int32_t> tasks;
@@ -72,7 +78,7 @@ std::vector<Schedule> Stretches(const Schedule& schedule) {
       const size_t t = static_cast<size_t>(task);
       if (until[t] && !done[t]) tasks.push_back(task);
     }
-    if (!tasks.empty()) parts.push_back(Part(schedule, tasks));
+    if (!tasks.empty()) parts.push_back({Part(schedule, tasks), tasks, parts.size()});
     done = until;
   };
   for (const auto& [position, task] : barriers) {
@@ -99,28 +105,36 @@ std::vector<double> KeyOf(const Schedule& schedule) {
 
 }  // namespace
 
-double OptimalOrder::Seconds(const Schedule& schedule, double below) {
+double OptimalOrder::Seconds(const Schedule& schedule, double below, std::vector<int32_t>* order) {
   WEFT_CHECK(static_cast<size_t>(schedule.size()) <= kMaxTasks, "small enough to search");
-  std::vector<Schedule> parts = Stretches<kMaxTasks>(schedule);
+  std::vector<StretchOfTasks> parts = Stretches<kMaxTasks>(schedule);
   // The largest last: what the others need is then known, and limits it.
   std::sort(parts.begin(), parts.end(),
-            [](const Schedule& a, const Schedule& b) { return a.size() < b.size(); });
+            [](const auto& a, const auto& b) { return a.tasks.size() < b.tasks.size(); });
   double seconds = 0;
+  std::vector<std::vector<int32_t>> orders(parts.size());
   for (size_t i = 0; i < parts.size(); ++i) {
     const bool last = i + 1 == parts.size();
-    seconds += Stretch(parts[i], last ? below - seconds : kNever);
+    const Known& known = Stretch(parts[i].schedule, last ? below - seconds : kNever);
+    if (!known.exact) return below;
+    seconds += known.seconds;
     if (seconds >= below) return below;
+    for (const int32_t task : known.order)
+      orders[parts[i].place].push_back(parts[i].tasks[static_cast<size_t>(task)]);
+  }
+  if (order != nullptr) {
+    order->clear();
+    for (const auto& part : orders) order->insert(order->end(), part.begin(), part.end());
   }
   return seconds;
 }
 
-double OptimalOrder::Stretch(const Schedule& schedule, double below) {
+// Exact, or known not to be below `below`.
+const OptimalOrder::Known& OptimalOrder::Stretch(const Schedule& schedule, double below) {
   std::vector<double> key = KeyOf(schedule);
   const auto found = known_.find(key);
-  if (found != known_.end()) {
-    if (found->second.exact) return std::min(found->second.seconds, below);
-    if (found->second.seconds >= below) return below;
-  }
+  if (found != known_.end() && (found->second.exact || found->second.seconds >= below))
+    return found->second;
   schedule_ = &schedule;
   PrepareTails();
   seen_.clear();
@@ -129,14 +143,13 @@ double OptimalOrder::Stretch(const Schedule& schedule, double below) {
   for (double& seconds : urgency) seconds = -seconds;
   std::vector<double> begin;
   std::vector<double> end;
-  const double first =
-      RunSchedule(Reordered(schedule, OrderByPriority(schedule, urgency)), begin, end);
+  best_order_ = OrderByPriority(schedule, urgency);
+  const double first = RunSchedule(Reordered(schedule, best_order_), begin, end);
   best_ = std::min(first, below);
   State state;
   state.end.resize(static_cast<size_t>(schedule.size()));
   Search(state);
-  known_[std::move(key)] = Known{best_, best_ < below};
-  return best_;
+  return known_[std::move(key)] = Known{best_, best_ < below, best_order_};
 }
 
 // What follows a task on one stream needs the sum of its seconds there, and what follows that.
@@ -164,7 +177,17 @@ void OptimalOrder::PrepareTails() {
 void OptimalOrder::Search(const State& state) {
   ++nodes_;
   if (state.served.count() == tail_.size()) {
-    best_ = std::min(best_, *std::max_element(state.free.begin(), state.free.end()));
+    const double seconds = *std::max_element(state.free.begin(), state.free.end());
+    if (seconds >= best_) return;
+    best_ = seconds;
+    std::iota(best_order_.begin(), best_order_.end(), 0);
+    std::stable_sort(best_order_.begin(), best_order_.end(), [&](int32_t a, int32_t b) {
+      const auto at = [&](int32_t task) {
+        const double end = state.end[static_cast<size_t>(task)];
+        return std::pair(end - schedule_->seconds(task), end);
+      };
+      return at(a) < at(b);
+    });
     return;
   }
   const std::vector<double> heads = Heads(state);

@@ -19,8 +19,9 @@ namespace weft {
 // nothing later. Remembers stretches from one call to the next.
 class OptimalOrder {
  public:
-  // The least makespan if it is less than `below` by more than 1e-6 of it, else `below`.
-  double Seconds(const Schedule& schedule, double below);
+  // The least makespan if it is less than `below` by more than 1e-6 of it, else `below`. In the
+  // former case `order`, if given, becomes one that has it, needs first.
+  double Seconds(const Schedule& schedule, double below, std::vector<int32_t>* order = nullptr);
 
   int64_t nodes() const { return nodes_; }
 
@@ -29,7 +30,8 @@ class OptimalOrder {
   using Tasks = std::bitset<kMaxTasks>;
   struct Known {
     double seconds = 0;
-    bool exact = false;  // else: the least makespan is not below `seconds`
+    bool exact = false;          // else: the least makespan is not below `seconds`
+    std::vector<int32_t> order;  // exact: that has it
   };
   struct State {
     Tasks served;
@@ -37,7 +39,7 @@ class OptimalOrder {
     std::vector<double> end;  // of served tasks
   };
 
-  double Stretch(const Schedule& schedule, double below);
+  const Known& Stretch(const Schedule& schedule, double below);
   void PrepareTails();
   void Search(const State& state);
   std::vector<double> Heads(const State& state) const;
@@ -50,6 +52,7 @@ class OptimalOrder {
   // Of the stretch being searched.
   const Schedule* schedule_ = nullptr;
   double best_ = 0;
+  std::vector<int32_t> best_order_;
   std::vector<double> tail_;  // seconds that must follow the end of each task
   std::unordered_map<Tasks, std::vector<std::vector<double>>> seen_;
 };
