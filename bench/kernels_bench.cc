@@ -56,6 +56,7 @@ class Timer {
       }
     }
     std::vector<double> medians;
+    medians.reserve(seconds.size());
     for (std::vector<double>& of_one : seconds) medians.push_back(Median(std::move(of_one)));
     return medians;
   }
