@@ -375,7 +375,9 @@ class Issuer {
   }
 
   void ApplyService() {
-    if (draft_.service == Service::kCriticalGaps || draft_.service == Service::kChainGaps) {
+    if (draft_.service == Service::kGiven) {
+      if (!draft_.order.empty()) Reorder(draft_.order);
+    } else if (draft_.service == Service::kCriticalGaps || draft_.service == Service::kChainGaps) {
       Reorder(OrderInGaps(order_.schedule, Urgency()));
     } else if (listed()) {
       Reorder(OrderByPriority(order_.schedule, Urgency()));
@@ -457,6 +459,18 @@ std::vector<std::vector<DraftSlice>> SlicesOf(const StepModel& model, int64_t by
       slices.back().push_back(DraftSlice{begin, end, OpId{}});
       begin = end;
     }
+  }
+  return slices;
+}
+
+std::vector<std::vector<DraftSlice>> SlicesInTwo(const StepModel& model, double share) {
+  std::vector<std::vector<DraftSlice>> slices;
+  for (const GradientChain& chain : model.chains()) {
+    const int64_t lines = chain.elements / kSliceBoundary;
+    const int64_t cut = static_cast<int64_t>(share * static_cast<double>(lines)) * kSliceBoundary;
+    slices.emplace_back();
+    if (cut > 0) slices.back().push_back(DraftSlice{0, cut, OpId{}});
+    slices.back().push_back(DraftSlice{cut, chain.elements, OpId{}});
   }
   return slices;
 }

@@ -34,6 +34,7 @@ enum class Service : uint8_t {
   kCriticalGaps,    // the same, each task where it first fits: a stream may wait for one that is
                     // about to be ready (OrderInGaps)
   kChainGaps,       // the same by the longest chain of needs alone (SecondsToTheEnd)
+  kGiven,           // as PlanDraft::order says
 };
 
 struct SlotDraft {
@@ -63,6 +64,9 @@ struct PlanDraft {
   std::vector<SlotDraft> slots;             // by StepModel::slots()
   std::vector<std::vector<DraftSlice>> slices;  // by StepModel::chains(), ascending
   std::vector<AllToAllAlgorithm> all_to_alls;   // by layer; says nothing where there is no choice
+  // kGiven: the tasks, by where this draft issues them with no order given. Holds for the rest of
+  // the draft as it is.
+  std::vector<int32_t> order;
   OpenDecisions open;
 
   // The all-to-all algorithm of a slot's layer.
@@ -89,6 +93,10 @@ inline constexpr int64_t kSliceBoundary = 256;  // elements
 
 // Chains cut into slices of at most `bytes` each (fp32), whole cache lines.
 std::vector<std::vector<DraftSlice>> SlicesOf(const StepModel& model, int64_t bytes);
+
+// Every chain in two slices, the first one about `share` of it, in whole cache lines. REQUIRES:
+// 0 <= share < 1.
+std::vector<std::vector<DraftSlice>> SlicesInTwo(const StepModel& model, double share);
 
 // The tasks of a draft in their global order. kLeftOut: as if the model had no gradient chains (to
 // find the windows).

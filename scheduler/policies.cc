@@ -54,7 +54,7 @@ const std::vector<Policy>& Policies() {
        Service::kInOrder,
        0,
        {MakeChooseAllToAll, MakeChooseDegrees, MakeReadyFirst, MakeDelayWgrad, MakeSliceGradients,
-        MakePartitionRest, MakeServeByPriority, MakeBestOfPolicies, MakeRefine}},
+        MakePartitionRest, MakeServeByPriority, MakeBestOfPolicies, MakeRefine, MakeImproveSmall}},
   };
   return policies;
 }

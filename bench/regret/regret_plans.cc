@@ -25,26 +25,13 @@
 #include "runtime/storage/durable_file.h"
 #include "scheduler/analytic_cost_model.h"
 #include "scheduler/measured_cost_model.h"
+#include "scheduler/optimal_order.h"
 #include "scheduler/planner.h"
-#include "tests/scheduler/optimal_order.h"
 
 namespace weft {
 namespace {
 
 using Slices = std::vector<std::vector<DraftSlice>>;
-
-// Every gradient in two parts, the first one `share` of it.
-Slices InTwo(const StepModel& model, double share) {
-  Slices slices;
-  for (const GradientChain& chain : model.chains()) {
-    const auto lines = static_cast<double>(chain.elements / kSliceBoundary);
-    const int64_t cut = static_cast<int64_t>(share * lines) * kSliceBoundary;
-    slices.emplace_back();
-    if (cut > 0) slices.back().push_back(DraftSlice{0, cut, OpId{}});
-    slices.back().push_back(DraftSlice{cut, chain.elements, OpId{}});
-  }
-  return slices;
-}
 
 Slices SlicesOf(const StepModel& model, const Plan& plan) {
   Slices slices;
@@ -69,8 +56,9 @@ class Exhaustive {
     for (const AllToAllChoice& choice : best_.all_to_alls)
       draft.all_to_alls[static_cast<size_t>(choice.layer)] = choice.algorithm;
     draft.service = Service::kGradientsYield;  // all that tasks need
-    const std::vector<Slices> slicings = {SlicesOf(model_, best_), draft.slices, InTwo(model_, 0.5),
-                                          InTwo(model_, 0.25), InTwo(model_, 0.75)};
+    const std::vector<Slices> slicings = {SlicesOf(model_, best_), draft.slices,
+                                          SlicesInTwo(model_, 0.5), SlicesInTwo(model_, 0.25),
+                                          SlicesInTwo(model_, 0.75)};
     for (const Slices& slices : slicings) {
       draft.slices = slices;
       Choose(draft, 0);

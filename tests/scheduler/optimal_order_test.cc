@@ -1,4 +1,4 @@
-#include "tests/scheduler/optimal_order.h"
+#include "scheduler/optimal_order.h"
 
 #include <gtest/gtest.h>
 

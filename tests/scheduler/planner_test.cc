@@ -102,7 +102,8 @@ TEST(PlannerTest, GradientsFillTheWindowsOfLaterLayers) {
   const StepGraph graph = BuildTestGraph(model);
   const auto costs = BalancedCosts();
   const PlanRequest request = RequestFor(graph, *costs);
-  const std::vector<std::string> others = {"refine", "serve_by_priority", "best_of_policies"};
+  const std::vector<std::string> others = {"refine", "improve_small", "serve_by_priority",
+                                           "best_of_policies"};
   std::vector<std::string> none = others;
   none.insert(none.end(), {"slice_gradients", "partition_rest"});
   const Plan with = MustPlan(request, others);
@@ -130,8 +131,8 @@ TEST(PlannerTest, DelayedWeightGradientsFillTheWaitForTheNextDispatch) {
   const StepGraph graph = BuildTestGraph(model);
   const auto costs = BalancedCosts();
   const Plan with = MustPlan(RequestFor(graph, *costs));
-  const Plan without =
-      MustPlan(RequestFor(graph, *costs), {"delay_wgrad", "serve_by_priority", "best_of_policies"});
+  const Plan without = MustPlan(RequestFor(graph, *costs), {"delay_wgrad", "serve_by_priority",
+                                                            "best_of_policies", "improve_small"});
   EXPECT_LT(with.predicted_seconds, without.predicted_seconds);
 }
 

@@ -1,4 +1,4 @@
-#include "tests/scheduler/optimal_order.h"
+#include "scheduler/optimal_order.h"
 
 #include <algorithm>
 #include <limits>
@@ -106,8 +106,9 @@ std::vector<double> KeyOf(const Schedule& schedule) {
 }  // namespace
 
 double OptimalOrder::Seconds(const Schedule& schedule, double below, std::vector<int32_t>* order) {
-  WEFT_CHECK(static_cast<size_t>(schedule.size()) <= kMaxTasks, "small enough to search");
-  std::vector<StretchOfTasks> parts = Stretches<kMaxTasks>(schedule);
+  WEFT_CHECK(schedule.size() <= kMostTasks, "small enough to search");
+  stop_at_ = nodes_ + most_nodes_;
+  std::vector<StretchOfTasks> parts = Stretches<kMostTasks>(schedule);
   // The largest last: what the others need is then known, and limits it.
   std::sort(parts.begin(), parts.end(),
             [](const auto& a, const auto& b) { return a.tasks.size() < b.tasks.size(); });
@@ -149,12 +150,14 @@ const OptimalOrder::Known& OptimalOrder::Stretch(const Schedule& schedule, doubl
   State state;
   state.end.resize(static_cast<size_t>(schedule.size()));
   Search(state);
-  return known_[std::move(key)] = Known{best_, best_ < below, best_order_};
+  const Known result{best_, best_ < below, best_order_};
+  if (nodes_ >= stop_at_) return cut_off_ = result;  // perhaps not the least
+  return known_[std::move(key)] = result;
 }
 
 // What follows a task on one stream needs the sum of its seconds there, and what follows that.
 void OptimalOrder::PrepareTails() {
-  const std::vector<Tasks> before = Predecessors<kMaxTasks>(*schedule_);
+  const std::vector<Tasks> before = Predecessors<kMostTasks>(*schedule_);
   tail_.assign(before.size(), 0);
   for (size_t task = before.size(); task-- > 0;) {
     for (int stream = 0; stream < kNumStreams; ++stream) {
@@ -175,6 +178,7 @@ void OptimalOrder::PrepareTails() {
 }
 
 void OptimalOrder::Search(const State& state) {
+  if (nodes_ >= stop_at_) return;
   ++nodes_;
   if (state.served.count() == tail_.size()) {
     const double seconds = *std::max_element(state.free.begin(), state.free.end());

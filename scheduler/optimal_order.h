@@ -3,6 +3,7 @@
 #include <array>
 #include <bitset>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <unordered_map>
 #include <vector>
@@ -11,14 +12,20 @@
 
 namespace weft {
 
-// The least makespan of a schedule's tasks over all orders in which the streams can serve them: an
-// exhaustive search for tests, of up to 192 tasks. Branch and bound over active schedules (Giffler
+// The least makespan of a schedule's tasks, alone, over all orders in which the streams can serve
+// them: an exhaustive search, of up to 192 tasks. Branch and bound over active schedules (Giffler
 // and Thompson 1960: some best order is one of them), one stretch between two tasks that everything
 // waits for at a time. A branch is left when its one-stream relaxations (Jackson's preemptive
 // schedules) are no better than what is known, or when the same tasks were served before with
 // nothing later. Remembers stretches from one call to the next.
 class OptimalOrder {
  public:
+  static constexpr int32_t kMostTasks = 192;
+
+  // most_nodes: after so many branches a call ends with the best it has.
+  explicit OptimalOrder(int64_t most_nodes = std::numeric_limits<int64_t>::max() / 2)
+      : most_nodes_(most_nodes) {}
+
   // The least makespan if it is less than `below` by more than 1e-6 of it, else `below`. In the
   // former case `order`, if given, becomes one that has it, needs first.
   double Seconds(const Schedule& schedule, double below, std::vector<int32_t>* order = nullptr);
@@ -26,8 +33,7 @@ class OptimalOrder {
   int64_t nodes() const { return nodes_; }
 
  private:
-  static constexpr size_t kMaxTasks = 192;
-  using Tasks = std::bitset<kMaxTasks>;
+  using Tasks = std::bitset<kMostTasks>;
   struct Known {
     double seconds = 0;
     bool exact = false;          // else: the least makespan is not below `seconds`
@@ -48,6 +54,9 @@ class OptimalOrder {
   bool Dominated(const State& state, const std::vector<double>& heads);
 
   std::map<std::vector<double>, Known> known_;
+  Known cut_off_;
+  int64_t most_nodes_;
+  int64_t stop_at_ = 0;
   int64_t nodes_ = 0;
   // Of the stretch being searched.
   const Schedule* schedule_ = nullptr;
