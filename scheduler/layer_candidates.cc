@@ -1,6 +1,7 @@
 #include "scheduler/layer_candidates.h"
 
 #include <algorithm>
+#include <array>
 
 #include "scheduler/schedule.h"
 
@@ -16,6 +17,42 @@ bool RunsBeside(const Op& op, AllToAllAlgorithm algorithm) {
   return algorithm == AllToAllAlgorithm::kPipe && op.step > 0;
 }
 
+std::vector<Stage> ChunkStages(const StepModel& model, size_t slot, AllToAllAlgorithm algorithm,
+                               int32_t degree) {
+  std::vector<Stage> stages;
+  for (const OpId id : FirstPipeline(model, slot).stages_under(algorithm)) {
+    const Op& op = model.graph().op(id);
+    stages.push_back(
+        Stage{op.key.kind, op.stream, model.ChunkSeconds(id, degree), RunsBeside(op, algorithm)});
+  }
+  return stages;
+}
+
+// No order takes less: all chunks of a stage, behind what one chunk needs before it and before what
+// one needs after it, and all work of a stream.
+double LayerBound(const std::vector<Stage>& stages, double gamma, int32_t degree) {
+  std::array<double, kNumStreams> work = {};
+  work[static_cast<size_t>(StreamKind::kInter)] = gamma;
+  // Of one chunk; stages that run beside each other count nothing.
+  const auto chained = [&](size_t i) {
+    const bool beside = stages[i].beside || (i + 1 < stages.size() && stages[i + 1].beside);
+    return beside ? 0.0 : stages[i].seconds;
+  };
+  double tail = 0;
+  for (size_t i = 0; i < stages.size(); ++i) tail += chained(i);
+  double head = 0;
+  double bound = 0;
+  for (size_t i = 0; i < stages.size(); ++i) {
+    const double all = degree * stages[i].seconds;
+    tail -= chained(i);
+    bound = std::max(bound, head + all + tail);
+    head += chained(i);
+    work[static_cast<size_t>(stages[i].stream)] += all;
+  }
+  for (const double seconds : work) bound = std::max(bound, seconds);
+  return bound;
+}
+
 }  // namespace
 
 std::vector<LayerCandidate> CandidatesOf(const StepModel& model, size_t slot,
@@ -23,24 +60,28 @@ std::vector<LayerCandidate> CandidatesOf(const StepModel& model, size_t slot,
                                          double gamma) {
   std::vector<LayerCandidate> candidates;
   for (const int32_t degree : model.degrees()) {
-    std::vector<Stage> stages;
-    for (const OpId id : FirstPipeline(model, slot).stages_under(algorithm)) {
-      const Op& op = model.graph().op(id);
-      stages.push_back(
-          Stage{op.key.kind, op.stream, model.ChunkSeconds(id, degree), RunsBeside(op, algorithm)});
-    }
-    candidates.push_back(
-        LayerCandidate{degree, SimulateLayer(stages, gamma, degree, order).seconds});
+    candidates.push_back(CandidateAt(model, slot, algorithm, order, degree, gamma));
   }
   return candidates;
 }
 
-const LayerCandidate& FastestOf(const std::vector<LayerCandidate>& candidates) {
-  const LayerCandidate* best = &candidates.front();
-  for (const LayerCandidate& candidate : candidates) {
-    if (Faster(candidate.seconds, best->seconds)) best = &candidate;
+LayerCandidate CandidateAt(const StepModel& model, size_t slot, AllToAllAlgorithm algorithm,
+                           LayerOrder order, int32_t degree, double gamma) {
+  const std::vector<Stage> stages = ChunkStages(model, slot, algorithm, degree);
+  return {degree, SimulateLayer(stages, gamma, degree, order).seconds};
+}
+
+LayerCandidate FastestCandidate(const StepModel& model, size_t slot, AllToAllAlgorithm algorithm,
+                                LayerOrder order, double gamma) {
+  LayerCandidate best;
+  for (const int32_t degree : model.degrees()) {
+    const std::vector<Stage> stages = ChunkStages(model, slot, algorithm, degree);
+    const bool first = degree == model.degrees().front();
+    if (!first && !Faster(LayerBound(stages, gamma, degree), best.seconds)) continue;
+    const double seconds = SimulateLayer(stages, gamma, degree, order).seconds;
+    if (first || Faster(seconds, best.seconds)) best = {degree, seconds};
   }
-  return *best;
+  return best;
 }
 
 LayerOrder OrderUnder(int32_t streams) {

@@ -21,8 +21,14 @@ std::vector<LayerCandidate> CandidatesOf(const StepModel& model, size_t slot,
                                          AllToAllAlgorithm algorithm, LayerOrder order,
                                          double gamma = 0);
 
-// The first one that is faster than all before it by more than rounding.
-const LayerCandidate& FastestOf(const std::vector<LayerCandidate>& candidates);
+// The same of one degree.
+LayerCandidate CandidateAt(const StepModel& model, size_t slot, AllToAllAlgorithm algorithm,
+                           LayerOrder order, int32_t degree, double gamma = 0);
+
+// The first of CandidatesOf that is faster than all before it by more than rounding. Degrees that
+// a bound rules out are not simulated.
+LayerCandidate FastestCandidate(const StepModel& model, size_t slot, AllToAllAlgorithm algorithm,
+                                LayerOrder order, double gamma = 0);
 
 // How a draft with so many streams runs a pipeline on its own.
 LayerOrder OrderUnder(int32_t streams);

@@ -23,9 +23,9 @@ void ChooseDegreesAlone(const StepModel& model, PlanDraft& draft) {
     int32_t& degree = degree_of_class[static_cast<size_t>(model.slots()[i].cost_class)];
     if (model.slots()[i].pipelines.empty()) continue;
     if (degree == 0) {
-      degree = FastestOf(CandidatesOf(model, i, draft.algorithm(model.slots()[i]),
-                                      OrderUnder(draft.streams)))
-                   .degree;
+      degree =
+          FastestCandidate(model, i, draft.algorithm(model.slots()[i]), OrderUnder(draft.streams))
+              .degree;
     }
     chosen.slots[i].degree = degree;
   }

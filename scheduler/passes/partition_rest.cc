@@ -88,13 +88,9 @@ class PartitionRest final : public PlanPass {
     const LayerOrder order = draft.slots[slot].ready_first && draft.streams == kNumStreams
                                  ? LayerOrder::kReadyFirst
                                  : OrderUnder(draft.streams);
-    std::vector<LayerCandidate> candidates =
-        CandidatesOf(model, slot, draft.algorithm(model.slots()[slot]), order, gamma);
-    if (draft.open.degrees) return FastestOf(candidates);
-    for (const LayerCandidate& candidate : candidates) {
-      if (candidate.degree == draft.slots[slot].degree) return candidate;
-    }
-    return candidates.front();
+    const AllToAllAlgorithm algorithm = draft.algorithm(model.slots()[slot]);
+    if (draft.open.degrees) return FastestCandidate(model, slot, algorithm, order, gamma);
+    return CandidateAt(model, slot, algorithm, order, draft.slots[slot].degree, gamma);
   }
 
   // In backward order. One slice of a window is enough: only the last micro-batch has gradients.

@@ -34,12 +34,9 @@ class ReadyFirst final : public PlanPass {
     for (size_t i = 0; i < model.slots().size(); ++i) {
       SlotDraft& slot = result.slots[i];
       if (model.slots()[i].pipelines.empty()) continue;
-      double best = 0;
       const AllToAllAlgorithm algorithm = draft.algorithm(model.slots()[i]);
-      for (const LayerCandidate& candidate :
-           CandidatesOf(model, i, algorithm, LayerOrder::kGathersFirst)) {
-        if (candidate.degree == slot.degree) best = candidate.seconds;
-      }
+      double best =
+          CandidateAt(model, i, algorithm, LayerOrder::kGathersFirst, slot.degree).seconds;
       for (const LayerCandidate& candidate :
            CandidatesOf(model, i, algorithm, LayerOrder::kReadyFirst)) {
         if (!draft.open.degrees && candidate.degree != slot.degree) continue;

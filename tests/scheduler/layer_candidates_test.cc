@@ -1,0 +1,53 @@
+#include "scheduler/layer_candidates.h"
+
+#include <gtest/gtest.h>
+
+#include "scheduler/schedule.h"
+#include "tests/scheduler/step_graph_builder.h"
+
+namespace weft {
+namespace {
+
+// The fastest of all that are simulated, which FastestCandidate finds without simulating all.
+LayerCandidate FastestOfAll(const std::vector<LayerCandidate>& candidates) {
+  LayerCandidate best = candidates.front();
+  for (const LayerCandidate& candidate : candidates) {
+    if (Faster(candidate.seconds, best.seconds)) best = candidate;
+  }
+  return best;
+}
+
+TEST(LayerCandidatesTest, BoundsRuleOutNoFastestDegree) {
+  for (const double expert_flops : {1e7, 1e9, 2e10}) {
+    for (const int esp : {1, 2}) {
+      TestModel test;
+      test.layers = 1;
+      test.esp = esp;
+      test.expert_flops = expert_flops;
+      const StepGraph graph = BuildTestGraph(test);
+      const auto costs = BalancedCosts();
+      const auto made = StepModel::Make(graph, *costs, {1, 2, 3, 4, 6, 8, 12, 16});
+      ASSERT_TRUE(made.ok()) << made.status();
+      const StepModel& model = **made;
+      for (size_t slot = 0; slot < model.slots().size(); ++slot) {
+        for (const AllToAllAlgorithm algorithm :
+             {AllToAllAlgorithm::kDirect, AllToAllAlgorithm::kPipe}) {
+          for (const LayerOrder order :
+               {LayerOrder::kSequential, LayerOrder::kOneCommunicationStream,
+                LayerOrder::kGathersFirst, LayerOrder::kReadyFirst}) {
+            for (const double gamma : {0.0, 1e-3, 1e-2, 1.0}) {
+              const LayerCandidate all =
+                  FastestOfAll(CandidatesOf(model, slot, algorithm, order, gamma));
+              const LayerCandidate found = FastestCandidate(model, slot, algorithm, order, gamma);
+              EXPECT_EQ(found.degree, all.degree);
+              EXPECT_EQ(found.seconds, all.seconds);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace weft
