@@ -58,8 +58,8 @@ std::unique_ptr<const PlanPass> MakePartitionRest();
 // PlanRequest::search_tasks; if some are left, from every way to serve by priority, too.
 std::unique_ptr<const PlanPass> MakeRefine();
 
-// For steps of up to 192 tasks: other degrees, blocks cut or not and gradients whole and in two, one
-// change at a time and the same everywhere, each with the best of all its orders
+// For steps of up to 192 tasks: other degrees, blocks cut or not and gradients whole and in two,
+// one change at a time and the same everywhere, each with the best of all its orders
 // (optimal_order.h), as far as a number of branches allows. Last of all: it keeps an order, which
 // holds for the rest of the draft as it is.
 std::unique_ptr<const PlanPass> MakeImproveSmall();
