@@ -1,8 +1,9 @@
 # Flags for our own code; generated code gets none of them.
 add_library(weft_warnings INTERFACE)
 target_compile_options(weft_warnings INTERFACE
-  -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-qual
-  $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>)
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-qual
+    $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>>
+  $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings -Xcompiler=-Wall,-Wextra,-Werror,-Wno-unused-parameter>)
 target_compile_definitions(weft_warnings INTERFACE OMPI_SKIP_MPICXX=1)
 
 if(WEFT_SANITIZER)

@@ -19,7 +19,7 @@ gRPC          grpc(pp)?/.*                        (proto|launch|tests/launch)/
 protobuf      google/protobuf/.*                  (proto|launch|tests/launch)/
 yaml-cpp      yaml-cpp/.*                         launch/config/
 nlohmann-json nlohmann/.*                         (graph/[a-z_]*_io\.|runtime/(checkpoint|data|summary)|profiler/sinks/|launch/|tests/|bench/)
-CUDA          (cuda|cublas|nccl|nvtx)[a-zA-Z_0-9./]* (tensor/(device|kernels)/cuda|comm/nccl)/
+CUDA          (cuda|cublas|nccl|nvtx)[a-zA-Z_0-9./]* (tensor/(device|kernels)/cuda|comm/nccl|tests/support/cuda_emulator)/
 GoogleTest    (gtest|gmock)/.*                    tests/
 TABLE
 }

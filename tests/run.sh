@@ -65,9 +65,9 @@ finish() {
 # A clone has git, a source archive has not.
 tracked_sources() {
   if git rev-parse --is-inside-work-tree > /dev/null 2>&1; then
-    git ls-files -- '*.h' '*.cc' | while read -r file; do [ -f "$file" ] && echo "$file"; done
+    git ls-files -- "*.h" "*.cc" "*.cu" | while read -r file; do [ -f "$file" ] && echo "$file"; done
   else
-    find . -path ./build -prune -o \( -name '*.h' -o -name '*.cc' \) -print | sed 's|^\./||'
+    find . -path ./build -prune -o \( -name '*.h' -o -name '*.cc' -o -name '*.cu' \) -print | sed 's|^\./||'
   fi
 }
 

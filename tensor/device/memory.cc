@@ -18,6 +18,7 @@ class Host final : public Memory {
     return data;
   }
   void Free(void* data) override { std::free(data); }
+  bool Holds(const void* /*data*/) const override { return true; }
 
  private:
   void CopyBytes(const void* from, void* to, int64_t bytes) override {

@@ -22,6 +22,9 @@ class Memory {
   virtual void* Allocate(int64_t bytes) = 0;
   virtual void Free(void* data) = 0;
 
+  // Whether what stands at `data` is in this memory.
+  virtual bool Holds(const void* data) const = 0;
+
   // Both in this memory.
   void Copy(const ConstTensorView& from, const TensorView& to);
   void Zero(const TensorView& to);

@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/clock.h"
 #include "tensor/device/event.h"
 
 namespace weft {
@@ -12,11 +13,10 @@ namespace weft {
 // An in-order queue of work. Work issued to one stream runs in order; streams run beside each
 // other.
 //
-// A Work is a host function that does the work or issues it. On a CPU stream it runs on the
-// stream's thread when all work before it has ended, and the work is done when it returns. On a
-// device stream it runs at once on the calling thread and may only enqueue device work. Code that
-// obeys both readings runs on every device: it must not block on anything but the operation it
-// performs.
+// A Work is a host function that does the work or issues it, on a thread of the stream's own, in
+// order. On a CPU stream the work is done when it returns. On a device's stream it may still run
+// then: results are there for later Work of the stream, for streams that wait for an event recorded
+// behind it, and for who asks Memory::ToHost.
 //
 // The first Work that returns an error poisons the stream: later Work is skipped, Synchronize
 // returns that error. Enqueue, Record, Wait and Synchronize are called from one host thread.
@@ -29,6 +29,9 @@ class Stream {
   virtual absl::StatusOr<std::shared_ptr<Event>> Record() = 0;
   // Later work of this stream starts after the event; the host is never blocked.
   virtual absl::Status Wait(std::shared_ptr<Event> event) = 0;
+  // From inside a Work of this stream: *nanos becomes the time, by `clock`, at which all that was
+  // issued before has ended; at once on a CPU stream, when Synchronize returns on a device's.
+  virtual void Stamp(const Clock& clock, int64_t* nanos) = 0;
   // Blocks the host until the stream is empty; returns the first error and forgets it. The executor
   // alone calls it.
   virtual absl::Status Synchronize() = 0;

@@ -13,9 +13,9 @@ void CheckMatrix(const ConstTensorView& v, int64_t rows, int64_t width, const ch
   WEFT_CHECK(v.shape.rank() == 2 && v.dim(0) == rows && v.dim(1) == width, what);
 }
 
-// Indices are data, but a wrong one writes anywhere: a pass over them costs little beside the rows
-// they name.
-void CheckIndices(const ConstTensorView& index, int64_t lowest, int64_t limit, const char* what) {
+void CheckIndices(Indices indices, const ConstTensorView& index, int64_t lowest, int64_t limit,
+                  const char* what) {
+  if (indices == Indices::kOnDevice) return;
   const int32_t* values = index.as<int32_t>();
   int32_t smallest = 0;
   int32_t largest = -1;
@@ -124,10 +124,10 @@ void CheckSwiglu(const ConstTensorView& gate_up, const ConstTensorView& y) {
 
 void CheckEmbeddingForward(const ConstTensorView& tokens, const ConstTensorView& table,
                            const ConstTensorView& positions, int64_t length,
-                           const ConstTensorView& y) {
+                           const ConstTensorView& y, Indices indices) {
   WEFT_CHECK(table.shape.rank() == 2, "embedding: table is [vocabulary, width]");
   CheckMatrix(y, tokens.elements(), table.dim(1), "embedding: y is [rows, width]");
-  CheckIndices(tokens, 0, table.dim(0), "embedding: every token is in the table");
+  CheckIndices(indices, tokens, 0, table.dim(0), "embedding: every token is in the table");
   if (positions.data == nullptr) return;
   WEFT_CHECK(positions.shape.rank() == 2 && length > 0 && positions.dim(0) >= length &&
                  positions.dim(1) == table.dim(1),
@@ -136,21 +136,22 @@ void CheckEmbeddingForward(const ConstTensorView& tokens, const ConstTensorView&
 
 void CheckEmbeddingBackward(const ConstTensorView& dy, const ConstTensorView& tokens,
                             int64_t length, const ConstTensorView& d_table,
-                            const ConstTensorView& d_positions) {
-  CheckEmbeddingForward(tokens, d_table, d_positions, length, dy);
+                            const ConstTensorView& d_positions, Indices indices) {
+  CheckEmbeddingForward(tokens, d_table, d_positions, length, dy, indices);
 }
 
-void CheckGateForward(const GateForwardArgs& args) {
+void CheckGateForward(const GateForwardArgs& args, Indices indices) {
   WEFT_CHECK(args.logits.shape.rank() == 2, "gate: logits is [tokens, experts]");
   const int64_t tokens = args.logits.dim(0), experts = args.logits.dim(1);
   WEFT_CHECK(args.top_k > 0 && args.top_k <= experts, "gate: 1 <= top_k <= experts");
   CheckMatrix(args.probs, tokens, experts, "gate: probs is [tokens, experts]");
   CheckMatrix(args.experts, tokens, args.top_k, "gate: experts is [tokens, top_k]");
   CheckMatrix(args.weights, tokens, args.top_k, "gate: weights is [tokens, top_k]");
-  if (args.forced) CheckIndices(args.experts, 0, experts, "gate: every forced expert exists");
+  if (args.forced)
+    CheckIndices(indices, args.experts, 0, experts, "gate: every forced expert exists");
 }
 
-void CheckGateBackward(const GateBackwardArgs& args) {
+void CheckGateBackward(const GateBackwardArgs& args, Indices indices) {
   WEFT_CHECK(args.probs.shape.rank() == 2 && args.experts.shape.rank() == 2,
              "gate: probs is [tokens, experts], experts is [tokens, top_k]");
   const int64_t tokens = args.probs.dim(0), experts = args.probs.dim(1);
@@ -160,45 +161,47 @@ void CheckGateBackward(const GateBackwardArgs& args) {
   CheckMatrix(args.d_weights, tokens, top_k, "gate: d_weights is [tokens, top_k]");
   CheckMatrix(args.d_probs, tokens, experts, "gate: d_probs is [tokens, experts]");
   CheckMatrix(args.d_logits, tokens, experts, "gate: d_logits is [tokens, experts]");
-  CheckIndices(args.experts, 0, experts, "gate: every chosen expert exists");
+  CheckIndices(indices, args.experts, 0, experts, "gate: every chosen expert exists");
 }
 
 void CheckGather(const ConstTensorView& x, const ConstTensorView& index,
-                 const ConstTensorView& weight, const ConstTensorView& y) {
+                 const ConstTensorView& weight, const ConstTensorView& y, Indices indices) {
   WEFT_CHECK(x.shape.rank() == 2, "gather: x is [rows, width]");
   CheckMatrix(y, index.elements(), x.dim(1), "gather: y is [n, width]");
-  CheckIndices(index, 0, x.dim(0), "gather: every index names a row of x");
+  CheckIndices(indices, index, 0, x.dim(0), "gather: every index names a row of x");
   if (weight.data != nullptr) CheckSameElements(weight, index);
 }
 
 void CheckGatherSum(const ConstTensorView& x, const ConstTensorView& slot,
-                    const ConstTensorView& weight, const ConstTensorView& y) {
+                    const ConstTensorView& weight, const ConstTensorView& y, Indices indices) {
   WEFT_CHECK(x.shape.rank() == 2 && slot.shape.rank() == 2, "gather: slot is [rows, k]");
   CheckMatrix(y, slot.dim(0), x.dim(1), "gather: y is [rows, width]");
-  CheckIndices(slot, -1, x.dim(0), "gather: every slot is -1 or names a row of x");
+  CheckIndices(indices, slot, -1, x.dim(0), "gather: every slot is -1 or names a row of x");
   if (weight.data != nullptr) CheckSameElements(weight, slot);
 }
 
 void CheckGatherDot(const ConstTensorView& a, const ConstTensorView& x, const ConstTensorView& slot,
-                    const ConstTensorView& d) {
-  CheckGatherSum(x, slot, d, a);
+                    const ConstTensorView& d, Indices indices) {
+  CheckGatherSum(x, slot, d, a, indices);
 }
 
-void CheckCrossEntropy(const CrossEntropyArgs& args) {
+void CheckCrossEntropy(const CrossEntropyArgs& args, Indices indices) {
   WEFT_CHECK(args.logits.shape.rank() == 2, "cross-entropy: logits is [rows, vocabulary]");
   CheckVector(args.labels, args.logits.dim(0), "cross-entropy: labels is [rows]");
-  CheckIndices(args.labels, 0, args.logits.dim(1), "cross-entropy: labels are in the vocabulary");
+  CheckIndices(indices, args.labels, 0, args.logits.dim(1),
+               "cross-entropy: labels are in the vocabulary");
   CheckSum(args.loss_sum);
 }
 
-void CheckBalanceLoss(const BalanceLossArgs& args) {
+void CheckBalanceLoss(const BalanceLossArgs& args, Indices indices) {
   WEFT_CHECK(args.probs.shape.rank() == 2 && args.experts.shape.rank() == 2 && args.length > 0,
              "balance loss: probs is [tokens, experts], experts [tokens, top_k]");
   const int64_t tokens = args.probs.dim(0);
   WEFT_CHECK(tokens % args.length == 0, "balance loss: whole sequences");
   CheckMatrix(args.experts, tokens, args.experts.dim(1), "balance loss: experts is of all tokens");
   CheckMatrix(args.d_probs, tokens, args.probs.dim(1), "balance loss: d_probs is like probs");
-  CheckIndices(args.experts, 0, args.probs.dim(1), "balance loss: experts are of the layer");
+  CheckIndices(indices, args.experts, 0, args.probs.dim(1),
+               "balance loss: experts are of the layer");
   CheckSum(args.loss_sum);
 }
 

@@ -9,6 +9,10 @@
 
 namespace weft {
 
+// Where the indices are that a call names rows, tokens and experts by. A wrong one reads or writes
+// anywhere: on the host a pass over them costs little beside the rows they name.
+enum class Indices : uint8_t { kOnHost, kOnDevice };
+
 // m, k, n of op(a) * op(b).
 struct GemmShape {
   int64_t m = 0, k = 0, n = 0;
@@ -26,21 +30,23 @@ void CheckRope(const RopeArgs& args);
 void CheckSwiglu(const ConstTensorView& gate_up, const ConstTensorView& y);
 void CheckEmbeddingForward(const ConstTensorView& tokens, const ConstTensorView& table,
                            const ConstTensorView& positions, int64_t length,
-                           const ConstTensorView& y);
+                           const ConstTensorView& y, Indices indices = Indices::kOnHost);
 void CheckEmbeddingBackward(const ConstTensorView& dy, const ConstTensorView& tokens,
                             int64_t length, const ConstTensorView& d_table,
-                            const ConstTensorView& d_positions);
-void CheckGateForward(const GateForwardArgs& args);
-void CheckGateBackward(const GateBackwardArgs& args);
+                            const ConstTensorView& d_positions, Indices indices = Indices::kOnHost);
+void CheckGateForward(const GateForwardArgs& args, Indices indices = Indices::kOnHost);
+void CheckGateBackward(const GateBackwardArgs& args, Indices indices = Indices::kOnHost);
 // weight may be empty.
 void CheckGather(const ConstTensorView& x, const ConstTensorView& index,
-                 const ConstTensorView& weight, const ConstTensorView& y);
+                 const ConstTensorView& weight, const ConstTensorView& y,
+                 Indices indices = Indices::kOnHost);
 void CheckGatherSum(const ConstTensorView& x, const ConstTensorView& slot,
-                    const ConstTensorView& weight, const ConstTensorView& y);
+                    const ConstTensorView& weight, const ConstTensorView& y,
+                    Indices indices = Indices::kOnHost);
 void CheckGatherDot(const ConstTensorView& a, const ConstTensorView& x, const ConstTensorView& slot,
-                    const ConstTensorView& d);
-void CheckCrossEntropy(const CrossEntropyArgs& args);
-void CheckBalanceLoss(const BalanceLossArgs& args);
+                    const ConstTensorView& d, Indices indices = Indices::kOnHost);
+void CheckCrossEntropy(const CrossEntropyArgs& args, Indices indices = Indices::kOnHost);
+void CheckBalanceLoss(const BalanceLossArgs& args, Indices indices = Indices::kOnHost);
 void CheckCopyRows(const ConstTensorView& from, std::span<const RowBlock> blocks,
                    const ConstTensorView& to);
 void CheckSum(const ConstTensorView& sum);

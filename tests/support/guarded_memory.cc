@@ -69,15 +69,42 @@ GuardedMemory::GuardedMemory() : begin_(Reserve()) {}
 GuardedMemory::~GuardedMemory() { munmap(begin_, kRoom); }
 
 void* GuardedMemory::Allocate(int64_t bytes) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  char* const data = begin_ + used_;
-  used_ += (bytes + kPage - 1) / kPage * kPage;
-  WEFT_CHECK(used_ <= kRoom, "room in guarded memory");
-  Protect();
+  void* const data = Take(bytes);
+  ZeroBytes(data, bytes);
   return data;
 }
 
-void GuardedMemory::Free(void* /*data*/) {}
+void* GuardedMemory::Take(int64_t bytes) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  // Few sizes: what is freed fits what comes.
+  int64_t pages = 1;
+  while (pages * kPage < bytes) pages *= 2;
+  std::vector<void*>& free = free_[pages];
+  if (!free.empty()) {
+    void* const data = free.back();
+    free.pop_back();
+    pages_[data] = pages;
+    return data;
+  }
+  char* const data = begin_ + used_;
+  used_ += pages * kPage;
+  WEFT_CHECK(used_ <= kRoom, "room in guarded memory");
+  Protect();
+  pages_[data] = pages;
+  return data;
+}
+
+void GuardedMemory::Free(void* data) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto at = pages_.find(data);
+  if (at == pages_.end()) return;
+  free_[at->second].push_back(data);
+  pages_.erase(at);
+}
+
+bool GuardedMemory::Holds(const void* data) const {
+  return data >= begin_ && data < begin_ + kRoom;
+}
 
 void GuardedMemory::Count(int change) {
   const std::lock_guard<std::mutex> lock(mutex_);

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <map>
 #include <mutex>
 #include <string_view>
+#include <vector>
 
 #include "comm/backend.h"
 #include "tensor/device/memory.h"
@@ -11,7 +13,7 @@ namespace weft {
 
 // Host memory that behaves like a device's: whoever touches it elsewhere than in its own copies, in
 // kernels and in communicators dies of it. What runs on it would run on a device. Room for a
-// gigabyte, none of which is used again.
+// gigabyte.
 class GuardedMemory final : public Memory {
  public:
   GuardedMemory();
@@ -21,6 +23,7 @@ class GuardedMemory final : public Memory {
 
   void* Allocate(int64_t bytes) override;
   void Free(void* data) override;
+  bool Holds(const void* data) const override;
 
   // While one lives, all of the memory can be touched, by every thread.
   class Access {
@@ -39,6 +42,7 @@ class GuardedMemory final : public Memory {
   void ZeroBytes(void* to, int64_t bytes) override;
   void BytesFromHost(const void* host, void* to, int64_t bytes) override;
   void BytesToHost(const void* from, void* host, int64_t bytes) override;
+  void* Take(int64_t bytes);
   void Count(int change);
   void Protect();
 
@@ -46,6 +50,8 @@ class GuardedMemory final : public Memory {
   char* const begin_;
   int64_t used_ = 0;
   int accesses_ = 0;
+  std::map<void*, int64_t> pages_;              // of what is in use
+  std::map<int64_t, std::vector<void*>> free_;  // by pages
 };
 
 // Kernels of the host that work in such a memory.

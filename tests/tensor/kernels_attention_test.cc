@@ -44,7 +44,7 @@ Floats RandomOut(const AttentionCase& c) {
   return Floats::Normal({c.sequences * c.length, c.heads * c.head_dim}, 2);
 }
 
-class KernelsAttentionTest : public CpuKernelsTest {};
+class KernelsAttentionTest : public FastKernelsTest {};
 
 TEST_P(KernelsAttentionTest, EqualsTheReference) {
   for (const AttentionCase& c : kCases) {
@@ -53,7 +53,7 @@ TEST_P(KernelsAttentionTest, EqualsTheReference) {
                                 ", head_dim ", c.head_dim, ", scale ", scale));
       const Floats qkv = RandomQkv(c, scale), d_out = RandomOut(c);
       const AttentionResult expected = RunAttention(*reference_, c, qkv, d_out);
-      const AttentionResult actual = RunAttention(*cpu_, c, qkv, d_out);
+      const AttentionResult actual = RunAttention(*fast_, c, qkv, d_out);
       // An error of a score is an error of its exponential: both grow with the scores, the square
       // of the scale.
       EXPECT_TRUE(Near(actual.out, expected.out, 5e-6 * scale * scale));
@@ -76,8 +76,8 @@ TEST_P(KernelsAttentionTest, PiecesGiveTheBitsOfTheWhole) {
                                                    {{4, 12, 2, 1, 16}, {12, 36}}}) {
     SCOPED_TRACE(absl::StrCat(c.sequences, " x ", c.length));
     const Floats qkv = RandomQkv(c, 1), d_out = RandomOut(c);
-    const AttentionResult whole = RunAttention(*cpu_, c, qkv, d_out);
-    const AttentionResult pieces = RunAttention(*cpu_, c, qkv, d_out, cuts);
+    const AttentionResult whole = RunAttention(*fast_, c, qkv, d_out);
+    const AttentionResult pieces = RunAttention(*fast_, c, qkv, d_out, cuts);
     EXPECT_TRUE(SameBits(pieces.out, whole.out));
     EXPECT_TRUE(SameBits(pieces.lse, whole.lse));
     EXPECT_TRUE(SameBits(pieces.d_qkv, whole.d_qkv));
@@ -91,7 +91,7 @@ TEST_P(KernelsAttentionTest, PiecesGiveTheBitsOfTheWhole) {
 TEST_P(KernelsAttentionTest, SequencesDoNotTouchEachOther) {
   const AttentionCase two{2, 70, 4, 2, 32}, one{1, 70, 4, 2, 32};
   const Floats qkv = RandomQkv(two, 1), d_out = RandomOut(two);
-  const AttentionResult both = RunAttention(*cpu_, two, qkv, d_out);
+  const AttentionResult both = RunAttention(*fast_, two, qkv, d_out);
   for (int64_t s = 0; s < 2; ++s) {
     const auto half = [s](const Floats& whole, const Shape& shape) {
       Floats part(shape);
@@ -100,7 +100,7 @@ TEST_P(KernelsAttentionTest, SequencesDoNotTouchEachOther) {
       return part;
     };
     const AttentionResult alone =
-        RunAttention(*cpu_, one, half(qkv, {70, 8 * 32}), half(d_out, {70, 4 * 32}));
+        RunAttention(*fast_, one, half(qkv, {70, 8 * 32}), half(d_out, {70, 4 * 32}));
     EXPECT_TRUE(SameBits(half(both.out, alone.out.shape()), alone.out));
     EXPECT_TRUE(SameBits(half(both.lse, alone.lse.shape()), alone.lse));
     EXPECT_TRUE(SameBits(half(both.d_qkv, alone.d_qkv.shape()), alone.d_qkv));
@@ -111,7 +111,7 @@ TEST_P(KernelsAttentionTest, TheFutureIsInvisible) {
   const AttentionCase c{1, 100, 2, 1, 32};
   Floats qkv = RandomQkv(c, 1);
   const Floats d_out = RandomOut(c);
-  for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+  for (Kernels* kernels : {reference_.get(), fast_.get()}) {
     const AttentionResult before = RunAttention(*kernels, c, qkv, d_out);
     Floats changed = qkv;
     for (int64_t i = 60 * 4 * 32; i < qkv.shape().elements(); ++i) changed[i] += 1;
@@ -133,14 +133,14 @@ TEST_P(KernelsAttentionTest, ACallLeavesNothingBehind) {
   const AttentionCase small{1, 33, 2, 1, 32}, large{1, 190, 2, 2, 64};
   const Floats qkv = RandomQkv(small, 1), d_out = RandomOut(small);
   const AttentionResult fresh = RunAttention(*GetParam().make(), small, qkv, d_out);
-  RunAttention(*cpu_, large, RandomQkv(large, 1), RandomOut(large));
-  const AttentionResult after = RunAttention(*cpu_, small, qkv, d_out);
+  RunAttention(*fast_, large, RandomQkv(large, 1), RandomOut(large));
+  const AttentionResult after = RunAttention(*fast_, small, qkv, d_out);
   EXPECT_TRUE(SameBits(after.out, fresh.out));
   EXPECT_TRUE(SameBits(after.lse, fresh.lse));
   EXPECT_TRUE(SameBits(after.d_qkv, fresh.d_qkv));
 }
 
-INSTANTIATE_TEST_SUITE_P(Cpu, KernelsAttentionTest, ::testing::ValuesIn(CpuImplementations()),
+INSTANTIATE_TEST_SUITE_P(Fast, KernelsAttentionTest, ::testing::ValuesIn(Implementations()),
                          NameOf);
 
 }  // namespace

@@ -14,7 +14,7 @@ namespace {
 const std::vector<std::pair<int64_t, int64_t>> kShapes = {{0, 16}, {1, 1},   {1, 64},   {3, 7},
                                                           {5, 33}, {70, 80}, {129, 96}, {2, 1000}};
 
-class KernelsContractTest : public CpuKernelsTest {};
+class KernelsContractTest : public FastKernelsTest {};
 
 TEST_P(KernelsContractTest, Elementwise) {
   for (const auto& [rows, width] : kShapes) {
@@ -22,7 +22,7 @@ TEST_P(KernelsContractTest, Elementwise) {
     const Floats bias = Floats::Normal({width}, 3);
     Floats results[2][4] = {{a, a, a, bias}, {a, a, a, bias}};
     for (int i = 0; i < 2; ++i) {
-      Kernels& kernels = i == 0 ? *reference_ : *cpu_;
+      Kernels& kernels = i == 0 ? *reference_ : *fast_;
       kernels.AddBias(bias.view(), results[i][0].view());
       kernels.Scale(-0.37f, results[i][1].view());
       kernels.Add(results[i][2].view(), b.view(), results[i][2].view());  // y aliases a
@@ -34,7 +34,7 @@ TEST_P(KernelsContractTest, Elementwise) {
     EXPECT_TRUE(Near(results[1][3], results[0][3], 1e-5));
     double expected = 3, actual = 3;  // accumulated
     reference_->SumOfSquares(a.view(), View(&expected, {1}));
-    cpu_->SumOfSquares(a.view(), View(&actual, {1}));
+    fast_->SumOfSquares(a.view(), View(&actual, {1}));
     EXPECT_GE(actual, 3);
     EXPECT_NEAR(actual, expected, 1e-12 * static_cast<double>(rows * width + 1));
   }
@@ -43,7 +43,7 @@ TEST_P(KernelsContractTest, Elementwise) {
 TEST_P(KernelsContractTest, CopiedRowsLandWhereTheyBelongAndNowhereElse) {
   const Floats from = Floats::Normal({7, 3}, 40);
   const RowBlock blocks[] = {{5, 0, 2}, {0, 4, 1}, {3, 3, 0}, {2, 2, 2}};
-  for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+  for (Kernels* kernels : {reference_.get(), fast_.get()}) {
     Floats to({6, 3}, -1);
     kernels->CopyRows(from.view(), blocks, to.view());
     const int64_t expected[] = {5, 6, 2, 3, 0, -1};
@@ -61,7 +61,7 @@ TEST_P(KernelsContractTest, BalanceLossOfTwoSequences) {
   Ints experts({6, 2});
   const int32_t chosen[] = {0, 1, 0, 2, 0, 1, 3, 2, 3, 1, 3, 0};
   for (size_t i = 0; i < 12; ++i) experts[i] = chosen[i];
-  for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+  for (Kernels* kernels : {reference_.get(), fast_.get()}) {
     Floats d_probs({6, 4}, -1);
     double loss = 1, expected = 1;  // accumulated
     kernels->BalanceLoss({probs.view(), experts.view(), 3, 0.5, d_probs.view(), View(&loss, {1})});
@@ -86,7 +86,7 @@ TEST_P(KernelsContractTest, ColumnSumsOfManyRowsKeepTheirPrecision) {
   const Floats dy = Floats::Normal({4096, 19}, 4, 0.1f);
   Floats expected({19}, 1), actual({19}, 1);
   reference_->BiasBackward(dy.view(), expected.view());
-  cpu_->BiasBackward(dy.view(), actual.view());
+  fast_->BiasBackward(dy.view(), actual.view());
   EXPECT_TRUE(Near(actual, expected, 2e-6));
 }
 
@@ -132,7 +132,7 @@ TEST_P(KernelsContractTest, Norms) {
       SCOPED_TRACE(::testing::Message()
                    << rows << " x " << width << (centered ? " layer" : " rms"));
       const NormResult expected = RunNorm(*reference_, centered, rows, width);
-      const NormResult actual = RunNorm(*cpu_, centered, rows, width);
+      const NormResult actual = RunNorm(*fast_, centered, rows, width);
       EXPECT_TRUE(Near(actual.y, expected.y, 1e-5));
       EXPECT_TRUE(Near(actual.rstd, expected.rstd, 1e-5));
       // At width 1 the true gradient is 0 and rstd is 1 / sqrt(epsilon): what is left is rounding
@@ -147,7 +147,7 @@ TEST_P(KernelsContractTest, Norms) {
 }
 
 TEST_P(KernelsContractTest, NormsGiveRowsAndParametersTogetherOrApart) {
-  for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+  for (Kernels* kernels : {reference_.get(), fast_.get()}) {
     for (const bool centered : {true, false}) {
       const NormResult together = RunNorm(*kernels, centered, 130, 40);
       const NormResult apart = RunNorm(*kernels, centered, 130, 40, true);
@@ -165,7 +165,7 @@ TEST_P(KernelsContractTest, Activations) {
                    dy = Floats::Normal({rows, width}, 10);
       const Floats gate_up = Floats::Normal({rows, 2 * width}, 11, scale);
       std::vector<std::tuple<Floats, Floats, Floats, Floats>> results;
-      for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+      for (Kernels* kernels : {reference_.get(), fast_.get()}) {
         Floats y({rows, width}), dx = dy, z({rows, width}), d_gate_up({rows, 2 * width});
         kernels->GeluForward(x.view(), y.view());
         kernels->GeluBackward(dx.view(), x.view(), dx.view());  // dx aliases dy
@@ -187,7 +187,7 @@ TEST_P(KernelsContractTest, Rope) {
       const int64_t sequences = 2, length = 37, heads = 3, width = heads * head_dim + 5;
       Floats expected = Floats::Normal({sequences * length, width}, 12), actual = expected;
       reference_->Rope({expected.view(), sequences, length, heads, head_dim, 10000.0f, inverse});
-      cpu_->Rope({actual.view(), sequences, length, heads, head_dim, 10000.0f, inverse});
+      fast_->Rope({actual.view(), sequences, length, heads, head_dim, 10000.0f, inverse});
       EXPECT_TRUE(Near(actual, expected, 1e-6));
     }
   }
@@ -195,7 +195,7 @@ TEST_P(KernelsContractTest, Rope) {
 
 TEST_P(KernelsContractTest, RopeTurnsAPieceLikeTheWhole) {
   const Floats x = Floats::Normal({40, 64}, 13);
-  for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+  for (Kernels* kernels : {reference_.get(), fast_.get()}) {
     Floats whole = x, pieces = x;
     kernels->Rope({whole.view(), 2, 20, 2, 32, 500.0f, false});
     for (const auto& [begin, end] : {std::pair(0, 7), std::pair(7, 33), std::pair(33, 40)}) {
@@ -207,7 +207,7 @@ TEST_P(KernelsContractTest, RopeTurnsAPieceLikeTheWhole) {
 
 TEST_P(KernelsContractTest, RopeTurnsBack) {
   const Floats x = Floats::Normal({40, 64}, 13);
-  for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+  for (Kernels* kernels : {reference_.get(), fast_.get()}) {
     Floats turned = x;
     kernels->Rope({turned.view(), 2, 20, 2, 32, 500.0f, false});
     EXPECT_FALSE(Near(turned, x, 1e-2));
@@ -221,7 +221,7 @@ TEST_P(KernelsContractTest, RopeTablesOfSeveralLengthsAndBasesDoNotMix) {
     for (const int64_t length : {4, 9, 2}) {
       Floats expected = Floats::Normal({length, 16}, 14), actual = expected;
       reference_->Rope({expected.view(), 1, length, 1, 16, theta, false});
-      cpu_->Rope({actual.view(), 1, length, 1, 16, theta, false});
+      fast_->Rope({actual.view(), 1, length, 1, 16, theta, false});
       EXPECT_TRUE(Near(actual, expected, 1e-6));
     }
   }
@@ -235,7 +235,7 @@ TEST_P(KernelsContractTest, Embedding) {
       const Floats table = Floats::Normal({6, width}, 16), dy = Floats::Normal({rows, width}, 17);
       Floats positions = Floats::Normal({length + 1, width}, 18);
       std::vector<std::tuple<Floats, Floats, Floats>> results;
-      for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+      for (Kernels* kernels : {reference_.get(), fast_.get()}) {
         Floats y({rows, width}), d_table = table, d_positions = positions;
         kernels->EmbeddingForward(tokens.view(), table.view(),
                                   with_positions ? positions.view() : TensorView{}, length,
@@ -260,7 +260,7 @@ TEST_P(KernelsContractTest, Gathers) {
     const Ints index = Ints::Uniform({rows}, 0, sources, 23);
     const Ints slot = Ints::Uniform({rows, top_k}, -1, sources, 24);
     std::vector<std::vector<Floats>> results;
-    for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+    for (Kernels* kernels : {reference_.get(), fast_.get()}) {
       std::vector<Floats> out(6, a);
       kernels->GatherRows(x.view(), index.view(), out[0].view());
       kernels->GatherScaledRows(x.view(), index.view(), weight.view(), out[1].view());
@@ -284,7 +284,7 @@ TEST_P(KernelsContractTest, DroppedSlotsAddNothing) {
   const Floats weights({2, 2}, 2);
   Ints slot({2, 2}, -1);
   slot[2] = 1;
-  for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+  for (Kernels* kernels : {reference_.get(), fast_.get()}) {
     Floats fresh({2, 5}, 7), added({2, 5}, 7), d({2, 2}, 7);
     kernels->GatherSum(x.view(), slot.view(), weights.view(), false, fresh.view());
     kernels->GatherSum(x.view(), slot.view(), weights.view(), true, added.view());
@@ -310,7 +310,7 @@ TEST_P(KernelsContractTest, CrossEntropy) {
       double expected_loss = 3, actual_loss = 3;  // accumulated
       reference_->CrossEntropy(
           {expected.view(), labels.view(), 0.25f, want_gradient, View(&expected_loss, {1})});
-      cpu_->CrossEntropy(
+      fast_->CrossEntropy(
           {actual.view(), labels.view(), 0.25f, want_gradient, View(&actual_loss, {1})});
       EXPECT_NEAR(actual_loss, expected_loss, 1e-6 * static_cast<double>(rows + 1));
       EXPECT_TRUE(Near(actual, expected, 5e-7));
@@ -322,7 +322,7 @@ TEST_P(KernelsContractTest, CrossEntropy) {
 }
 
 TEST_P(KernelsContractTest, CrossEntropySurvivesLargeLogits) {
-  for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+  for (Kernels* kernels : {reference_.get(), fast_.get()}) {
     Floats logits({2, 40}, -3e4f);
     logits[7] = 3e4f;
     logits[40 + 9] = 3e4f;
@@ -353,7 +353,7 @@ TEST_P(KernelsContractTest, AdamW) {
       args.parameter = parameter.view(), args.m = m.view(), args.v = v.view();
       reference_->AdamW(args);
       args.parameter = cpu_parameter.view(), args.m = cpu_m.view(), args.v = cpu_v.view();
-      cpu_->AdamW(args);
+      fast_->AdamW(args);
     }
     EXPECT_TRUE(Near(cpu_parameter, parameter, 2e-6));
     EXPECT_TRUE(Near(cpu_m, m, 1e-7));
@@ -362,7 +362,7 @@ TEST_P(KernelsContractTest, AdamW) {
 }
 
 TEST_P(KernelsContractTest, TheFirstAdamWStepMovesByTheLearningRate) {
-  for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+  for (Kernels* kernels : {reference_.get(), fast_.get()}) {
     Floats parameter({3}, 1), m({3}), v({3});
     const Floats gradient({3}, -0.3f);
     AdamWArgs args;
@@ -380,18 +380,17 @@ TEST_P(KernelsContractTest, NotANumberStaysVisible) {
   x[3] = nan;
   x[18] = nan;
   Floats y({1, 20}), z({1, 10});
-  cpu_->GeluForward(x.view(), y.view());
-  cpu_->SwigluForward(x.view(), z.view());
+  fast_->GeluForward(x.view(), y.view());
+  fast_->SwigluForward(x.view(), z.view());
   EXPECT_TRUE(y[3] != y[3] && y[18] != y[18] && z[3] != z[3] && z[8] != z[8]);
   EXPECT_EQ(y[4], y[5]);
   const Ints labels({1});
   double loss = 0;
-  cpu_->CrossEntropy({x.view(), labels.view(), 1.0f, true, View(&loss, {1})});
+  fast_->CrossEntropy({x.view(), labels.view(), 1.0f, true, View(&loss, {1})});
   EXPECT_TRUE(loss != loss);
 }
 
-INSTANTIATE_TEST_SUITE_P(Cpu, KernelsContractTest, ::testing::ValuesIn(CpuImplementations()),
-                         NameOf);
+INSTANTIATE_TEST_SUITE_P(Fast, KernelsContractTest, ::testing::ValuesIn(Implementations()), NameOf);
 
 }  // namespace
 }  // namespace weft

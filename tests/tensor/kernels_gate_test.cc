@@ -19,7 +19,7 @@ GateResult RunGate(Kernels& kernels, const Floats& logits, int64_t top_k, bool r
   return result;
 }
 
-class KernelsGateTest : public CpuKernelsTest {};
+class KernelsGateTest : public FastKernelsTest {};
 
 TEST_P(KernelsGateTest, EqualsTheReference) {
   for (const int64_t tokens : {0, 1, 77}) {
@@ -29,7 +29,7 @@ TEST_P(KernelsGateTest, EqualsTheReference) {
         for (const bool renormalize : {true, false}) {
           const Floats logits = Floats::Normal({tokens, experts}, 1, 2);
           const GateResult expected = RunGate(*reference_, logits, top_k, renormalize);
-          const GateResult actual = RunGate(*cpu_, logits, top_k, renormalize);
+          const GateResult actual = RunGate(*fast_, logits, top_k, renormalize);
           EXPECT_EQ(actual.experts.values(), expected.experts.values());
           EXPECT_TRUE(Near(actual.probs, expected.probs, 1e-6));
           EXPECT_TRUE(Near(actual.weights, expected.weights, 1e-6));
@@ -38,7 +38,7 @@ TEST_P(KernelsGateTest, EqualsTheReference) {
           const Floats d_probs = Floats::Normal({tokens, experts}, 3);
           Floats d_logits[2] = {Floats({tokens, experts}), Floats({tokens, experts})};
           for (int i = 0; i < 2; ++i) {
-            (i == 0 ? reference_ : cpu_)
+            (i == 0 ? reference_ : fast_)
                 ->GateBackward({expected.probs.view(), expected.experts.view(),
                                 expected.weights.view(), d_weights.view(), d_probs.view(),
                                 renormalize, d_logits[i].view()});
@@ -53,7 +53,7 @@ TEST_P(KernelsGateTest, EqualsTheReference) {
 TEST_P(KernelsGateTest, TiesGoToTheLowerExpert) {
   Floats logits({2, 20}, 0.5f);
   logits[20 + 17] = logits[20 + 4] = 2;
-  for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+  for (Kernels* kernels : {reference_.get(), fast_.get()}) {
     GateResult result = RunGate(*kernels, logits, 3, true);
     EXPECT_EQ(result.experts.values(), (std::vector<int32_t>{0, 1, 2, 4, 17, 0}));
     EXPECT_FLOAT_EQ(result.weights[0], 1.0f / 3);
@@ -65,14 +65,14 @@ TEST_P(KernelsGateTest, ChoiceFollowsTheLogitsNotTheRoundedProbabilities) {
   Floats logits({1, 4}, 0);
   logits[0] = 1e-9f;
   logits[2] = 2e-9f;
-  for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+  for (Kernels* kernels : {reference_.get(), fast_.get()}) {
     EXPECT_EQ(RunGate(*kernels, logits, 2, true).experts.values(), (std::vector<int32_t>{2, 0}));
   }
 }
 
 TEST_P(KernelsGateTest, WeightsSumToOneOnlyWhenRenormalized) {
   const Floats logits = Floats::Normal({9, 12}, 4);
-  for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+  for (Kernels* kernels : {reference_.get(), fast_.get()}) {
     for (const bool renormalize : {true, false}) {
       const GateResult result = RunGate(*kernels, logits, 3, renormalize);
       for (int64_t t = 0; t < 9; ++t) {
@@ -93,7 +93,7 @@ TEST_P(KernelsGateTest, WeightsSumToOneOnlyWhenRenormalized) {
 TEST_P(KernelsGateTest, ForcedExpertsKeepTheirPlaceAndGetTheirProbabilities) {
   const Floats logits = Floats::Normal({2, 5}, 4);
   const std::vector<int32_t> given = {4, 0, 2, 1};
-  for (Kernels* kernels : {reference_.get(), cpu_.get()}) {
+  for (Kernels* kernels : {reference_.get(), fast_.get()}) {
     for (const bool renormalize : {true, false}) {
       const GateResult learned = RunGate(*kernels, logits, 2, renormalize);
       GateResult forced{Floats({2, 5}), Ints({2, 2}), Floats({2, 2})};
@@ -116,12 +116,12 @@ TEST_P(KernelsGateTest, ForcedExpertsKeepTheirPlaceAndGetTheirProbabilities) {
 // A diverged router must not make the dispatch read beyond its experts.
 TEST_P(KernelsGateTest, LogitsThatAreNotNumbersStillNameDifferentExperts) {
   const Floats logits({1, 6}, std::numeric_limits<float>::quiet_NaN());
-  const GateResult result = RunGate(*cpu_, logits, 4, true);
+  const GateResult result = RunGate(*fast_, logits, 4, true);
   EXPECT_EQ(result.experts.values(), (std::vector<int32_t>{0, 1, 2, 3}));
   EXPECT_TRUE(result.probs[0] != result.probs[0]);
 }
 
-INSTANTIATE_TEST_SUITE_P(Cpu, KernelsGateTest, ::testing::ValuesIn(CpuImplementations()), NameOf);
+INSTANTIATE_TEST_SUITE_P(Fast, KernelsGateTest, ::testing::ValuesIn(Implementations()), NameOf);
 
 }  // namespace
 }  // namespace weft

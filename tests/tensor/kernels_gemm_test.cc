@@ -15,7 +15,7 @@ const std::vector<GemmCase> kCases = {{0, 8, 8},    {8, 0, 8},     {8, 8, 0},   
                                       {1, 64, 64},  {7, 33, 5},    {63, 80, 96},  {65, 128, 64},
                                       {130, 17, 1}, {200, 64, 37}, {257, 32, 64}, {1100, 16, 24}};
 
-class KernelsGemmTest : public CpuKernelsTest {
+class KernelsGemmTest : public FastKernelsTest {
  protected:
   // c of both implementations for one flavour.
   void Compare(const GemmCase& shape, bool transpose_a, bool transpose_b, bool accumulate) {
@@ -26,7 +26,7 @@ class KernelsGemmTest : public CpuKernelsTest {
     const Floats b = Floats::Normal(transpose_b ? Shape{n, k} : Shape{k, n}, 2);
     Floats expected = Floats::Normal({m, n}, 3), actual = expected;
     reference_->Gemm({a.view(), b.view(), expected.view(), transpose_a, transpose_b, accumulate});
-    cpu_->Gemm({a.view(), b.view(), actual.view(), transpose_a, transpose_b, accumulate});
+    fast_->Gemm({a.view(), b.view(), actual.view(), transpose_a, transpose_b, accumulate});
     // k roundings of partial sums of the size of sqrt(k): about k units of the last place at worst.
     EXPECT_TRUE(Near(actual, expected, 3e-6 + 3e-8 * static_cast<double>(k)));
   }
@@ -54,7 +54,7 @@ TEST_P(KernelsGemmTest, GradientsOfWeightsTakeAnyNumberOfRows) {
 TEST_P(KernelsGemmTest, TheSameArgumentsGiveTheSameBits) {
   const Floats a = Floats::Normal({333, 48}, 4), b = Floats::Normal({333, 56}, 5);
   Floats first({48, 56}), second({48, 56});
-  cpu_->Gemm({a.view(), b.view(), first.view(), true, false, false});
+  fast_->Gemm({a.view(), b.view(), first.view(), true, false, false});
   GetParam().make()->Gemm({a.view(), b.view(), second.view(), true, false, false});
   EXPECT_TRUE(SameBits(second, first));
 }
@@ -70,18 +70,18 @@ TEST_P(KernelsGemmTest, BitsOfARowDependOnTheRowAlone) {
         const Floats b = Floats::Normal(transpose_b ? Shape{n, k} : Shape{k, n}, 7);
         const Floats start = Floats::Normal({m, n}, 8);
         Floats whole = start;
-        cpu_->Gemm({a.view(), b.view(), whole.view(), false, transpose_b, accumulate});
+        fast_->Gemm({a.view(), b.view(), whole.view(), false, transpose_b, accumulate});
         for (const int64_t piece : {1, 2, 7, 8, 9, 31, 64, 65, 100, 128, 129, 250, 256, 300, 700}) {
           if (piece > m) continue;
           Floats cut = start;
           for (int64_t row = 0; row < m; row += piece) {
             const int64_t rows = std::min(piece, m - row);
-            cpu_->Gemm({Rows(a.view(), row, rows), b.view(), Rows(cut.view(), row, rows), false,
-                        transpose_b, accumulate});
+            fast_->Gemm({Rows(a.view(), row, rows), b.view(), Rows(cut.view(), row, rows), false,
+                         transpose_b, accumulate});
             if (piece < 8 && row > 40) {  // enough of the small ones: the rest in one piece
               const int64_t rest = row + rows;
-              cpu_->Gemm({Rows(a.view(), rest, m - rest), b.view(),
-                          Rows(cut.view(), rest, m - rest), false, transpose_b, accumulate});
+              fast_->Gemm({Rows(a.view(), rest, m - rest), b.view(),
+                           Rows(cut.view(), rest, m - rest), false, transpose_b, accumulate});
               break;
             }
           }
@@ -101,8 +101,8 @@ TEST_P(KernelsGemmTest, RowsStayInvariantAfterWeightsOfZeros) {
   const Floats a = Floats::Normal({m, k}, 9), trained = Floats::Normal({n, k}, 10), zeros({n, k});
   Floats whole({m, n}), part({few, n});
   for (const Floats* weights : {&zeros, &trained}) {
-    cpu_->Gemm({a.view(), weights->view(), whole.view(), false, true, false});
-    cpu_->Gemm({Rows(a.view(), 0, few), weights->view(), part.view(), false, true, false});
+    fast_->Gemm({a.view(), weights->view(), whole.view(), false, true, false});
+    fast_->Gemm({Rows(a.view(), 0, few), weights->view(), part.view(), false, true, false});
   }
   Floats expected({few, n});
   std::copy_n(whole.values().begin(), few * n, expected.values().begin());
@@ -114,11 +114,11 @@ TEST_P(KernelsGemmTest, ManyRowsOfAWideProductKeepTheirBits) {
   const int64_t m = 450, k = 4, n = 40000;
   const Floats a = Floats::Normal({m, k}, 11), b = Floats::Normal({n, k}, 12);
   Floats whole({m, n}), cut({m, n});
-  cpu_->Gemm({a.view(), b.view(), whole.view(), false, true, false});
+  fast_->Gemm({a.view(), b.view(), whole.view(), false, true, false});
   for (const auto& [begin, end] :
        std::vector<std::pair<int64_t, int64_t>>{{0, 3}, {3, 270}, {270, 450}}) {
-    cpu_->Gemm({Rows(a.view(), begin, end - begin), b.view(), Rows(cut.view(), begin, end - begin),
-                false, true, false});
+    fast_->Gemm({Rows(a.view(), begin, end - begin), b.view(), Rows(cut.view(), begin, end - begin),
+                 false, true, false});
   }
   EXPECT_TRUE(SameBits(cut, whole));
 }
@@ -129,8 +129,8 @@ TEST_P(KernelsGemmTest, WarmProductsAllocateNothing) {
   const Floats x = Floats::Normal({most, k}, 13), w = Floats::Normal({n, k}, 14);
   Floats y({most, n}), dw({n, k});
   const auto step = [&](int64_t rows) {
-    cpu_->Gemm({Rows(x.view(), 0, rows), w.view(), Rows(y.view(), 0, rows), false, true, false});
-    cpu_->Gemm({Rows(y.view(), 0, rows), Rows(x.view(), 0, rows), dw.view(), true, false, true});
+    fast_->Gemm({Rows(x.view(), 0, rows), w.view(), Rows(y.view(), 0, rows), false, true, false});
+    fast_->Gemm({Rows(y.view(), 0, rows), Rows(x.view(), 0, rows), dw.view(), true, false, true});
   };
   for (int64_t rows = 1; rows <= most; ++rows) step(rows);
   const int64_t before = Buffer::GrowthCount();
@@ -160,10 +160,10 @@ TEST_P(KernelsGemmTest, ObjectsOnDifferentThreadsDoNotTouchEachOther) {
     threads.emplace_back([&, i] { results[i] = run(*kernels[i], 20 + i); });
   }
   for (std::thread& thread : threads) thread.join();
-  for (size_t i = 0; i < kThreads; ++i) EXPECT_TRUE(SameBits(results[i], run(*cpu_, 20 + i)));
+  for (size_t i = 0; i < kThreads; ++i) EXPECT_TRUE(SameBits(results[i], run(*fast_, 20 + i)));
 }
 
-INSTANTIATE_TEST_SUITE_P(Cpu, KernelsGemmTest, ::testing::ValuesIn(CpuImplementations()), NameOf);
+INSTANTIATE_TEST_SUITE_P(Fast, KernelsGemmTest, ::testing::ValuesIn(Implementations()), NameOf);
 
 }  // namespace
 }  // namespace weft

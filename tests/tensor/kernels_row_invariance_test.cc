@@ -119,22 +119,22 @@ std::vector<RowOperation> Operations(int64_t width) {
   return out;
 }
 
-class KernelsRowInvarianceTest : public CpuKernelsTest {};
+class KernelsRowInvarianceTest : public FastKernelsTest {};
 
 TEST_P(KernelsRowInvarianceTest, AnyCutGivesTheSameBits) {
   for (const int64_t width : {1, 8, 20, 64, 131}) {
     for (const RowOperation& operation : Operations(width)) {
       std::vector<Floats> whole = operation.outputs;
-      operation.run(*cpu_, whole, 0, kRows);
+      operation.run(*fast_, whole, 0, kRows);
       for (const std::vector<int64_t>& cuts :
            std::vector<std::vector<int64_t>>{{1, 2, 3}, {16, 17, 33}, {0, 7, 40}, {20, 20, 41}}) {
         std::vector<Floats> cut = operation.outputs;
         int64_t begin = 0;
         for (const int64_t end : cuts) {
-          operation.run(*cpu_, cut, begin, end - begin);
+          operation.run(*fast_, cut, begin, end - begin);
           begin = end;
         }
-        operation.run(*cpu_, cut, begin, kRows - begin);
+        operation.run(*fast_, cut, begin, kRows - begin);
         for (size_t i = 0; i < whole.size(); ++i) {
           ASSERT_TRUE(SameBits(cut[i], whole[i]))
               << operation.name << ", output " << i << ", width " << width;
@@ -144,7 +144,7 @@ TEST_P(KernelsRowInvarianceTest, AnyCutGivesTheSameBits) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Cpu, KernelsRowInvarianceTest, ::testing::ValuesIn(CpuImplementations()),
+INSTANTIATE_TEST_SUITE_P(Fast, KernelsRowInvarianceTest, ::testing::ValuesIn(Implementations()),
                          NameOf);
 
 }  // namespace

@@ -3,10 +3,7 @@
 #include <bit>
 #include <cmath>
 
-#include "absl/strings/str_cat.h"
 #include "base/random.h"
-#include "tensor/kernels/cpu/cpu_kernels.h"
-#include "tensor/kernels/cpu/loops/select.h"
 
 namespace weft {
 
@@ -59,22 +56,10 @@ Ints Ints::Uniform(const Shape& shape, int32_t low, int32_t high, uint64_t seed)
   return ::testing::AssertionSuccess();
 }
 
-std::vector<CpuImplementation> CpuImplementations() {
-  std::vector<CpuImplementation> out;
-  for (const Loops* loops : RunnableLoops()) {
-    out.push_back({absl::StrCat("cpu_", loops->name), [loops]() -> std::unique_ptr<Kernels> {
-                     return std::make_unique<CpuKernels>(*loops);
-                   }});
-  }
-  return out;
-}
-
-void PrintTo(const CpuImplementation& implementation, std::ostream* out) {
+void PrintTo(const Implementation& implementation, std::ostream* out) {
   *out << implementation.name;
 }
 
-std::string NameOf(const ::testing::TestParamInfo<CpuImplementation>& info) {
-  return info.param.name;
-}
+std::string NameOf(const ::testing::TestParamInfo<Implementation>& info) { return info.param.name; }
 
 }  // namespace weft

@@ -62,21 +62,30 @@ class Ints {
 // Every bit.
 ::testing::AssertionResult SameBits(const Floats& actual, const Floats& expected);
 
-// The CPU kernels once per instruction set this machine runs ("cpu_x86_64_v4", ...).
-struct CpuImplementation {
+// Kernels under test. They take host tensors, wherever they work.
+struct Implementation {
   std::string name;
   std::function<std::unique_ptr<Kernels>()> make;
+  std::string unavailable;  // why `make` cannot be called here; its tests are skipped with it
 };
-std::vector<CpuImplementation> CpuImplementations();
-void PrintTo(const CpuImplementation& implementation, std::ostream* out);
 
-// A suite that compares the CPU kernels with the reference: `cpu_` is the one under test.
-class CpuKernelsTest : public ::testing::TestWithParam<CpuImplementation> {
+// What this program tests: the CPU kernels once for each instruction set that this machine runs
+// ("cpu_x86_64_v4", ...; kernels_on_cpu.cc), or CUDA's (kernels_on_cuda.cc).
+std::vector<Implementation> Implementations();
+void PrintTo(const Implementation& implementation, std::ostream* out);
+
+// A suite that compares kernels with the reference: `fast_` is the one under test.
+class FastKernelsTest : public ::testing::TestWithParam<Implementation> {
  protected:
+  void SetUp() override {
+    if (!GetParam().unavailable.empty()) GTEST_SKIP() << GetParam().unavailable;
+    fast_ = GetParam().make();
+  }
+
   std::unique_ptr<Kernels> reference_ = MakeReferenceKernels();
-  std::unique_ptr<Kernels> cpu_ = GetParam().make();
+  std::unique_ptr<Kernels> fast_;
 };
 
-std::string NameOf(const ::testing::TestParamInfo<CpuImplementation>& info);
+std::string NameOf(const ::testing::TestParamInfo<Implementation>& info);
 
 }  // namespace weft

@@ -31,6 +31,7 @@ class CpuStream final : public Stream {
   absl::StatusOr<std::shared_ptr<Event>> Record() override;
   absl::Status Wait(std::shared_ptr<Event> event) override;
   absl::Status Synchronize() override;
+  void Stamp(const Clock& clock, int64_t* nanos) override { *nanos = clock.NowNanos(); }
 
  private:
   void Run(Priority priority, std::span<const int32_t> processors);

@@ -1,0 +1,25 @@
+# CUDA: its toolkit compiles tensor/kernels/cuda; its runtime is linked statically, so that programs start on machines
+# without a driver. Other libraries of NVIDIA are opened when they are used.
+set(WEFT_CUDA AUTO CACHE STRING "Build the CUDA device: AUTO (when there is a toolkit), ON or OFF")
+set_property(CACHE WEFT_CUDA PROPERTY STRINGS AUTO ON OFF)
+
+set(WEFT_HAS_CUDA OFF)
+if(WEFT_CUDA STREQUAL "AUTO" OR WEFT_CUDA STREQUAL "ON")
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    set(CMAKE_CUDA_ARCHITECTURES 90a-real)
+    enable_language(CUDA)
+    # CMake 3.25 knows no nvcc with C++20.
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+    set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+    # Named once more, a system's headers would come before those of the compiler.
+    list(APPEND CMAKE_CUDA_IMPLICIT_INCLUDE_DIRECTORIES /usr/include)
+    find_package(CUDAToolkit 13.0 REQUIRED)
+    set(WEFT_HAS_CUDA ON)
+  elseif(WEFT_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "WEFT_CUDA=ON, but there is no CUDA toolkit: put nvcc (13.0 or later) on PATH, or configure with AUTO or OFF")
+  endif()
+elseif(NOT WEFT_CUDA STREQUAL "OFF")
+  message(FATAL_ERROR "WEFT_CUDA is '${WEFT_CUDA}'; it can be AUTO, ON or OFF")
+endif()

@@ -1,0 +1,88 @@
+#include <cuda_runtime.h>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "tensor/device/cuda/cuda_error.h"
+#include "tensor/device/cuda/cuda_memory.h"
+#include "tensor/device/cuda/cuda_queue.h"
+#include "tensor/device/cuda/cuda_stream.h"
+#include "tensor/kernels/compute_device.h"
+#include "tensor/kernels/cuda/cuda_kernels.h"
+
+namespace weft {
+namespace {
+
+constexpr int kCapability = 9;  // what the kernels are compiled for: Hopper
+
+class CudaDevice final : public ComputeDevice {
+ public:
+  CudaDevice(int ordinal, const cudaDeviceProp& properties)
+      : description_(absl::StrCat(properties.name, ", ", properties.multiProcessorCount, " SMs, ",
+                                  properties.totalGlobalMem >> 30, " GiB")),
+        queue_(ordinal),
+        memory_(queue_) {}
+
+  std::string description() const override { return description_; }
+  Memory& staging_memory() override { return pinned_; }
+  std::unique_ptr<Kernels> MakeKernels() override {
+    return std::make_unique<CudaKernels>(queue_, memory_);
+  }
+  std::unique_ptr<Stream> MakeStream(const StreamOptions& options) override {
+    return std::make_unique<CudaStream>(queue_, options.name, options.computes ? 0 : -1);
+  }
+
+ private:
+  const std::string description_;
+  CudaQueue queue_;
+  CudaMemory memory_;
+  CudaPinnedMemory pinned_;
+};
+
+std::string Version(int version) { return absl::StrCat(version / 1000, ".", version % 1000 / 10); }
+
+}  // namespace
+
+absl::StatusOr<int> CountCudaDevices() {
+  int driver = 0;
+  int runtime = 0;
+  int count = 0;
+  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) {
+    return absl::UnavailableError("no CUDA device: no NVIDIA driver is loaded");
+  }
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  if (error == cudaErrorInsufficientDriver && cudaRuntimeGetVersion(&runtime) == cudaSuccess) {
+    return absl::UnavailableError(absl::StrCat("no CUDA device: the driver knows CUDA ",
+                                               Version(driver), ", this build needs ",
+                                               Version(runtime)));
+  }
+  if (error == cudaErrorNoDevice || (error == cudaSuccess && count == 0)) {
+    return absl::UnavailableError(
+        "no CUDA device: the driver shows none (does CUDA_VISIBLE_DEVICES hide it?)");
+  }
+  if (error != cudaSuccess) {
+    return absl::UnavailableError(CudaErrorText(error, "counting devices"));
+  }
+  return count;
+}
+
+absl::StatusOr<std::unique_ptr<ComputeDevice>> MakeCudaDevice(int ordinal) {
+  WEFT_ASSIGN_OR_RETURN(const int count, CountCudaDevices());
+  if (ordinal < 0 || ordinal >= count) {
+    return absl::UnavailableError(
+        absl::StrCat("CUDA device ", ordinal, " does not exist: there are ", count));
+  }
+  cudaDeviceProp properties{};
+  const cudaError_t error = cudaGetDeviceProperties(&properties, ordinal);
+  if (error != cudaSuccess) {
+    return absl::UnavailableError(CudaErrorText(error, "asking for a device's properties"));
+  }
+  if (properties.major != kCapability) {
+    return absl::UnavailableError(absl::StrCat("CUDA device ", ordinal, " (", properties.name,
+                                               ") has compute capability ", properties.major, ".",
+                                               properties.minor, "; the kernels are built for ",
+                                               kCapability, ".0"));
+  }
+  return std::make_unique<CudaDevice>(ordinal, properties);
+}
+
+}  // namespace weft
