@@ -27,6 +27,7 @@
 #include "launch/control/control_plane.h"
 #include "launch/control/listen_address.h"
 #include "launch/control/run_files.h"
+#include "launch/device.h"
 #include "launch/job_file.h"
 #include "runtime/broadcast.h"
 #include "runtime/storage/durable_file.h"
@@ -131,6 +132,7 @@ class Rank {
   std::unique_ptr<MpiSession> session_;
   Topology topology_;
   Layout layout_;
+  ChosenDevice device_;
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<Communicator> bootstrap_;
   RunDirectory run_ = RunDirectory::At("");
@@ -158,6 +160,7 @@ absl::Status Rank::Start(int argc, char** argv) {
   world.reserve(static_cast<size_t>(topology_.world_size));
   for (int32_t r = 0; r < topology_.world_size; ++r) world.push_back(RankId{r});
   WEFT_ASSIGN_OR_RETURN(bootstrap_, plain->Connect("bootstrap", world, deadline));
+  WEFT_ASSIGN_OR_RETURN(device_, ChooseDevice(o.cluster, hosts, *bootstrap_));
   backend_ = WithEmulatedLinks(std::move(plain), o.cluster, topology_);
   WEFT_RETURN_IF_ERROR(OpenRunDirectory());
 
@@ -211,6 +214,8 @@ absl::Status Rank::OpenRunDirectory() {
 absl::StatusOr<JobSummary> Rank::Run() {
   const JobOptions& o = config_.options;
   const JobArgs args{.backend = *backend_,
+                     .device = *device_.device,
+                     .why_cpu = device_.why_cpu,
                      .coordination = control_->client(),
                      .options = o,
                      .topology = topology_,

@@ -1,5 +1,9 @@
 #include "runtime/checkpointing.h"
 
+#include <deque>
+#include <utility>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "models/update_shard.h"
 
@@ -44,6 +48,36 @@ std::vector<NamedTarget> TensorsOf(Worker& worker) {
   return tensors;
 }
 
+// The same on the host, where files are written from and read into: the tensors themselves, or
+// copies when they are a device's.
+class OnHost {
+ public:
+  OnHost(Memory& memory, std::vector<NamedTarget> tensors)
+      : memory_(memory), tensors_(std::move(tensors)), on_host_(tensors_) {
+    if (&memory_ == &HostMemory()) return;
+    for (NamedTarget& tensor : on_host_) {
+      Buffer& copy = copies_.emplace_back();
+      if (tensor.view.bytes() > 0) copy.Reserve(tensor.view.bytes());
+      tensor.view.data = copy.data();
+    }
+  }
+
+  void Fetch() {
+    for (size_t i = 0; i < copies_.size(); ++i) memory_.ToHost(tensors_[i].view, on_host_[i].view);
+  }
+  void Return() {
+    for (size_t i = 0; i < copies_.size(); ++i)
+      memory_.FromHost(on_host_[i].view, tensors_[i].view);
+  }
+  const std::vector<NamedTarget>& tensors() const { return on_host_; }
+
+ private:
+  Memory& memory_;
+  const std::vector<NamedTarget> tensors_;
+  std::vector<NamedTarget> on_host_;
+  std::deque<Buffer> copies_;
+};
+
 }  // namespace
 
 absl::Status SaveCheckpoint(const CheckpointStore& store, Worker& worker,
@@ -53,14 +87,19 @@ absl::Status SaveCheckpoint(const CheckpointStore& store, Worker& worker,
                 .layout = LayoutText(worker.options()),
                 .tensors = {},
                 .metadata = {{"config_fingerprint", position.config_fingerprint}}};
-  for (const NamedTarget& t : TensorsOf(worker)) args.tensors.push_back({t.name, t.view});
+  OnHost tensors(worker.kernels().memory(), TensorsOf(worker));
+  tensors.Fetch();
+  for (const NamedTarget& t : tensors.tensors()) args.tensors.push_back({t.name, t.view});
   return store.Save(args);
 }
 
 absl::StatusOr<LoadedCheckpoint> LoadCheckpoint(const CheckpointStore& store, Worker& worker) {
-  return store.Load({.world = *worker.groups().control,
-                     .layout = LayoutText(worker.options()),
-                     .tensors = TensorsOf(worker)});
+  OnHost tensors(worker.kernels().memory(), TensorsOf(worker));
+  auto loaded = store.Load({.world = *worker.groups().control,
+                            .layout = LayoutText(worker.options()),
+                            .tensors = tensors.tensors()});
+  if (loaded.ok()) tensors.Return();
+  return loaded;
 }
 
 }  // namespace weft

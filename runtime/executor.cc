@@ -4,19 +4,20 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "tensor/device/cpu/cpu_stream.h"
 
 namespace weft {
 
 StreamSet::StreamSet(const ComputeOptions& compute) {
   if (compute.share < 1) processor = std::make_unique<EmulatedProcessor>(compute.share);
+  const std::unique_ptr<ComputeDevice> cpu = compute.device == nullptr ? MakeCpuDevice() : nullptr;
+  ComputeDevice& device = cpu == nullptr ? *compute.device : *cpu;
   for (int i = 0; i < kNumStreams; ++i) {
     const auto kind = static_cast<StreamKind>(i);
-    const std::string name(Name(kind));
-    streams[static_cast<size_t>(i)] =
-        kind == StreamKind::kCompute
-            ? std::make_unique<CpuStream>(name, CpuStream::Priority::kYielding, compute.processors)
-            : std::make_unique<CpuStream>(name);
+    StreamOptions options;
+    options.name = std::string(Name(kind));
+    options.computes = kind == StreamKind::kCompute;
+    if (options.computes) options.processors = compute.processors;
+    streams[static_cast<size_t>(i)] = device.MakeStream(options);
   }
 }
 
@@ -114,7 +115,8 @@ absl::Status Executor::RunTask(size_t index, bool record_spans) {
   const PlanTask& task = plan_->tasks[index];
   const Op& op = graph_->op(task.op);
   Span& span = spans_[index];
-  if (record_spans) span.begin_nanos = clock_.NowNanos();
+  Stream& stream = *launches_[index].stream;
+  if (record_spans) stream.Stamp(clock_, &span.begin_nanos);
   EmulatedProcessor* const processor =
       op.key.group == GroupKind::kNone ? streams_.processor.get() : nullptr;
   if (processor != nullptr) span.begin_nanos = processor->Begin(ReadyNanos(index));
@@ -129,7 +131,7 @@ absl::Status Executor::RunTask(size_t index, bool record_spans) {
     return explained;
   }
   if (record_spans) {
-    span.end_nanos = clock_.NowNanos();
+    stream.Stamp(clock_, &span.end_nanos);
     span.step = step_;
     span.epoch = plan_->epoch;
     span.rank = rank_.value;

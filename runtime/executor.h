@@ -14,12 +14,13 @@
 #include "graph/span.h"
 #include "runtime/emulated_processor.h"
 #include "runtime/step_program.h"
-#include "tensor/device/stream.h"
+#include "tensor/kernels/compute_device.h"
 
 namespace weft {
 
 // Where a rank computes.
 struct ComputeOptions {
+  ComputeDevice* device = nullptr;  // null: the CPU
   double share = 1;                 // of the processor's speed (runtime/emulated_processor.h)
   std::vector<int32_t> processors;  // that computations keep to; empty: those of the process
 };

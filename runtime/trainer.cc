@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "base/units.h"
+#include "comm/staged/staged_backend.h"
 #include "graph/fixed_plan.h"
 #include "profiler/instances.h"
 #include "profiler/residuals.h"
@@ -74,6 +75,7 @@ class Trainer {
 
   bool forced() const { return o_.model.moe.routing == Routing::kForced; }
   bool first() const { return rank_ == 0; }
+  Backend& backend() { return staged_.has_value() ? *staged_ : args_.backend; }
   std::string Join(std::string_view file) const { return args_.run.Join(file); }
 
   absl::Status Start();
@@ -105,6 +107,7 @@ class Trainer {
   const JobOptions& o_;
   const int rank_;
   std::unique_ptr<Kernels> kernels_;
+  std::optional<StagedBackend> staged_;  // where tensors are not on the host
   std::unique_ptr<Worker> worker_;
   std::unique_ptr<Batches> batches_;
   double bytes_per_token_ = 1;  // of the held-out text
@@ -142,9 +145,11 @@ absl::Status Trainer::Start() {
   worker.optimizer = o_.training.optimizer;
   worker.seed = o_.training.seed;
   worker.deadline = absl::Seconds(o_.cluster.collective_deadline);
-  worker.compute = {o_.cluster.compute_share, o_.cluster.compute_processors};
-  kernels_ = MakeCpuKernels();
-  WEFT_ASSIGN_OR_RETURN(worker_, Worker::Connect(args_.backend, *kernels_, worker));
+  worker.compute = {&args_.device, o_.cluster.compute_share, o_.cluster.compute_processors};
+  kernels_ = args_.device.MakeKernels();
+  if (&kernels_->memory() != &HostMemory())
+    staged_.emplace(args_.backend, kernels_->memory(), args_.device.staging_memory());
+  WEFT_ASSIGN_OR_RETURN(worker_, Worker::Connect(backend(), *kernels_, worker));
   ledger_ = std::make_unique<PlanLedger>(worker_->graph(StepKind::kTraining));
 
   // All ranks must be running the same job before they exchange anything that depends on it.
@@ -188,6 +193,8 @@ absl::Status Trainer::Start() {
         FormatCount(static_cast<double>(corpus.train->tokens())),
         FormatCount(static_cast<double>(corpus.validation->tokens())), ngrams.unigram_bits_per_byte,
         ngrams.bigram_bits_per_byte));
+    log_->Say(absl::StrCat("device: ", args_.device.description(),
+                           args_.why_cpu.empty() ? "" : absl::StrCat(" (", args_.why_cpu, ")")));
     log_->Say(absl::StrFormat("model: %s parameters, %s used per token; %d ranks on %d nodes, %s",
                               FormatCount(static_cast<double>(CountParameters(o_.model))),
                               FormatCount(static_cast<double>(CountActiveParameters(o_.model))),
@@ -204,7 +211,10 @@ absl::Status Trainer::Start() {
 
 absl::Status Trainer::Profile() {
   log_->Phase("calibrating");
-  const uint64_t machine = MachineFingerprint(args_.topology, args_.layout, args_.emulation);
+  const uint64_t machine = MachineFingerprint(
+      args_.topology, args_.layout,
+      staged_.has_value() ? absl::StrCat(args_.device.description(), "; ", args_.emulation)
+                          : args_.emulation);
   if (!o_.tuning.profile.empty()) {
     absl::Status status;
     if (first()) {
@@ -221,7 +231,7 @@ absl::Status Trainer::Profile() {
     WEFT_RETURN_IF_ERROR(AgreeOnStatus(*worker_->groups().control, status));
   } else {
     WEFT_ASSIGN_OR_RETURN(Calibration made,
-                          Calibrate(args_.backend, *worker_, o_.tuning.profile_seconds));
+                          Calibrate(backend(), *worker_, o_.tuning.profile_seconds));
     calibration_ = std::move(made.table);
     calibration_.machine_fingerprint = machine;
     log_->Say(absl::StrFormat("profile: %d kinds of operations measured on all ranks in %s",

@@ -10,11 +10,14 @@
 #include "runtime/options.h"
 #include "runtime/run_directory.h"
 #include "runtime/summary.h"
+#include "tensor/kernels/compute_device.h"
 
 namespace weft {
 
 struct JobArgs {
-  Backend& backend;
+  Backend& backend;  // of the host's memory
+  ComputeDevice& device;
+  std::string why_cpu;  // said beside the device, if not empty
   Coordination& coordination;
   const JobOptions& options;
   Topology topology;

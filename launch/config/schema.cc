@@ -33,6 +33,7 @@ std::vector<Field> MakeSchema() {
   std::vector<std::string_view> kAllToAlls(kAllToAllAlgorithms.size());
   std::transform(kAllToAllAlgorithms.begin(), kAllToAllAlgorithms.end(), kAllToAlls.begin(),
                  [](AllToAllAlgorithm algorithm) { return Name(algorithm); });
+  const std::vector<std::string_view> kDevices = {"auto", "cpu", "cuda"};
   const std::vector<std::string_view> kExpertPlacements = {"home", "follow", "auto"};
   const std::vector<std::string_view> kWorkloads(WorkloadNames().begin(), WorkloadNames().end());
   return {
@@ -228,6 +229,17 @@ std::vector<Field> MakeSchema() {
        "ZeRO: 1 spreads the optimizer state of every parameter over the ranks that hold it; "
        "gradients are then reduce-scattered, and parameters gathered beside the next step.",
        {0, 1}},
+      {WEFT_FIELD(cluster.device),
+       "What ranks compute on. auto: CUDA devices when every rank has one of its own, otherwise "
+       "the "
+       "CPU; the log says why.",
+       {},
+       Unit::kNone,
+       TextRule::kAny,
+       kDevices},
+      {WEFT_FIELD(cluster.share_devices),
+       "Several ranks of a host may use one CUDA device, in turn: for tests of layouts, not for "
+       "speed."},
       {WEFT_FIELD(cluster.emulate),
        "Delay every transfer as the two links below would; both must then have a bandwidth."},
       {WEFT_FIELD(cluster.collective_deadline),

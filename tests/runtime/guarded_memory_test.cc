@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "tests/runtime/layout_cases.h"
 #include "tests/runtime/tiny_job.h"
 #include "tests/support/guarded_memory.h"
 #include "tests/support/spawn_ranks.h"
@@ -12,59 +13,10 @@
 namespace weft {
 namespace {
 
-struct Case {
-  const char* name;
-  Topology topology;
-  Layout layout;
-  Placements placements = {};
-  int32_t micro_batches = 1;
-  bool cut_blocks = false;
-  AllToAllAlgorithm all_to_all = AllToAllAlgorithm::kDirect;
-  Routing routing = Routing::kLearned;
-};
-
-// Every way for rows, weights and gradients through a rank.
-std::vector<Case> Cases() {
-  const ExpertPlacement home(6, 1);
-  return {
-      {"OneRank", {1, 1}, {}, {}, 2},
-      {"ForcedRouting", {1, 1}, {}, {}, 1, true, AllToAllAlgorithm::kDirect, Routing::kForced},
-      {"EpEsp", {4, 2}, {1, 2, 2}, {}, 2, true},
-      {"TwoDh", {4, 2}, {1, 4, 1}, {}, 1, false, AllToAllAlgorithm::k2DH},
-      {"OneDh", {4, 2}, {1, 4, 1}, {}, 1, true, AllToAllAlgorithm::k1DH},
-      {"Copies", {2, 2}, {1, 2, 1}, {{{0, {{0, 1, 2, 5}, {0, 3, 4, 5}}}}, {}}, 2},
-      {"Gathered", {2, 2}, {1, 1, 2}, {{{0, home.by_member(), 2}, {1, home.by_member(), 2}}, {}}},
-      {"SharedHeads", {2, 2}, {1, 2, 1, 2}},
-      {"ShardedUpdate", {4, 2}, {2, 2, 1, 1, 1}},
-  };
-}
-
-std::vector<TinyResult> RunRanks(const TinyJob& job) {
-  std::vector<TinyResult> results(static_cast<size_t>(job.topology.world_size));
-  const absl::Status status =
-      SpawnRanks(job.topology.world_size, [&](Backend& backend) -> absl::Status {
-        auto result = RunTinyJob(backend, job);
-        if (!result.ok()) return result.status();
-        results[static_cast<size_t>(backend.rank())] = *std::move(result);
-        return absl::OkStatus();
-      });
-  EXPECT_TRUE(status.ok()) << status;
-  return results;
-}
-
-class GuardedMemoryTest : public testing::TestWithParam<Case> {};
+class GuardedMemoryTest : public testing::TestWithParam<LayoutCase> {};
 
 TEST_P(GuardedMemoryTest, StepsTouchTensorsThroughKernelsAlone) {
-  const Case& c = GetParam();
-  TinyJob job;
-  job.model = TinyModel(Backbone::kMixtral);
-  job.model.moe.routing = c.routing;
-  job.topology = c.topology;
-  job.layout = c.layout;
-  job.placements = c.placements;
-  job.micro_batches = c.micro_batches;
-  job.cut_blocks = c.cut_blocks;
-  job.all_to_all = c.all_to_all;
+  TinyJob job = GetParam().job();
   job.steps = 3;
   job.forward_degree = 2;
   job.backward_degree = 3;
@@ -79,7 +31,7 @@ TEST_P(GuardedMemoryTest, StepsTouchTensorsThroughKernelsAlone) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, GuardedMemoryTest, testing::ValuesIn(Cases()),
+INSTANTIATE_TEST_SUITE_P(Cases, GuardedMemoryTest, testing::ValuesIn(LayoutCases()),
                          [](const auto& test) { return test.param.name; });
 
 TEST(GuardedMemoryDeathTest, WhoeverTouchesItDies) {

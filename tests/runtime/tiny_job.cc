@@ -2,6 +2,7 @@
 
 #include "base/random.h"
 #include "base/status_macros.h"
+#include "comm/staged/staged_backend.h"
 #include "graph/fixed_plan.h"
 #include "tests/support/guarded_memory.h"
 #include "tests/support/shuffle_order.h"
@@ -68,6 +69,7 @@ absl::StatusOr<TinyResult> RunTinyJobOn(Backend& backend, Kernels& kernels, cons
   options.optimizer.epsilon = 1e-4;  // near-zero gradients must not turn rounding into whole steps
   options.optimizer.gradient_clip = job.gradient_clip;
   options.seed = 7;
+  options.compute.device = job.device;
   options.deadline = absl::Seconds(60);
   WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<Worker> worker,
                         Worker::Connect(backend, kernels, options));
@@ -132,6 +134,11 @@ absl::StatusOr<TinyResult> RunTinyJobOn(Backend& backend, Kernels& kernels, cons
 }  // namespace
 
 absl::StatusOr<TinyResult> RunTinyJob(Backend& backend, const TinyJob& job) {
+  if (job.device != nullptr) {
+    const std::unique_ptr<Kernels> kernels = job.device->MakeKernels();
+    StagedBackend staged(backend, kernels->memory(), job.device->staging_memory());
+    return RunTinyJobOn(staged, *kernels, job);
+  }
   const std::unique_ptr<Kernels> kernels =
       job.reference_kernels ? MakeReferenceKernels() : MakeCpuKernels();
   if (!job.guarded) return RunTinyJobOn(backend, *kernels, job);

@@ -32,6 +32,7 @@ struct TinyJob {
       0;  // steps after which another plan (degrees, slices, order) is installed; 0: never
   bool reference_kernels = false;
   bool guarded = false;  // tensors in a memory that the host may not touch; tasks one after another
+  ComputeDevice* device = nullptr;  // null: the CPU
   double gradient_clip = 0.5;
 
   static constexpr int32_t kGlobalBatch = 8;

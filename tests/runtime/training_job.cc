@@ -121,7 +121,10 @@ absl::StatusOr<TrainingResult> RunTrainingJob(const TrainingJob& job) {
       job.topology.world_size,
       [&](Backend& backend) -> absl::Status {
         const int32_t rank = backend.rank();
+        const std::unique_ptr<ComputeDevice> cpu = MakeCpuDevice();
         const JobArgs args{.backend = backend,
+                           .device = job.device == nullptr ? *cpu : *job.device,
+                           .why_cpu = "",
                            .coordination = coordination.of(rank),
                            .options = job.options,
                            .topology = job.topology,

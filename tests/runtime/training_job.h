@@ -19,6 +19,7 @@ struct TrainingJob {
   JobOptions options;
   Topology topology{4, 2};
   Layout layout{1, 2, 2};
+  ComputeDevice* device = nullptr;  // null: the CPU
   DecorateBackend decorate;
   InprocCoordination* coordination = nullptr;  // null: a quiet one
   std::string run_directory;                   // empty: a fresh one
