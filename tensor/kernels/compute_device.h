@@ -16,7 +16,7 @@ struct StreamOptions {
   // Whether products run there: what moves data comes first, since it takes little of what they
   // compete for and others wait for it.
   bool computes = false;
-  std::vector<int32_t> processors;  // of the host, that its thread keeps to; empty: any
+  std::vector<int32_t> processors = {};  // of the host, that its thread keeps to; empty: any
 };
 
 // What a rank computes on: kernels, the memory that they work in, and streams for them.

@@ -5,7 +5,10 @@
 
 #include <cmath>
 
+#include "tests/runtime/inproc_coordination.h"
 #include "tests/runtime/layout_cases.h"
+#include "tests/runtime/temporary_directory.h"
+#include "tests/runtime/training_job.h"
 
 namespace weft {
 namespace {
@@ -56,6 +59,42 @@ TEST_P(CudaTrainingTest, EveryOrderGivesTheSameBits) {
     EXPECT_EQ(shuffled[rank].losses, plain[rank].losses);
     EXPECT_EQ(shuffled[rank].values, plain[rank].values);
   }
+}
+
+// A job with everything around the steps: calibration, plans, validation, checkpoints.
+TEST(CudaJobTest, AJobThatStopsGoesOnWithTheSameBits) {
+  if (!Device().ok()) GTEST_SKIP() << Device().status().message();
+  TemporaryDirectory directory;
+  TrainingJob job(directory);
+  job.topology = {2, 2};
+  job.layout = {1, 2, 1};
+  job.options.training.steps = 10;
+  job.options.tuning.profile_seconds = 0.1;
+  job.options.training.validate_every = 0;
+  job.options.checkpoint.at_end = true;
+  const auto cpu = RunTrainingJob(job);
+  ASSERT_TRUE(cpu.ok()) << cpu.status();
+  job.device = Device()->get();
+  const auto whole = RunTrainingJob(job);
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  const std::vector<double> expected = cpu->Series("loss"), losses = whole->Series("loss");
+  ASSERT_EQ(losses.size(), expected.size());
+  for (size_t step = 0; step < losses.size(); ++step)
+    EXPECT_NEAR(losses[step], expected[step], 1e-4);
+  EXPECT_NEAR(whole->summary.val_bits_per_byte, cpu->summary.val_bits_per_byte, 1e-4);
+
+  InprocCoordination coordination(2);
+  coordination.RequestAt(4, {.stop = true, .checkpoint = false});
+  job.coordination = &coordination;
+  const auto stopped = RunTrainingJob(job);
+  ASSERT_TRUE(stopped.ok()) << stopped.status();
+  EXPECT_EQ(stopped->summary.steps, 5);
+  job.coordination = nullptr;
+  job.run_directory = stopped->run.path();
+  job.resume = true;
+  const auto resumed = RunTrainingJob(job);
+  ASSERT_TRUE(resumed.ok()) << resumed.status();
+  EXPECT_EQ(resumed->Series("loss"), losses);
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, CudaTrainingTest, testing::ValuesIn(LayoutCases()),
