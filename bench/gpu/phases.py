@@ -73,6 +73,7 @@ def main():
     report = {"command": "bench/gpu/run.sh --json FILE", "date": datetime.date.today().isoformat(),
               "commit": provenance.commit(), "machine": provenance.machine(), "phases": {}}
     phases = {"kernels_checked": lambda: test_phase(args.programs / "cuda_kernels_test"),
+              "collectives_checked": lambda: test_phase(args.programs / "comm_on_device_test"),
               "training_checked": lambda: test_phase(args.programs / "cuda_training_test"),
               "kernels_measured": lambda: bench_phase(args.programs / "gpu_bench", args.seconds)}
     passed = True
