@@ -1,0 +1,96 @@
+// Which device ranks get, on the emulator's.
+
+#include "launch/device.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "base/status_macros.h"
+#include "cuda_runtime.h"
+#include "tests/support/spawn_ranks.h"
+
+namespace weft {
+namespace {
+
+struct Outcome {
+  absl::Status status;
+  std::string device, why_cpu;
+};
+
+std::vector<Outcome> Choose(const ClusterOptions& cluster, const std::vector<int>& hosts) {
+  std::vector<Outcome> outcomes(hosts.size());
+  const absl::Status status =
+      SpawnRanks(static_cast<int>(hosts.size()), [&](Backend& backend) -> absl::Status {
+        std::vector<RankId> all;
+        for (int32_t rank = 0; rank < backend.world_size(); ++rank) all.push_back(RankId{rank});
+        WEFT_ASSIGN_OR_RETURN(const auto world, backend.Connect("world", all, absl::Seconds(60)));
+        Outcome& own = outcomes[static_cast<size_t>(backend.rank())];
+        const auto chosen = ChooseDevice(cluster, hosts, *world);
+        own.status = chosen.status();
+        if (!chosen.ok()) return absl::OkStatus();
+        own.device = chosen->device->description();
+        own.why_cpu = chosen->why_cpu;
+        return absl::OkStatus();
+      });
+  EXPECT_TRUE(status.ok()) << status;
+  return outcomes;
+}
+
+class DeviceTest : public testing::Test {
+ protected:
+  void TearDown() override { cuda_emulator::SetDevices(1); }
+  ClusterOptions cluster_;
+};
+
+TEST_F(DeviceTest, EveryRankGetsADeviceOfItsHost) {
+  cuda_emulator::SetDevices(2);
+  for (const Outcome& own : Choose(cluster_, {0, 0, 1, 1})) {
+    EXPECT_EQ(own.device, "emulator, 4 SMs, 1 GiB");
+    EXPECT_EQ(own.why_cpu, "");
+  }
+  cluster_.device = "cpu";
+  for (const Outcome& own : Choose(cluster_, {0, 0})) {
+    EXPECT_EQ(own.device, "CPU");
+    EXPECT_EQ(own.why_cpu, "");
+  }
+}
+
+// One rank without a device, and all compute on the CPU, or none does.
+TEST_F(DeviceTest, RanksShareADeviceOnlyWhenTold) {
+  const std::string why =
+      "rank 1: its host has 2 ranks and 1 CUDA device (cluster.share_devices lets several ranks "
+      "use one)";
+  for (const Outcome& own : Choose(cluster_, {0, 1, 1})) {
+    EXPECT_EQ(own.device, "CPU");
+    EXPECT_EQ(own.why_cpu, why);
+  }
+  cluster_.device = "cuda";
+  for (const Outcome& own : Choose(cluster_, {0, 1, 1})) {
+    EXPECT_EQ(own.status, absl::FailedPreconditionError("cluster.device is cuda: " + why));
+  }
+  cluster_.share_devices = true;
+  for (const Outcome& own : Choose(cluster_, {0, 1, 1})) {
+    EXPECT_EQ(own.device, "emulator, 4 SMs, 1 GiB");
+  }
+}
+
+TEST_F(DeviceTest, WithoutADriverTheReasonIsSaid) {
+  cuda_emulator::SetDevices(0);
+  const Outcome own = Choose(cluster_, {0}).front();
+  EXPECT_EQ(own.device, "CPU");
+  EXPECT_EQ(own.why_cpu, "no CUDA device: no NVIDIA driver is loaded");
+}
+
+TEST_F(DeviceTest, EmulatedProcessorsAreTheCpus) {
+  cluster_.compute_share = 0.5;
+  EXPECT_EQ(Choose(cluster_, {0}).front().device, "CPU");
+  cluster_.device = "cuda";
+  EXPECT_EQ(Choose(cluster_, {0}).front().status,
+            absl::FailedPreconditionError(
+                "cluster.device is cuda: cluster.compute_share emulates processors, not "
+                "CUDA devices"));
+}
+
+}  // namespace
+}  // namespace weft
