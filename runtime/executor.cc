@@ -9,15 +9,19 @@ namespace weft {
 
 StreamSet::StreamSet(const ComputeOptions& compute) {
   if (compute.share < 1) processor = std::make_unique<EmulatedProcessor>(compute.share);
-  const std::unique_ptr<ComputeDevice> cpu = compute.device == nullptr ? MakeCpuDevice() : nullptr;
-  ComputeDevice& device = cpu == nullptr ? *compute.device : *cpu;
+  std::unique_ptr<ComputeDevice> cpu;
+  ComputeDevice* device = compute.device;
+  if (device == nullptr) {
+    cpu = MakeCpuDevice();
+    device = cpu.get();
+  }
   for (int i = 0; i < kNumStreams; ++i) {
     const auto kind = static_cast<StreamKind>(i);
     StreamOptions options;
     options.name = std::string(Name(kind));
     options.computes = kind == StreamKind::kCompute;
     if (options.computes) options.processors = compute.processors;
-    streams[static_cast<size_t>(i)] = device.MakeStream(options);
+    streams[static_cast<size_t>(i)] = device->MakeStream(options);
   }
 }
 

@@ -68,7 +68,7 @@ struct ClusterOptions {
   int32_t tensor_parallel = 1;  // MP: ranks of a node that share attention heads
   int32_t zero_stage = 0;       // ZeRO; 1: the optimizer state is spread
   std::string device = "auto";  // what ranks compute on: "cpu", "cuda", or what there is
-  bool share_devices = false;     // several ranks may use one CUDA device
+  bool share_devices = false;   // several ranks may use one CUDA device
   bool emulate = false;
   double compute_share = 1;  // computations take their processor time divided by this
   std::vector<int32_t> compute_processors;  // that computations keep to; empty: any
