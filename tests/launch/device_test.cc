@@ -23,6 +23,7 @@ std::vector<Outcome> Choose(const ClusterOptions& cluster, const std::vector<int
   const absl::Status status =
       SpawnRanks(static_cast<int>(hosts.size()), [&](Backend& backend) -> absl::Status {
         std::vector<RankId> all;
+        all.reserve(static_cast<size_t>(backend.world_size()));
         for (int32_t rank = 0; rank < backend.world_size(); ++rank) all.push_back(RankId{rank});
         WEFT_ASSIGN_OR_RETURN(const auto world, backend.Connect("world", all, absl::Seconds(60)));
         Outcome& own = outcomes[static_cast<size_t>(backend.rank())];
