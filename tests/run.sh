@@ -137,14 +137,14 @@ run_ctest() {
 
 # programs_of PRESET REGEX: the programs, built or not, of the unit tests of a configured preset whose names match.
 programs_of() {
-  ctest --test-dir "build/$1" -N -L '^unit$' -LE '^fault$' -R "$2" | sed -n 's/^ *Test *#[0-9]*: \([a-z0-9_]*\).*/\1/p' | sort -u |
+  ctest --test-dir "build/$1" -N -L '^unit$' -LE '^(fault|long)$' -R "$2" | sed -n 's/^ *Test *#[0-9]*: \([a-z0-9_]*\).*/\1/p' | sort -u |
     while read -r name; do # a test that runs a script has no program of its name
       if grep -rqF --include=CTestTestfile.cmake "/tests/$name\"" "build/$1/tests"; then echo "$name"; fi
     done
 }
 
 # sanitize PRESET REGEX: builds the unit tests whose names match, and nothing else, and runs them. Fault tests trace their
-# programs and kill them, which the sanitizers take for themselves.
+# programs and kill them, which the sanitizers take for themselves; long ones would take minutes.
 sanitize() {
   local preset=$1 regex=$2 names
   configure "$preset" || {
@@ -159,7 +159,7 @@ sanitize() {
   }
   check "$preset: build" build "$preset" "${programs[@]}" || return
   names=$(printf '%s|' "${programs[@]}")
-  run_ctest "$preset" -L '^unit$' -LE '^fault$' -R "^(${names%|})(\..*)?\$"
+  run_ctest "$preset" -L '^unit$' -LE '^(fault|long)$' -R "^(${names%|})(\..*)?\$"
 }
 
 # The sources that differ from the branch this work goes into; on that branch, those of its last commit.
