@@ -9,9 +9,9 @@
 #include "tensor/row_block.h"
 #include "tensor/view.h"
 
-// Every numerical operation of the models, one method each. Two implementations: `reference` (plain
-// loops, sums in double: what is right) and `cpu` (oneDNN and vectorised loops: what is fast); one
-// contract suite holds them equal.
+// Every numerical operation of the models, one method each. Three implementations: `reference`
+// (plain loops, sums in double: what is right), `cpu` (oneDNN and vectorised loops: what is fast)
+// and `cuda`; one contract suite holds them equal.
 //
 // All tensors are in memory() and fp32, row-major, unless a comment says otherwise. Weights of
 // linear layers are [out, in]. Any row count may be 0. Outputs named `d_...` of parameters

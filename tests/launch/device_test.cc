@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/status_macros.h"
-#include "cuda_runtime.h"
+#include "tests/support/cuda_emulator/emulated_device.h"
 #include "tests/support/spawn_ranks.h"
 
 namespace weft {

@@ -2,9 +2,9 @@
 
 #include <vector>
 
-#include "cuda_runtime.h"
 #include "tensor/device/buffer.h"
 #include "tensor/kernels/compute_device.h"
+#include "tests/support/cuda_emulator/emulated_device.h"
 
 // What a device is and how its streams behave, on the emulator.
 

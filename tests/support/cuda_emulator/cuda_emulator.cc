@@ -15,6 +15,7 @@
 
 #include "base/check.h"
 #include "cuda_runtime.h"
+#include "tests/support/cuda_emulator/emulated_device.h"
 #include "tests/support/guarded_memory.h"
 
 thread_local uint3 threadIdx, blockIdx;

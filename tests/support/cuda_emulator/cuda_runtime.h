@@ -140,11 +140,6 @@ cudaError_t Launch(const cudaLaunchConfig_t& config, std::function<void()> threa
 uint64_t Shuffle(uint64_t mine, unsigned from);
 unsigned Lane();
 
-// Every stream's pending work is thrown away by errors that tests plant: the next n launches fail.
-void FailLaunches(int n);
-// As on a machine without a driver: cudaGetDeviceCount fails.
-void SetDevices(int count);
-
 template <typename T>
 T ShuffleOf(T value, unsigned from) {
   static_assert(sizeof(T) <= 8);
