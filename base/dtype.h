@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/bfloat16.h"
+
 namespace weft {
 
 enum class DType : uint8_t { kF32, kBF16, kF64, kI32, kI64, kU8 };
@@ -48,6 +50,10 @@ struct DTypeOf;
 template <>
 struct DTypeOf<float> {
   static constexpr DType value = DType::kF32;
+};
+template <>
+struct DTypeOf<BFloat16> {
+  static constexpr DType value = DType::kBF16;
 };
 template <>
 struct DTypeOf<double> {

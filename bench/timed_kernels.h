@@ -5,6 +5,7 @@
 #include <string>
 
 #include "tensor/kernels/decorated_kernels.h"
+#include "tensor/kernels/grouped_products.h"
 
 namespace weft {
 
@@ -25,6 +26,9 @@ class TimedKernels final : public DecoratedKernels {
   void Reset();
 
   void Gemm(const GemmArgs& args) override;
+  // One product after the other, each counted by Gemm: what kernels of the host do, too.
+  void GroupedGemm(const GroupedGemmArgs& args) override { GemmOfEachGroup(*this, args); }
+  void GroupedWgrad(const GroupedWgradArgs& args) override { WgradOfEachGroup(*this, args); }
 
  private:
   void Around(std::string_view name, absl::FunctionRef<void()> call) override;

@@ -19,8 +19,13 @@ struct GemmShape {
 };
 
 GemmShape CheckGemm(const GemmArgs& args);
+void CheckGroupedGemm(const GroupedGemmArgs& args);
+void CheckGroupedWgrad(const GroupedWgradArgs& args);
 void CheckBias(const ConstTensorView& bias, const ConstTensorView& x);
+// As many elements, of one type T.
 void CheckSameElements(const ConstTensorView& a, const ConstTensorView& b);
+void CheckRowsType(const ConstTensorView& x);  // T
+void CheckConvert(const ConstTensorView& from, const ConstTensorView& to);
 void CheckNormForward(const NormForwardArgs& args, bool centered);  // centered: LayerNorm
 void CheckNormBackward(const NormBackwardArgs& args, bool centered);
 // The queries that are wanted.

@@ -5,6 +5,12 @@ namespace weft {
 void DecoratedKernels::Gemm(const GemmArgs& args) {
   Around("Gemm", [&] { inner_.Gemm(args); });
 }
+void DecoratedKernels::GroupedGemm(const GroupedGemmArgs& args) {
+  Around("GroupedGemm", [&] { inner_.GroupedGemm(args); });
+}
+void DecoratedKernels::GroupedWgrad(const GroupedWgradArgs& args) {
+  Around("GroupedWgrad", [&] { inner_.GroupedWgrad(args); });
+}
 void DecoratedKernels::AddBias(ConstTensorView bias, TensorView x) {
   Around("AddBias", [&] { inner_.AddBias(bias, x); });
 }
@@ -16,6 +22,9 @@ void DecoratedKernels::Add(ConstTensorView a, ConstTensorView b, TensorView y) {
 }
 void DecoratedKernels::Scale(float factor, TensorView x) {
   Around("Scale", [&] { inner_.Scale(factor, x); });
+}
+void DecoratedKernels::Convert(ConstTensorView from, TensorView to) {
+  Around("Convert", [&] { inner_.Convert(from, to); });
 }
 void DecoratedKernels::LayerNormForward(const NormForwardArgs& args) {
   Around("LayerNormForward", [&] { inner_.LayerNormForward(args); });

@@ -12,10 +12,13 @@ class DecoratedKernels : public Kernels {
  public:
   Memory& memory() override { return inner_.memory(); }
   void Gemm(const GemmArgs& args) override;
+  void GroupedGemm(const GroupedGemmArgs& args) override;
+  void GroupedWgrad(const GroupedWgradArgs& args) override;
   void AddBias(ConstTensorView bias, TensorView x) override;
   void BiasBackward(ConstTensorView dy, TensorView d_bias) override;
   void Add(ConstTensorView a, ConstTensorView b, TensorView y) override;
   void Scale(float factor, TensorView x) override;
+  void Convert(ConstTensorView from, TensorView to) override;
   void LayerNormForward(const NormForwardArgs& args) override;
   void LayerNormBackward(const NormBackwardArgs& args) override;
   void RmsNormForward(const NormForwardArgs& args) override;

@@ -4,8 +4,28 @@
 #include <vector>
 
 #include "tensor/kernels/check_args.h"
+#include "tensor/kernels/grouped_products.h"
 
 namespace weft {
+
+void HostKernels::GroupedGemm(const GroupedGemmArgs& args) { GemmOfEachGroup(*this, args); }
+void HostKernels::GroupedWgrad(const GroupedWgradArgs& args) { WgradOfEachGroup(*this, args); }
+
+void HostKernels::Convert(ConstTensorView from, TensorView to) {
+  CheckConvert(from, to);
+  const int64_t count = to.elements();
+  if (from.dtype == to.dtype) {
+    memory().Copy(from, to);
+  } else if (to.dtype == DType::kBF16) {
+    const float* const wide = from.as<float>();
+    auto* const narrow = to.as<BFloat16>();
+    for (int64_t i = 0; i < count; ++i) narrow[i] = BFloat16::FromFloat(wide[i]);
+  } else {
+    const auto* const narrow = from.as<BFloat16>();
+    float* const wide = to.as<float>();
+    for (int64_t i = 0; i < count; ++i) wide[i] = narrow[i].ToFloat();
+  }
+}
 
 void HostKernels::CopyRows(ConstTensorView from, std::span<const RowBlock> blocks, TensorView to) {
   CheckCopyRows(from, blocks, to);

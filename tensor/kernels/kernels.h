@@ -13,10 +13,12 @@
 // (plain loops, sums in double: what is right), `cpu` (oneDNN and vectorised loops: what is fast)
 // and `cuda`; one contract suite holds them equal.
 //
-// All tensors are in memory() and fp32, row-major, unless a comment says otherwise. Weights of
-// linear layers are [out, in]. Any row count may be 0. Outputs named `d_...` of parameters
-// ACCUMULATE (+=); all other outputs are overwritten. Outputs do not alias inputs unless a comment
-// allows it. A shape that does not match is a programmer error (WEFT_CHECK).
+// All tensors are in memory() and row-major, and fp32 unless a comment says otherwise: "T" is fp32
+// or bf16, the same for all T of a call. Sums and formulas are of fp32 at least in either case;
+// what is stored in bf16 is rounded once. Weights of linear layers are [out, in]. Any row count may
+// be 0. Outputs named `d_...` of parameters ACCUMULATE (+=); all other outputs are overwritten.
+// Outputs do not alias inputs unless a comment allows it. A shape or a type that does not match is
+// a programmer error (WEFT_CHECK).
 //
 // Row invariance: for every operation that maps rows to rows, the bits of an output row depend on
 // that input row (and the weights) alone, never on how many rows the call has or where the row
@@ -28,20 +30,38 @@ namespace weft {
 // c = op(a) * op(b) (+ c when accumulate). op(a) is [m, k], op(b) is [k, n], c is [m, n].
 // Row-invariant in m when transpose_a is false.
 struct GemmArgs {
-  ConstTensorView a;  // [m, k], or [k, m] when transpose_a
-  ConstTensorView b;  // [k, n], or [n, k] when transpose_b
-  TensorView c;       // [m, n]
+  ConstTensorView a;  // T [m, k], or [k, m] when transpose_a
+  ConstTensorView b;  // T [k, n], or [n, k] when transpose_b
+  TensorView c;       // T or fp32 [m, n]
   bool transpose_a = false;
   bool transpose_b = false;
   bool accumulate = false;
 };
 
+// Products of groups of rows, each with a matrix of its own: c(g) = a(g) * op(b[g]). The rows of a
+// group stand together, those of group 0 first. Bits of a row as in Gemm.
+struct GroupedGemmArgs {
+  ConstTensorView a;                   // T [sum of rows, k]
+  std::span<const int64_t> rows;       // of each group
+  std::span<const ConstTensorView> b;  // T, of each group, equally shaped: [k, n], or [n, k]
+  bool transpose_b = false;
+  TensorView c;  // T [sum of rows, n]
+};
+
+// Weight gradients of such products: c[g] += a(g)^T * b(g).
+struct GroupedWgradArgs {
+  ConstTensorView a;              // T [sum of rows, m]
+  ConstTensorView b;              // T [sum of rows, n]
+  std::span<const int64_t> rows;  // of each group
+  std::span<const TensorView> c;  // fp32 [m, n], of each group
+};
+
 struct NormForwardArgs {
-  ConstTensorView x;      // [rows, width]
-  ConstTensorView gamma;  // [width]
-  ConstTensorView beta;   // [width]; unused by RmsNorm
+  ConstTensorView x;      // T [rows, width]
+  ConstTensorView gamma;  // T [width]
+  ConstTensorView beta;   // T [width]; unused by RmsNorm
   float epsilon = 1e-5f;
-  TensorView y;     // [rows, width]
+  TensorView y;     // T [rows, width]
   TensorView mean;  // [rows]; unused by RmsNorm
   TensorView rstd;  // [rows]
 };
@@ -49,12 +69,12 @@ struct NormForwardArgs {
 // Without dx, or without d_gamma and d_beta (views without data), only the other is computed: the
 // gradients of rows may come in pieces, those of the parameters are one sum over all rows.
 struct NormBackwardArgs {
-  ConstTensorView dy;     // [rows, width]
-  ConstTensorView x;      // [rows, width]
-  ConstTensorView gamma;  // [width]
+  ConstTensorView dy;     // T [rows, width]
+  ConstTensorView x;      // T [rows, width]
+  ConstTensorView gamma;  // T [width]
   ConstTensorView mean;   // [rows]; unused by RmsNorm
   ConstTensorView rstd;   // [rows]
-  TensorView dx;          // [rows, width]
+  TensorView dx;          // T [rows, width]
   TensorView d_gamma;     // [width], accumulated
   TensorView d_beta;      // [width], accumulated; unused by RmsNorm
 };
@@ -72,9 +92,9 @@ struct NormBackwardArgs {
 inline constexpr int64_t kAllTokens = -1;
 
 struct AttentionForwardArgs {
-  ConstTensorView qkv;  // [sequences * length, (heads + 2 * kv_heads) * head_dim]
+  ConstTensorView qkv;  // T [sequences * length, (heads + 2 * kv_heads) * head_dim]
   int64_t sequences = 0, length = 0, heads = 0, kv_heads = 0, head_dim = 0;
-  TensorView out;  // [sequences * length, heads * head_dim]
+  TensorView out;  // T [sequences * length, heads * head_dim]
   TensorView lse;  // [sequences, heads, length]: log of the softmax denominator (natural log,
                    // scaled scores)
   int64_t begin = 0, end = kAllTokens;
@@ -82,17 +102,21 @@ struct AttentionForwardArgs {
 
 struct AttentionBackwardArgs {
   ConstTensorView qkv, out, lse;  // as in the forward
-  ConstTensorView d_out;          // [sequences * length, heads * head_dim]
+  ConstTensorView d_out;          // T [sequences * length, heads * head_dim]
   int64_t sequences = 0, length = 0, heads = 0, kv_heads = 0, head_dim = 0;
   TensorView d_qkv;  // like qkv, overwritten
   int64_t begin = 0, end = kAllTokens;
+  // [sequences * length, 2 * kv_heads * head_dim]: where pieces in bf16 leave what they add to keys
+  // and values of earlier tokens; nobody else uses it. Not needed in fp32, or for all tokens at
+  // once.
+  TensorView d_kv = {};
 };
 
 // Rotary embedding in half-split ("rotate_half") order, in place on the first `rotated_heads` heads
 // of each row: pairs (x[i], x[i + head_dim / 2]) turn by position * theta^(-2 i / head_dim).
 // `inverse` turns back (the backward).
 struct RopeArgs {
-  TensorView x;  // [rows, row width]; heads stand at the start of the row
+  TensorView x;  // T [rows, row width]; heads stand at the start of the row
   int64_t sequences = 0, length = 0, rotated_heads = 0, head_dim = 0;
   float theta = 10000.0f;
   bool inverse = false;
@@ -120,7 +144,7 @@ struct GateBackwardArgs {
   ConstTensorView d_weights;  // [tokens, top_k]
   ConstTensorView d_probs;    // [tokens, experts]
   bool renormalize = true;
-  TensorView d_logits;  // [tokens, experts]
+  TensorView d_logits;  // T [tokens, experts]
 };
 
 // Load-balancing loss of a layer (Switch Transformer, eq. 4, per sequence): over the sequences,
@@ -138,7 +162,7 @@ struct BalanceLossArgs {
 // Mean over nothing: loss_sum adds up -log softmax(logits)[label] over rows (fp64); d_logits =
 // scale * gradient of it.
 struct CrossEntropyArgs {
-  TensorView logits;       // [rows, vocab]; overwritten by d_logits when want_gradient
+  TensorView logits;       // T [rows, vocab]; overwritten by d_logits when want_gradient
   ConstTensorView labels;  // [rows] int32, 0 <= label < vocab
   float scale = 1.0f;
   bool want_gradient = true;
@@ -150,6 +174,7 @@ struct CrossEntropyArgs {
 struct AdamWArgs {
   TensorView parameter, m, v;  // [n]
   ConstTensorView gradient;    // [n]
+  TensorView rounded = {};     // bf16 [n], when given: the parameter as products read it
   double learning_rate = 0, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weight_decay = 0;
   double gradient_scale = 1.0;  // the clipping factor, applied to the gradient first
   int64_t step = 1;             // 1 for the first update
@@ -165,12 +190,18 @@ class Kernels {
   virtual Memory& memory() = 0;
 
   virtual void Gemm(const GemmArgs& args) = 0;
-  virtual void AddBias(ConstTensorView bias, TensorView x) = 0;  // x [rows, n] += bias [n]
-  virtual void BiasBackward(ConstTensorView dy,
-                            TensorView d_bias) = 0;  // d_bias [n] += column sums of dy [rows, n]
-  virtual void Add(ConstTensorView a, ConstTensorView b,
-                   TensorView y) = 0;                  // y = a + b; y may alias a or b
-  virtual void Scale(float factor, TensorView x) = 0;  // x *= factor
+  virtual void GroupedGemm(const GroupedGemmArgs& args) = 0;
+  virtual void GroupedWgrad(const GroupedWgradArgs& args) = 0;
+  // x [rows, n] += bias [n]; both T.
+  virtual void AddBias(ConstTensorView bias, TensorView x) = 0;
+  // d_bias [n] += column sums of dy T [rows, n].
+  virtual void BiasBackward(ConstTensorView dy, TensorView d_bias) = 0;
+  // y = a + b; all T; y may alias a or b.
+  virtual void Add(ConstTensorView a, ConstTensorView b, TensorView y) = 0;
+  // x *= factor; x T.
+  virtual void Scale(float factor, TensorView x) = 0;
+  // The same numbers in another type: fp32 to bf16, or back.
+  virtual void Convert(ConstTensorView from, TensorView to) = 0;
   virtual void LayerNormForward(const NormForwardArgs& args) = 0;
   virtual void LayerNormBackward(const NormBackwardArgs& args) = 0;
   virtual void RmsNormForward(const NormForwardArgs& args) = 0;
@@ -179,20 +210,21 @@ class Kernels {
   virtual void AttentionForward(const AttentionForwardArgs& args) = 0;
   virtual void AttentionBackward(const AttentionBackwardArgs& args) = 0;
 
-  // y = gelu(x), the tanh form ("gelu_new" of GPT-2). x, y [rows, n].
+  // y = gelu(x), the tanh form ("gelu_new" of GPT-2). x, y T [rows, n].
   virtual void GeluForward(ConstTensorView x, TensorView y) = 0;
-  // dx = dy * gelu'(x); dx may alias dy.
+  // dx = dy * gelu'(x); all T; dx may alias dy.
   virtual void GeluBackward(ConstTensorView dy, ConstTensorView x, TensorView dx) = 0;
-  // gate_up [rows, 2n] holds gate | up; y [rows, n] = silu(gate) * up.
+  // gate_up T [rows, 2n] holds gate | up; y T [rows, n] = silu(gate) * up.
   virtual void SwigluForward(ConstTensorView gate_up, TensorView y) = 0;
-  // d_gate_up [rows, 2n] from dy [rows, n].
+  // d_gate_up T [rows, 2n] from dy T [rows, n].
   virtual void SwigluBackward(ConstTensorView dy, ConstTensorView gate_up,
                               TensorView d_gate_up) = 0;
 
-  // y[t] = table[tokens[t]] (+ positions[t mod length] when positions.data). tokens [rows] int32.
+  // y[t] = table[tokens[t]] (+ positions[t mod length] when positions.data). tokens [rows] int32;
+  // table, positions, y T.
   virtual void EmbeddingForward(ConstTensorView tokens, ConstTensorView table,
                                 ConstTensorView positions, int64_t length, TensorView y) = 0;
-  // d_table[tokens[t]] += dy[t], d_positions[t mod length] += dy[t], in token order.
+  // d_table[tokens[t]] += dy[t], d_positions[t mod length] += dy[t], in token order. dy T.
   virtual void EmbeddingBackward(ConstTensorView dy, ConstTensorView tokens, int64_t length,
                                  TensorView d_table, TensorView d_positions) = 0;
 
@@ -204,18 +236,18 @@ class Kernels {
   // Rows of `from` to where they belong in `to`; both [rows, width] of any one type. Blocks, which
   // are on the host, do not overlap in `to`; rows between them are left alone.
   virtual void CopyRows(ConstTensorView from, std::span<const RowBlock> blocks, TensorView to) = 0;
-  // y[i] = x[index[i]]; index [n] int32 into x's rows; x [rows, width], y [n, width].
+  // y[i] = x[index[i]]; index [n] int32 into x's rows; x T [rows, width], y T [n, width].
   virtual void GatherRows(ConstTensorView x, ConstTensorView index, TensorView y) = 0;
-  // y[i] = weight[i] * x[index[i]]; weight [n].
+  // y[i] = weight[i] * x[index[i]]; x, y T; weight fp32 [n].
   virtual void GatherScaledRows(ConstTensorView x, ConstTensorView index, ConstTensorView weight,
                                 TensorView y) = 0;
   // y[t] (+)= sum over j of weight[t, j] * x[slot[t, j]], j ascending; slot [rows, k] int32, -1:
-  // dropped, adds nothing. weight may be empty (data == nullptr): all 1. With `accumulate` the sum
-  // is added to y.
+  // dropped, adds nothing. weight fp32 [rows, k] may be empty (data == nullptr): all 1. With
+  // `accumulate` the sum is added to y. x, y T.
   virtual void GatherSum(ConstTensorView x, ConstTensorView slot, ConstTensorView weight,
                          bool accumulate, TensorView y) = 0;
   // d[t, j] = dot(a[t], x[slot[t, j]]), 0 where the slot is -1: the gradient of GatherSum's
-  // weights. a [rows, width].
+  // weights. a, x T [rows, width]; d fp32.
   virtual void GatherDot(ConstTensorView a, ConstTensorView x, ConstTensorView slot,
                          TensorView d) = 0;
 

@@ -132,7 +132,7 @@ TEST_P(KernelsAttentionTest, TheFutureIsInvisible) {
 TEST_P(KernelsAttentionTest, ACallLeavesNothingBehind) {
   const AttentionCase small{1, 33, 2, 1, 32}, large{1, 190, 2, 2, 64};
   const Floats qkv = RandomQkv(small, 1), d_out = RandomOut(small);
-  const AttentionResult fresh = RunAttention(*GetParam().make(), small, qkv, d_out);
+  const AttentionResult fresh = RunAttention(*Make(), small, qkv, d_out);
   RunAttention(*fast_, large, RandomQkv(large, 1), RandomOut(large));
   const AttentionResult after = RunAttention(*fast_, small, qkv, d_out);
   EXPECT_TRUE(SameBits(after.out, fresh.out));

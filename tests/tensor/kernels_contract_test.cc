@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <cmath>
 #include <limits>
 #include <tuple>
 
@@ -280,7 +282,7 @@ TEST_P(KernelsContractTest, Gathers) {
 }
 
 TEST_P(KernelsContractTest, DroppedSlotsAddNothing) {
-  const Floats x = Floats::Normal({2, 5}, 25);
+  const Floats x = Stored(Floats::Normal({2, 5}, 25));
   const Floats weights({2, 2}, 2);
   Ints slot({2, 2}, -1);
   slot[2] = 1;
@@ -293,7 +295,7 @@ TEST_P(KernelsContractTest, DroppedSlotsAddNothing) {
       EXPECT_EQ(fresh[i], 0);
       EXPECT_EQ(added[i], 7);
       EXPECT_FLOAT_EQ(fresh[5 + i], 2 * x[5 + i]);
-      EXPECT_FLOAT_EQ(added[5 + i], 7 + 2 * x[5 + i]);
+      EXPECT_FLOAT_EQ(added[5 + i], Stored(7 + 2 * x[5 + i]));
     }
     EXPECT_EQ(d[0], 0);
     EXPECT_EQ(d[1], 0);
@@ -315,7 +317,7 @@ TEST_P(KernelsContractTest, CrossEntropy) {
       EXPECT_NEAR(actual_loss, expected_loss, 1e-6 * static_cast<double>(rows + 1));
       EXPECT_TRUE(Near(actual, expected, 5e-7));
       if (!want_gradient) {
-        EXPECT_TRUE(SameBits(actual, Floats::Normal({rows, vocab}, 27, 4)));
+        EXPECT_TRUE(SameBits(actual, Stored(Floats::Normal({rows, vocab}, 27, 4))));
       }
     }
   }
@@ -323,14 +325,14 @@ TEST_P(KernelsContractTest, CrossEntropy) {
 
 TEST_P(KernelsContractTest, CrossEntropySurvivesLargeLogits) {
   for (Kernels* kernels : {reference_.get(), fast_.get()}) {
-    Floats logits({2, 40}, -3e4f);
-    logits[7] = 3e4f;
-    logits[40 + 9] = 3e4f;
+    Floats logits({2, 40}, -32768);
+    logits[7] = 32768;
+    logits[40 + 9] = 32768;
     Ints labels({2}, 7);
     double loss = 0;
     kernels->CrossEntropy({logits.view(), labels.view(), 1.0f, true, View(&loss, {1})});
-    EXPECT_NEAR(loss, 6e4,
-                1e-3);  // the first row is certain and right, the second certain and wrong
+    // The first row is certain and right, the second certain and wrong.
+    EXPECT_NEAR(loss, 65536, 1e-3);
     EXPECT_EQ(logits[7], 0);
     EXPECT_EQ(logits[40 + 7], -1);
     EXPECT_EQ(logits[40 + 9], 1);
@@ -358,6 +360,49 @@ TEST_P(KernelsContractTest, AdamW) {
     EXPECT_TRUE(Near(cpu_parameter, parameter, 2e-6));
     EXPECT_TRUE(Near(cpu_m, m, 1e-7));
     EXPECT_TRUE(Near(cpu_v, v, 1e-7));
+  }
+}
+
+TEST_P(KernelsContractTest, AdamWLeavesTheParameterRounded) {
+  Floats parameter = Floats::Normal({71}, 31), m({71}), v({71});
+  const Floats gradient = Floats::Normal({71}, 32);
+  std::vector<BFloat16> rounded(71);
+  AdamWArgs args;
+  args.parameter = parameter.view();
+  args.m = m.view();
+  args.v = v.view();
+  args.gradient = gradient.view();
+  args.learning_rate = 0.01;
+  args.rounded = View(rounded.data(), {71});
+  fast_->AdamW(args);
+  for (size_t i = 0; i < rounded.size(); ++i)
+    EXPECT_EQ(rounded[i], BFloat16::FromFloat(parameter.values()[i])) << i;
+}
+
+// Ties go to the even neighbour; what is beyond the largest number is infinite.
+TEST_P(KernelsContractTest, Convert) {
+  Floats values = Floats::Normal({3, 37}, 33, 1e3f);
+  const float edges[] = {0.0f,     -0.0f,    1.00390625f, 1.01171875f, -1.00390625f,
+                         3.4e38f,  -3.4e38f, 1e-40f,      -1e-45f,     1.0f / 3,
+                         65280.0f, INFINITY, -INFINITY,   65504.0f,    std::nanf("")};
+  std::copy(std::begin(edges), std::end(edges), values.values().begin());
+  std::vector<BFloat16> narrow(values.values().size());
+  fast_->Convert(values.view(), View(narrow.data(), values.shape()));
+  EXPECT_EQ(narrow[2].ToFloat(), 1.0f);
+  EXPECT_EQ(narrow[3].ToFloat(), 1.015625f);
+  EXPECT_EQ(narrow[5].ToFloat(), INFINITY);
+  Floats back(values.shape());
+  fast_->Convert(View(narrow.data(), values.shape()), back.view());
+  for (size_t i = 0; i < narrow.size(); ++i) {
+    const float value = values.values()[i];
+    EXPECT_EQ(narrow[i], BFloat16::FromFloat(value)) << value;
+    if (std::isnan(value)) {
+      EXPECT_TRUE(std::isnan(back.values()[i]));
+    } else {
+      EXPECT_EQ(back.values()[i], narrow[i].ToFloat());
+      if (std::abs(value) > 3e38f) continue;
+      EXPECT_LE(std::abs(back.values()[i] - value), std::abs(value) / 256 + 1e-40f);
+    }
   }
 }
 

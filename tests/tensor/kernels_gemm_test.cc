@@ -1,3 +1,4 @@
+#include <numeric>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -55,8 +56,50 @@ TEST_P(KernelsGemmTest, TheSameArgumentsGiveTheSameBits) {
   const Floats a = Floats::Normal({333, 48}, 4), b = Floats::Normal({333, 56}, 5);
   Floats first({48, 56}), second({48, 56});
   fast_->Gemm({a.view(), b.view(), first.view(), true, false, false});
-  GetParam().make()->Gemm({a.view(), b.view(), second.view(), true, false, false});
+  Make()->Gemm({a.view(), b.view(), second.view(), true, false, false});
   EXPECT_TRUE(SameBits(second, first));
+}
+
+// Groups of any size, none included, are the products of each group alone: bit for bit, so that a
+// row does not know who else is in the call.
+TEST_P(KernelsGemmTest, GroupsAreProductsOfTheirOwn) {
+  for (const std::vector<int64_t>& rows : std::vector<std::vector<int64_t>>{
+           {}, {0}, {5}, {0, 0, 7}, {70, 0, 1, 64, 129, 0}, {1, 1, 1, 1, 1, 1, 1, 200}}) {
+    const int64_t k = 48, n = 40;
+    const auto groups = static_cast<int64_t>(rows.size());
+    const int64_t total = std::accumulate(rows.begin(), rows.end(), int64_t{0});
+    const Floats a = Floats::Normal({total, k}, 6), wide = Floats::Normal({total, n}, 7);
+    for (const bool transpose_b : {false, true}) {
+      const Shape shape = transpose_b ? Shape{n, k} : Shape{k, n};
+      std::vector<Floats> b, gradients;
+      for (int64_t g = 0; g < groups; ++g) {
+        b.push_back(Floats::Normal(shape, static_cast<uint64_t>(10 + g)));
+        gradients.push_back(Floats::Normal({k, n}, static_cast<uint64_t>(30 + g)));
+      }
+      std::vector<ConstTensorView> matrices;
+      for (const Floats& matrix : b) matrices.push_back(matrix.view());
+      std::vector<Floats> expected_gradients = gradients;
+      std::vector<TensorView> sums;
+      for (Floats& gradient : gradients) sums.push_back(gradient.view());
+      Floats c({total, n}), expected({total, n});
+      fast_->GroupedGemm({a.view(), rows, matrices, transpose_b, c.view()});
+      fast_->GroupedWgrad({a.view(), wide.view(), rows, sums});
+      int64_t begin = 0;
+      for (size_t g = 0; g < rows.size(); begin += rows[g++]) {
+        if (rows[g] == 0) continue;
+        const ConstTensorView own = Rows(a.view(), begin, rows[g]);
+        fast_->Gemm({own, b[g].view(), Rows(expected.view(), begin, rows[g]), false, transpose_b});
+        fast_->Gemm({own, Rows(wide.view(), begin, rows[g]), expected_gradients[g].view(), true,
+                     false, true});
+      }
+      EXPECT_TRUE(SameBits(c, expected));
+      for (size_t g = 0; g < rows.size(); ++g) {
+        EXPECT_TRUE(weft::Near(gradients[g], expected_gradients[g], 1e-5)) << "group " << g;
+        if (rows[g] > 0) continue;
+        EXPECT_TRUE(SameBits(gradients[g], expected_gradients[g]));
+      }
+    }
+  }
 }
 
 // Every number of rows alone, in a longer product, and at another place of it.
@@ -154,7 +197,7 @@ TEST_P(KernelsGemmTest, ObjectsOnDifferentThreadsDoNotTouchEachOther) {
   constexpr size_t kThreads = 3;
   std::vector<std::unique_ptr<Kernels>> kernels;
   std::vector<Floats> results(kThreads, Floats({m, n}));
-  for (size_t i = 0; i < kThreads; ++i) kernels.push_back(GetParam().make());
+  for (size_t i = 0; i < kThreads; ++i) kernels.push_back(Make());
   std::vector<std::thread> threads;
   for (size_t i = 0; i < kThreads; ++i) {
     threads.emplace_back([&, i] { results[i] = run(*kernels[i], 20 + i); });

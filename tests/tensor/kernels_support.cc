@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/random.h"
+#include "tests/tensor/rounded_kernels.h"
 
 namespace weft {
 
@@ -54,6 +55,19 @@ Ints Ints::Uniform(const Shape& shape, int32_t low, int32_t high, uint64_t seed)
     }
   }
   return ::testing::AssertionSuccess();
+}
+
+std::unique_ptr<Kernels> FastKernelsTest::Make() const {
+  std::unique_ptr<Kernels> made = GetParam().make();
+  if (!bf16()) return made;
+  return std::make_unique<RoundedKernels>(std::move(made));
+}
+
+void FastKernelsTest::SetUp() {
+  if (!GetParam().unavailable.empty()) GTEST_SKIP() << GetParam().unavailable;
+  fast_ = Make();
+  reference_ = MakeReferenceKernels();
+  if (bf16()) reference_ = std::make_unique<RoundedKernels>(std::move(reference_));
 }
 
 void PrintTo(const Implementation& implementation, std::ostream* out) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -66,7 +67,8 @@ class Ints {
 struct Implementation {
   std::string name;
   std::function<std::unique_ptr<Kernels>()> make;
-  std::string unavailable;  // why `make` cannot be called here; its tests are skipped with it
+  std::string unavailable;    // why `make` cannot be called here; its tests are skipped with it
+  DType dtype = DType::kF32;  // of what may be fp32 or bf16: the tests' tensors are fp32 always
 };
 
 // What this program tests: the CPU kernels once for each instruction set that this machine runs
@@ -77,12 +79,24 @@ void PrintTo(const Implementation& implementation, std::ostream* out);
 // A suite that compares kernels with the reference: `fast_` is the one under test.
 class FastKernelsTest : public ::testing::TestWithParam<Implementation> {
  protected:
-  void SetUp() override {
-    if (!GetParam().unavailable.empty()) GTEST_SKIP() << GetParam().unavailable;
-    fast_ = GetParam().make();
+  void SetUp() override;
+
+  bool bf16() const { return GetParam().dtype == DType::kBF16; }
+  std::unique_ptr<Kernels> Make() const;  // the kernels under test, once more
+  // The number nearest to `value` that a tensor may hold.
+  float Stored(float value) const { return bf16() ? BFloat16::FromFloat(value).ToFloat() : value; }
+  Floats Stored(Floats values) const {
+    for (float& value : values.values()) value = Stored(value);
+    return values;
+  }
+  // weft::Near for results of this type: two roundings of nearly the same number to bf16 are at
+  // most 2^-7 of it apart, and what is computed from such results is a little more.
+  ::testing::AssertionResult Near(const Floats& actual, const Floats& expected,
+                                  double tolerance) const {
+    return weft::Near(actual, expected, bf16() ? std::max(tolerance, 0.016) : tolerance);
   }
 
-  std::unique_ptr<Kernels> reference_ = MakeReferenceKernels();
+  std::unique_ptr<Kernels> reference_;
   std::unique_ptr<Kernels> fast_;
 };
 

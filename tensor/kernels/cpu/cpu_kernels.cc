@@ -4,11 +4,12 @@
 
 #include "tensor/kernels/check_args.h"
 #include "tensor/kernels/cpu/loops/select.h"
+#include "tensor/kernels/mixed_kernels.h"
 
 namespace weft {
 
 std::unique_ptr<Kernels> MakeCpuKernels() {
-  return std::make_unique<CpuKernels>(*RunnableLoops().front());
+  return std::make_unique<MixedKernels>(std::make_unique<CpuKernels>(*RunnableLoops().front()));
 }
 
 void CpuKernels::Gemm(const GemmArgs& args) {

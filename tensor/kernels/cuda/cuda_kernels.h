@@ -6,6 +6,7 @@
 
 #include "tensor/device/buffer.h"
 #include "tensor/device/cuda/cuda_queue.h"
+#include "tensor/kernels/grouped_products.h"
 #include "tensor/kernels/kernels.h"
 
 namespace weft {
@@ -23,10 +24,13 @@ class CudaKernels final : public Kernels {
   Memory& memory() override { return memory_; }
 
   void Gemm(const GemmArgs& args) override;
+  void GroupedGemm(const GroupedGemmArgs& args) override { GemmOfEachGroup(*this, args); }
+  void GroupedWgrad(const GroupedWgradArgs& args) override { WgradOfEachGroup(*this, args); }
   void AddBias(ConstTensorView bias, TensorView x) override;
   void BiasBackward(ConstTensorView dy, TensorView d_bias) override;
   void Add(ConstTensorView a, ConstTensorView b, TensorView y) override;
   void Scale(float factor, TensorView x) override;
+  void Convert(ConstTensorView from, TensorView to) override;
   void LayerNormForward(const NormForwardArgs& args) override;
   void LayerNormBackward(const NormBackwardArgs& args) override;
   void RmsNormForward(const NormForwardArgs& args) override;

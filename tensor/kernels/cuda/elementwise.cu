@@ -35,6 +35,16 @@ __global__ void ScaleKernel(float factor, float* x, int64_t elements) {
   if (i < elements) x[i] *= factor;
 }
 
+__global__ void RoundKernel(const float* from, BFloat16* to, int64_t elements) {
+  const int64_t i = GlobalThread();
+  if (i < elements) to[i] = BFloat16::FromFloat(from[i]);
+}
+
+__global__ void WidenKernel(const BFloat16* from, float* to, int64_t elements) {
+  const int64_t i = GlobalThread();
+  if (i < elements) to[i] = from[i].ToFloat();
+}
+
 __global__ void ColumnSumKernel(const float* dy, float* d_bias, int64_t rows, int64_t width) {
   __shared__ double parts[kRowLanes][kColumns];
   const int64_t column = static_cast<int64_t>(blockIdx.x) * kColumns + threadIdx.x;
@@ -94,6 +104,20 @@ void CudaKernels::Add(ConstTensorView a, ConstTensorView b, TensorView y) {
 void CudaKernels::Scale(float factor, TensorView x) {
   const int64_t n = x.elements();
   Launch(queue_, "Scale", GroupsOf(n, kThreads), kThreads, ScaleKernel, factor, x.as<float>(), n);
+}
+
+void CudaKernels::Convert(ConstTensorView from, TensorView to) {
+  CheckConvert(from, to);
+  const int64_t n = to.elements();
+  if (from.dtype == to.dtype) {
+    memory_.Copy(from, to);
+  } else if (to.dtype == DType::kBF16) {
+    Launch(queue_, "Convert", GroupsOf(n, kThreads), kThreads, RoundKernel, from.as<float>(),
+           to.as<BFloat16>(), n);
+  } else {
+    Launch(queue_, "Convert", GroupsOf(n, kThreads), kThreads, WidenKernel, from.as<BFloat16>(),
+           to.as<float>(), n);
+  }
 }
 
 void CudaKernels::SumOfSquares(ConstTensorView x, TensorView sum) {

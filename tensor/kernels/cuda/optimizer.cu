@@ -18,7 +18,7 @@ struct Rates {
 
 // In fp64, as the reference: 28 bytes an element take longer.
 __global__ void AdamWKernel(float* parameter, float* m, float* v, const float* gradient,
-                            int64_t elements, Rates rates) {
+                            BFloat16* rounded, int64_t elements, Rates rates) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= elements) return;
   const double g = rates.gradient_scale * gradient[i];
@@ -30,7 +30,9 @@ __global__ void AdamWKernel(float* parameter, float* m, float* v, const float* g
       rates.weight_decay * old;
   m[i] = static_cast<float>(new_m);
   v[i] = static_cast<float>(new_v);
-  parameter[i] = static_cast<float>(old - rates.learning_rate * update);
+  const auto updated = static_cast<float>(old - rates.learning_rate * update);
+  parameter[i] = updated;
+  if (rounded != nullptr) rounded[i] = BFloat16::FromFloat(updated);
 }
 
 }  // namespace
@@ -48,7 +50,8 @@ void CudaKernels::AdamW(const AdamWArgs& args) {
                        args.gradient_scale};
   const int64_t n = args.parameter.elements();
   Launch(queue_, "AdamW", GroupsOf(n, kThreads), kThreads, AdamWKernel, args.parameter.as<float>(),
-         args.m.as<float>(), args.v.as<float>(), args.gradient.as<float>(), n, rates);
+         args.m.as<float>(), args.v.as<float>(), args.gradient.as<float>(),
+         args.rounded.data == nullptr ? nullptr : args.rounded.as<BFloat16>(), n, rates);
 }
 
 }  // namespace weft
