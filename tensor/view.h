@@ -57,6 +57,12 @@ ConstTensorView View(const T* data, const Shape& shape) {
   return {data, DTypeOf<T>::value, shape};
 }
 
+// Elements [begin, begin + count) of a view, as a vector. REQUIRES: in range.
+inline TensorView Elements(const TensorView& v, int64_t begin, int64_t count) {
+  WEFT_CHECK(begin >= 0 && count >= 0 && begin + count <= v.elements(), "element range");
+  return {static_cast<char*>(v.data) + begin * SizeOf(v.dtype), v.dtype, {count}};
+}
+
 // Rows [begin, begin + count) of a view whose first dimension is rows. REQUIRES: in range.
 inline ConstTensorView Rows(const ConstTensorView& v, int64_t begin, int64_t count) {
   WEFT_CHECK(v.shape.rank() == 2 && begin >= 0 && count >= 0 && begin + count <= v.dim(0),

@@ -19,11 +19,10 @@ MoeLayer::MoeLayer(const ModelContext& context, Bucket& dense, Bucket& experts,
       home_(experts),
       layer_(layer),
       storage_(context.kernels->memory()) {
-  const int64_t rows = buffers.source_rows();
-  const int64_t width = context.spec.hidden_size;
-  float* data = storage_.Ensure<float>({2 * rows * width}).as<float>();
-  returned_ = View(data, {rows, width});
-  d_returned_ = View(data + rows * width, {rows, width});
+  const Shape rows = {buffers.source_rows(), context.spec.hidden_size};
+  storage_.Add(returned_, DType::kF32, rows);
+  storage_.Add(d_returned_, DType::kF32, rows);
+  storage_.Make();
 }
 
 void MoeLayer::Place(const ExpertPlacement& placement, int32_t gathered) {

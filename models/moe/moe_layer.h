@@ -9,6 +9,7 @@
 #include "models/moe/expert_shard.h"
 #include "models/moe/gathered_shards.h"
 #include "models/moe/router.h"
+#include "tensor/device/tensor_arena.h"
 
 namespace weft {
 
@@ -64,7 +65,7 @@ class MoeLayer {
   std::optional<ExpertPlacement> placement_;
   int32_t gathers_ = 1;
   const LayerCut* cut_ = nullptr;
-  Buffer storage_;
+  TensorArena storage_;
   TensorView returned_, d_returned_;
 };
 

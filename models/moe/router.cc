@@ -25,8 +25,7 @@ Router::Router(const ModelContext& context, Bucket& bucket, int32_t layer)
     : context_(context),
       norm_(context, bucket, absl::StrCat("layers.", layer, ".ffn_norm")),
       gate_(bucket, absl::StrCat("layers.", layer, ".router")),
-      floats_(context.kernels->memory()),
-      ints_(context.kernels->memory()) {
+      storage_(context.kernels->memory()) {
   const MoeSpec& moe = context.spec.moe;
   if (moe.routing == Routing::kForced)
     forced_.emplace(moe, context.batch.length, context.seed, layer);
@@ -34,26 +33,15 @@ Router::Router(const ModelContext& context, Bucket& bucket, int32_t layer)
   const int64_t width = context.spec.hidden_size;
   const int64_t experts = context.spec.moe.num_experts;
   const int64_t k = context.spec.moe.top_k;
-  float* floats = floats_.Ensure<float>({tokens * (4 * experts + 3 * k + width)}).as<float>();
-  const auto take = [&floats, tokens](int64_t columns) {
-    const TensorView view = View(floats, {tokens, columns});
-    floats += tokens * columns;
-    return view;
-  };
-  logits_ = take(experts);
-  probs_ = take(experts);
-  d_probs_ = take(experts);
-  d_logits_ = take(experts);
-  weights_ = take(k);
-  d_weights_ = take(k);
-  row_weight_ = take(k);
-  d_rows_ = take(width);
-  int32_t* ints = ints_.Ensure<int32_t>({5 * tokens * k}).as<int32_t>();
-  for (TensorView* view :
-       {&experts_, &forward_places_, &backward_places_, &row_token_, &row_choice_}) {
-    *view = View(ints, {tokens, k});
-    ints += tokens * k;
-  }
+  for (TensorView* of_experts : {&logits_, &probs_, &d_probs_, &d_logits_})
+    storage_.Add(*of_experts, DType::kF32, {tokens, experts});
+  for (TensorView* of_choices : {&weights_, &d_weights_, &row_weight_})
+    storage_.Add(*of_choices, DType::kF32, {tokens, k});
+  for (TensorView* of_choices :
+       {&experts_, &forward_places_, &backward_places_, &row_token_, &row_choice_})
+    storage_.Add(*of_choices, DType::kI32, {tokens, k});
+  storage_.Add(d_rows_, DType::kF32, {tokens, width});
+  storage_.Make();
   for (std::vector<int32_t>* of_choices :
        {&chosen_, &slot_of_, &row_in_block_, &places_, &tokens_, &choices_}) {
     of_choices->resize(static_cast<size_t>(tokens * k));

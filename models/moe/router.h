@@ -12,6 +12,7 @@
 #include "models/parameters.h"
 #include "models/transformer/linear.h"
 #include "models/transformer/norm.h"
+#include "tensor/device/tensor_arena.h"
 
 namespace weft {
 
@@ -83,7 +84,7 @@ class Router {
   Norm norm_;
   Linear gate_;
   std::optional<ForcedRouting> forced_;
-  Buffer floats_, ints_;
+  TensorArena storage_;
   TensorView logits_, probs_, d_probs_, d_logits_, weights_, d_weights_, row_weight_, d_rows_;
   TensorView experts_, forward_places_, backward_places_, row_token_, row_choice_;
   // The order of rows is made on the host. By choice: experts, their slots, which of the slot's

@@ -20,24 +20,20 @@ AttentionBlock::AttentionBlock(const ModelContext& context, Parameters& paramete
   const int64_t width = context.spec.hidden_size;
   const int64_t attended = int64_t{heads_} * context.spec.head_dim();
   const int64_t qkv = qkv_.out_features();
-  const int64_t gathered = alone() ? 0 : 2 * width + attended;
-  float* data = storage_.Ensure<float>({tokens * (2 * qkv + attended + width + heads_ + gathered)})
-                    .as<float>();
-  const auto take = [&data](const Shape& shape) {
-    const TensorView view = View(data, shape);
-    data += shape.elements();
-    return view;
-  };
-  qkv_rows_ = take({tokens, qkv});
-  d_qkv_rows_ = take({tokens, qkv});
-  attended_ = take({tokens, attended});
-  d_rows_ = take({tokens, width});
-  lse_ = take({rows.members() * context.batch.sequences, heads_, context.batch.length});
+  storage_.Add(qkv_rows_, DType::kF32, {tokens, qkv});
+  storage_.Add(d_qkv_rows_, DType::kF32, {tokens, qkv});
+  storage_.Add(attended_, DType::kF32, {tokens, attended});
+  storage_.Add(d_rows_, DType::kF32, {tokens, width});
+  storage_.Add(lse_, DType::kF32,
+               {rows.members() * context.batch.sequences, heads_, context.batch.length});
+  if (!alone()) {
+    storage_.Add(d_attended_, DType::kF32, {tokens, attended});
+    storage_.Add(x_, DType::kF32, {tokens, width});
+    storage_.Add(dy_, DType::kF32, {tokens, width});
+  }
+  storage_.Make();
   // Equally wide, and used one after the other: they share their rows.
-  d_attended_ = alone() ? d_rows_ : take({tokens, attended});
-  if (alone()) return;
-  x_ = take({tokens, width});
-  dy_ = take({tokens, width});
+  if (alone()) d_attended_ = d_rows_;
 }
 
 template <typename Args>

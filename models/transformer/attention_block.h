@@ -5,6 +5,7 @@
 #include "models/transformer/linear.h"
 #include "models/transformer/norm.h"
 #include "models/transformer/shared_rows.h"
+#include "tensor/device/tensor_arena.h"
 
 namespace weft {
 
@@ -50,7 +51,7 @@ class AttentionBlock {
   const int32_t heads_, kv_heads_;  // on this rank
   Norm norm_;
   Linear qkv_, out_;
-  Buffer storage_;
+  TensorArena storage_;
   TensorView x_, dy_;  // gathered
   TensorView qkv_rows_, attended_, lse_, d_qkv_rows_, d_rows_, d_attended_;
 };

@@ -12,19 +12,12 @@ DenseFfnBlock::DenseFfnBlock(const ModelContext& context, Bucket& bucket, int32_
       storage_(context.kernels->memory()) {
   const int64_t tokens = context.batch.tokens();
   const int64_t width = context.spec.hidden_size;
-  float* data =
-      storage_.Ensure<float>({tokens * (2 * ffn_.pre_width() + 2 * ffn_.hidden_units() + width)})
-          .as<float>();
-  const auto take = [&data, tokens](int64_t columns) {
-    const TensorView view = View(data, {tokens, columns});
-    data += tokens * columns;
-    return view;
-  };
-  pre_ = take(ffn_.pre_width());
-  d_pre_ = take(ffn_.pre_width());
-  act_ = take(ffn_.hidden_units());
-  d_act_ = take(ffn_.hidden_units());
-  d_rows_ = take(width);
+  for (TensorView* of_units : {&pre_, &d_pre_})
+    storage_.Add(*of_units, DType::kF32, {tokens, ffn_.pre_width()});
+  for (TensorView* of_units : {&act_, &d_act_})
+    storage_.Add(*of_units, DType::kF32, {tokens, ffn_.hidden_units()});
+  storage_.Add(d_rows_, DType::kF32, {tokens, width});
+  storage_.Make();
 }
 
 void DenseFfnBlock::Forward(ConstTensorView x, TensorView y) {

@@ -4,6 +4,7 @@
 #include "models/parameters.h"
 #include "models/transformer/ffn.h"
 #include "models/transformer/norm.h"
+#include "tensor/device/tensor_arena.h"
 
 namespace weft {
 
@@ -19,7 +20,7 @@ class DenseFfnBlock {
   const ModelContext& context_;
   Norm norm_;
   Ffn ffn_;
-  Buffer storage_;
+  TensorArena storage_;
   TensorView pre_, act_, d_pre_, d_act_, d_rows_;
 };
 

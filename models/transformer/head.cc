@@ -15,9 +15,9 @@ EmbeddingAndHead::EmbeddingAndHead(const ModelContext& context, Bucket& outer)
   const int64_t tokens = context.batch.tokens();
   const int64_t width = context.spec.hidden_size;
   const int64_t vocab = context.spec.vocab_size;
-  float* data = storage_.Ensure<float>({tokens * (vocab + width)}).as<float>();
-  logits_ = View(data, {tokens, vocab});
-  d_rows_ = View(data + tokens * vocab, {tokens, width});
+  storage_.Add(logits_, DType::kF32, {tokens, vocab});
+  storage_.Add(d_rows_, DType::kF32, {tokens, width});
+  storage_.Make();
 }
 
 void EmbeddingAndHead::EmbedForward(ConstTensorView tokens, TensorView y) {

@@ -3,6 +3,7 @@
 #include "models/model_context.h"
 #include "models/parameters.h"
 #include "models/transformer/norm.h"
+#include "tensor/device/tensor_arena.h"
 
 namespace weft {
 
@@ -30,7 +31,7 @@ class EmbeddingAndHead {
   const ModelContext& context_;
   Norm norm_;
   TensorView table_, d_table_, positions_, d_positions_;
-  Buffer storage_;
+  TensorArena storage_;
   TensorView logits_, d_rows_;
 };
 

@@ -5,8 +5,8 @@
 namespace weft {
 namespace {
 
-TensorView Part(TensorView vector, RowRange rows) {
-  return View(vector.as<float>() + rows.begin, {rows.count()});
+TensorView Part(const TensorView& vector, RowRange rows) {
+  return Elements(vector, rows.begin, rows.count());
 }
 
 }  // namespace
@@ -24,10 +24,10 @@ Norm::Norm(const ModelContext& context, Bucket& bucket, const std::string& name,
     d_beta_ = bucket.Gradient(beta);
   }
   const int64_t width = context.spec.hidden_size;
-  float* data = storage_.Ensure<float>({tokens * (width + 2)}).as<float>();
-  y_ = View(data, {tokens, width});
-  mean_ = View(data + tokens * width, {tokens});
-  rstd_ = View(data + tokens * (width + 1), {tokens});
+  storage_.Add(y_, DType::kF32, {tokens, width});
+  storage_.Add(mean_, DType::kF32, {tokens});
+  storage_.Add(rstd_, DType::kF32, {tokens});
+  storage_.Make();
 }
 
 TensorView Norm::Forward(ConstTensorView x, RowRange rows) {

@@ -4,6 +4,7 @@
 
 #include "models/model_context.h"
 #include "models/parameters.h"
+#include "tensor/device/tensor_arena.h"
 
 namespace weft {
 
@@ -34,7 +35,7 @@ class Norm {
   const ModelContext& context_;
   bool layer_norm_;
   TensorView gamma_, beta_, d_gamma_, d_beta_;
-  Buffer storage_;
+  TensorArena storage_;
   TensorView y_, mean_, rstd_;
 };
 

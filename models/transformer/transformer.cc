@@ -18,12 +18,6 @@ Transformer::Transformer(const ModelContext& context, Parameters& parameters)
       read_sums_(static_cast<size_t>(context_.spec.num_layers) + 1) {
   const ModelSpec& spec = context_.spec;
   const Shape shape = {context_.batch.tokens(), spec.hidden_size};
-  float* data = storage_.Ensure<float>({(3 * spec.num_layers + 2) * shape.elements()}).as<float>();
-  const auto take = [&data, &shape] {
-    const TensorView view = View(data, shape);
-    data += shape.elements();
-    return view;
-  };
   for (int32_t i = 0; i < spec.num_layers; ++i) {
     Layer layer;
     layer.attention = std::make_unique<AttentionBlock>(context_, parameters, shared_rows_, i);
@@ -33,13 +27,15 @@ Transformer::Transformer(const ModelContext& context, Parameters& parameters)
     } else {
       layer.ffn = std::make_unique<DenseFfnBlock>(context_, parameters.dense(i), i);
     }
-    layer.input = take();
-    layer.middle = take();
-    layer.d_middle = take();
     layers_.push_back(std::move(layer));
   }
-  top_ = take();
-  d_hidden_ = take();
+  for (Layer& layer : layers_) {
+    for (TensorView* of_tokens : {&layer.input, &layer.middle, &layer.d_middle})
+      storage_.Add(*of_tokens, DType::kF32, shape);
+  }
+  storage_.Add(top_, DType::kF32, shape);
+  storage_.Add(d_hidden_, DType::kF32, shape);
+  storage_.Make();
   sums_.Ensure<double>({static_cast<int64_t>(read_sums_.size())});
 }
 

@@ -14,6 +14,7 @@
 #include "models/transformer/attention_block.h"
 #include "models/transformer/dense_ffn_block.h"
 #include "models/transformer/head.h"
+#include "tensor/device/tensor_arena.h"
 
 namespace weft {
 
@@ -87,7 +88,7 @@ class Transformer {
   ExchangeBuffers exchange_;
   SharedRows shared_rows_;
   std::vector<Layer> layers_;
-  Buffer storage_;
+  TensorArena storage_;
   TensorView top_;       // output of the last layer
   TensorView d_hidden_;  // gradient of a layer's output, then, piece by piece, of its input
   Buffer tokens_, labels_;

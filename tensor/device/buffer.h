@@ -32,12 +32,20 @@ class Buffer {
     Reserve(shape.elements() * static_cast<int64_t>(sizeof(T)));
     return View(static_cast<T*>(data()), shape);
   }
+  TensorView Ensure(DType dtype, const Shape& shape) {
+    Reserve(shape.elements() * SizeOf(dtype));
+    return {data(), dtype, shape};
+  }
   // The start of the buffer as T. REQUIRES: the shape fits.
   template <typename T>
   TensorView view(const Shape& shape) const {
     WEFT_CHECK(shape.elements() * static_cast<int64_t>(sizeof(T)) <= capacity_,
                "shape fits the buffer");
     return View(static_cast<T*>(data()), shape);
+  }
+  TensorView view(DType dtype, const Shape& shape) const {
+    WEFT_CHECK(shape.elements() * SizeOf(dtype) <= capacity_, "shape fits the buffer");
+    return {data(), dtype, shape};
   }
   template <typename T>
   T* as() const {
