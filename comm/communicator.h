@@ -53,8 +53,8 @@ struct AllGatherVArgs {
 // Everyone holds sum(rows) rows; member p receives the sum over members of block p. `rows` is equal
 // on all members.
 struct ReduceScatterVArgs {
-  ConstTensorView send;           // [sum(rows), width] fp32
-  TensorView recv;                // [rows[me], width] fp32; must not alias send
+  ConstTensorView send;           // [sum(rows), width] fp32 or bf16
+  TensorView recv;                // [rows[me], width], of the same type; must not alias send
   std::span<const int64_t> rows;  // [group size]
 };
 
@@ -66,8 +66,8 @@ class Communicator {
   virtual int size() const = 0;
   virtual CommunicatorTraits traits() const = 0;
 
-  // fp32 or fp64 (kSum, kMax) or int64 (kMax, kSum). In place: `data` is the input and the result
-  // on every member.
+  // fp32, bf16 (added up in fp32, rounded once a step), fp64 or int64. In place: `data` is the
+  // input and the result on every member.
   virtual absl::Status AllReduce(TensorView data, ReduceOp op) = 0;
   // Equal contributions: recv holds size() blocks shaped like send, in rank order. Any dtype.
   virtual absl::Status AllGather(ConstTensorView send, TensorView recv) = 0;

@@ -210,7 +210,8 @@ absl::Status DirectCommunicator::AllGatherV(const AllGatherVArgs& args) {
 
 absl::Status DirectCommunicator::ReduceScatterV(const ReduceScatterVArgs& args) {
   WEFT_CHECK(std::ssize(args.rows) == size(), "one row count a member");
-  WEFT_CHECK(args.send.dtype == DType::kF32, "ReduceScatterV takes f32");
+  WEFT_CHECK(args.send.dtype == DType::kF32 || args.send.dtype == DType::kBF16,
+             "ReduceScatterV takes f32 or bf16");
   const int64_t my_rows = args.rows[static_cast<size_t>(rank())];
   CheckRows(args.send, TotalRows(args.rows), args.recv, my_rows);
   const int64_t row_bytes = RowBytes(args.send);
@@ -223,8 +224,8 @@ absl::Status DirectCommunicator::ReduceScatterV(const ReduceScatterVArgs& args) 
     begin += bytes;
   }
   WEFT_RETURN_IF_ERROR(Run("ReduceScatterV"));
-  OrderedReduce(inputs_, args.recv.data, my_rows * row_bytes / SizeOf(DType::kF32), DType::kF32,
-                ReduceOp::kSum);
+  OrderedReduce(inputs_, args.recv.data, my_rows * row_bytes / SizeOf(args.send.dtype),
+                args.send.dtype, ReduceOp::kSum);
   return absl::OkStatus();
 }
 

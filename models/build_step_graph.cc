@@ -89,6 +89,7 @@ class Builder {
     double size = 0;
     Cut cut = Cut::kWhole;
     int64_t elements = 0;
+    DType dtype = DType::kF32;  // of what a collective carries
     AlgorithmSet algorithms = kAnyAlgorithm;
     int32_t step = 0;
     bool away = false;
@@ -106,8 +107,10 @@ class Builder {
       const std::vector<RankId> group = GroupOf(topology_, layout_, args.group, RankId{0});
       op.key.group_size = static_cast<int32_t>(group.size());
       op.key.link = LinkOf(topology_, group);
+      op.key.dtype = args.dtype;
     } else {
       op.key.shape_class = shape_;
+      op.key.dtype = spec_.dtype();
     }
     op.stream = args.stream;
     op.layer = args.layer;
@@ -151,6 +154,7 @@ class Builder {
     return kind_ == StepKind::kTraining && layout_.ep > 1 && spec_.is_moe_layer(layer);
   }
   OpId MoveExperts(OpKind kind, Direction direction, int32_t layer, std::vector<OpId> needs) {
+    const DType dtype = kind == OpKind::kExpertWeights ? spec_.dtype() : DType::kF32;
     const int64_t expert =
         ExpertElements(layer) / ExpertsOf(spec_.moe.num_experts, layout_.ep, 0).count;
     return Add({.kind = kind,
@@ -158,7 +162,8 @@ class Builder {
                 .stream = StreamOf(GroupKind::kEp),
                 .group = GroupKind::kEp,
                 .layer = layer,
-                .size = AllToAllBytes(expert),
+                .size = AllToAllBytes(expert, dtype),
+                .dtype = dtype,
                 .away = true},
                std::move(needs));
   }
@@ -174,12 +179,14 @@ class Builder {
   }
   OpId ExchangeExpertShardsOf(OpKind kind, Direction direction, int32_t layer,
                               std::vector<OpId> needs) {
+    const DType dtype = kind == OpKind::kExpertShardGather ? spec_.dtype() : DType::kF32;
     return Add({.kind = kind,
                 .direction = direction,
                 .stream = StreamOf(GroupKind::kEsp),
                 .group = GroupKind::kEsp,
                 .layer = layer,
-                .size = AllGatherBytes(ExpertElements(layer), 2),
+                .size = AllGatherBytes(ExpertElements(layer), 2, dtype),
+                .dtype = dtype,
                 .shards = true},
                std::move(needs));
   }
@@ -216,10 +223,11 @@ class Builder {
                   .group = GroupKind::kMp,
                   .layer = layer,
                   .size = size,
-                  .cut = BlockCut(layer)},
+                  .cut = BlockCut(layer),
+                  .dtype = spec_.dtype()},
                  {last});
     };
-    last = share(OpKind::kMpAllGather, AllGatherBytes(own, layout_.mp));
+    last = share(OpKind::kMpAllGather, AllGatherBytes(own, layout_.mp, spec_.dtype()));
     last = Add(
         {.kind = OpKind::kAttention,
          .direction = direction,
@@ -228,7 +236,8 @@ class Builder {
          .cut = BlockCut(layer)},
         direction == Direction::kForward ? WithParameters(layer, {last}) : std::vector<OpId>{last});
     const OpId products = last;
-    last = share(OpKind::kMpReduceScatter, ReduceScatterBytes(layout_.mp * own, own));
+    last =
+        share(OpKind::kMpReduceScatter, ReduceScatterBytes(layout_.mp * own, own, spec_.dtype()));
     return {products, last};
   }
 
@@ -295,7 +304,7 @@ class Builder {
   // dispatch -> AllGather -> expert -> ReduceScatter -> combine; the backward runs the same
   // collectives. Returns what ends last; expert_ is left at the expert operation.
   std::vector<OpId> Pipeline(int32_t layer, Direction direction, std::vector<OpId> last) {
-    const double gathered = AllGatherBytes(rows_ * spec_.hidden_size, layout_.esp);
+    const double gathered = AllGatherBytes(rows_ * spec_.hidden_size, layout_.esp, spec_.dtype());
     const auto chunks = [&](OpKind kind, StreamKind stream, GroupKind group, double size) {
       last = {Add({.kind = kind,
                    .direction = direction,
@@ -303,7 +312,8 @@ class Builder {
                    .group = group,
                    .layer = layer,
                    .size = size,
-                   .cut = Cut::kChunks},
+                   .cut = Cut::kChunks,
+                   .dtype = spec_.dtype()},
                   last)};
     };
     last = Exchange(OpKind::kDispatch, layer, direction, last);
@@ -328,7 +338,7 @@ class Builder {
   std::vector<OpId> Exchange(OpKind kind, int32_t layer, Direction direction,
                              const std::vector<OpId>& needs) {
     if (layout_.ep == 1) return needs;
-    const double pair = AllToAllBytes(rows_ * spec_.hidden_size) / layout_.ep;
+    const double pair = AllToAllBytes(rows_ * spec_.hidden_size, spec_.dtype()) / layout_.ep;
     std::vector<OpId> ends;
     for (const AllToAllAlgorithm algorithm : kAllToAllAlgorithms) {
       const bool direct = algorithm == AllToAllAlgorithm::kDirect;
@@ -345,6 +355,7 @@ class Builder {
                                .layer = layer,
                                .size = std::max(traffic.sent_bytes(), traffic.received_bytes),
                                .cut = Cut::kChunks,
+                               .dtype = spec_.dtype(),
                                .algorithms = shape_of_ep_.flat() ? kAnyAlgorithm : Only(algorithm),
                                .step = static_cast<int32_t>(i)},
                               steps[i].independent ? needs : last);
@@ -445,15 +456,17 @@ class Builder {
   // them (backward), and what was updated in the last step (forward).
   OpId ExchangeExpertShards(int32_t layer, std::vector<OpId> needs, Direction direction) {
     const int64_t shard = (MostExpertElements(layer) + layout_.edp - 1) / layout_.edp;
+    const DType dtype = direction == Direction::kForward ? spec_.dtype() : DType::kF32;
     return Add({.kind = direction == Direction::kForward ? OpKind::kExpertParamAllGather
                                                          : OpKind::kExpertGradReduceScatter,
                 .direction = direction,
                 .stream = StreamOf(GroupKind::kEdp),
                 .group = GroupKind::kEdp,
                 .layer = layer,
-                .size = AllGatherBytes(shard, layout_.edp),
+                .size = AllGatherBytes(shard, layout_.edp, dtype),
                 .cut = Cut::kSlices,
-                .elements = shard},
+                .elements = shard,
+                .dtype = dtype},
                std::move(needs));
   }
 
@@ -502,6 +515,7 @@ class Builder {
     const int32_t nodes = topology_.num_nodes();
     const int64_t shard = (elements + local * nodes - 1) / (local * nodes);
     const bool forward = direction == Direction::kForward;
+    const DType dtype = forward ? spec_.dtype() : DType::kF32;
     const auto slices = [&](OpKind kind, GroupKind group, double size) {
       needs = {Add({.kind = kind,
                     .direction = direction,
@@ -511,18 +525,20 @@ class Builder {
                     .size = size,
                     .cut = Cut::kSlices,
                     .elements = shard,
+                    .dtype = dtype,
                     .heads = heads},
                    std::move(needs))};
     };
     const auto inside = [&] {
       if (local == 1) return;
       slices(forward ? OpKind::kParamAllGather : OpKind::kGradReduceScatter,
-             heads ? GroupKind::kMpPeers : GroupKind::kIntra, AllGatherBytes(shard * nodes, local));
+             heads ? GroupKind::kMpPeers : GroupKind::kIntra,
+             AllGatherBytes(shard * nodes, local, dtype));
     };
     if (!forward) inside();
     if (nodes > 1) {
       slices(forward ? OpKind::kParamNodeAllGather : OpKind::kGradNodeReduceScatter,
-             GroupKind::kInter, AllGatherBytes(shard, nodes));
+             GroupKind::kInter, AllGatherBytes(shard, nodes, dtype));
     }
     if (forward) inside();
     std::vector<OpId>& ends = forward ? gathered_[layer] : gradients_;

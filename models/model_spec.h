@@ -2,7 +2,14 @@
 
 #include <cstdint>
 
+#include "base/dtype.h"
+
 namespace weft {
+
+// Of activations, their gradients, and weights as products read them. Master weights, their
+// gradients, optimizer state, statistics of norms and attention, and what the gate decides with are
+// fp32 in either case.
+enum class Precision : uint8_t { kFp32, kBf16 };
 
 enum class Backbone : uint8_t {
   kGpt2,     // learned positions, LayerNorm with bias, biased projections, GELU FFN
@@ -55,6 +62,7 @@ struct MoeSpec {
 // What changes the mathematics of the forward pass. Weights of linear layers are [out, in].
 struct ModelSpec {
   Backbone backbone = Backbone::kMixtral;
+  Precision precision = Precision::kFp32;
   int32_t vocab_size = 256;
   int32_t num_layers = 4;
   int32_t hidden_size = 128;
@@ -67,6 +75,7 @@ struct ModelSpec {
   double init_std = 0.02;  // normal; output projections are scaled by 1 / sqrt(2 * num_layers)
   MoeSpec moe;
 
+  DType dtype() const { return precision == Precision::kBf16 ? DType::kBF16 : DType::kF32; }
   int32_t head_dim() const { return hidden_size / num_heads; }
   bool is_moe_layer(int32_t layer) const { return (layer + 1) % moe.every == 0; }
   int32_t num_moe_layers() const { return num_layers / moe.every; }

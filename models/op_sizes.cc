@@ -5,7 +5,7 @@
 namespace weft {
 namespace {
 
-constexpr double kBytes = 4.0;  // fp32
+double Bytes(DType dtype) { return static_cast<double>(SizeOf(dtype)); }
 
 // dX and dW: twice the products of the forward pass.
 double WithBackward(double forward, bool backward) { return backward ? 2.0 * forward : forward; }
@@ -20,19 +20,21 @@ double ProjectionFlops(const ModelSpec& spec, int64_t tokens) {
 
 }  // namespace
 
-double AllGatherBytes(int64_t own, int32_t group_size) {
-  return kBytes * static_cast<double>(own) * (group_size - 1);
+double AllGatherBytes(int64_t own, int32_t group_size, DType dtype) {
+  return Bytes(dtype) * static_cast<double>(own) * (group_size - 1);
 }
 
-double ReduceScatterBytes(int64_t total, int64_t own) {
-  return kBytes * static_cast<double>(total - own);
+double ReduceScatterBytes(int64_t total, int64_t own, DType dtype) {
+  return Bytes(dtype) * static_cast<double>(total - own);
 }
 
-double AllReduceBytes(int64_t elements, int32_t group_size) {
-  return 2.0 * kBytes * static_cast<double>(elements) * (group_size - 1) / group_size;
+double AllReduceBytes(int64_t elements, int32_t group_size, DType dtype) {
+  return 2.0 * Bytes(dtype) * static_cast<double>(elements) * (group_size - 1) / group_size;
 }
 
-double AllToAllBytes(int64_t to_others) { return kBytes * static_cast<double>(to_others); }
+double AllToAllBytes(int64_t to_others, DType dtype) {
+  return Bytes(dtype) * static_cast<double>(to_others);
+}
 
 double ExpertFlops(const ModelSpec& spec, int64_t hidden_units, int64_t rows) {
   return 2.0 * Matrices(spec) * static_cast<double>(rows) * static_cast<double>(spec.hidden_size) *

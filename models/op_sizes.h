@@ -14,15 +14,15 @@
 
 namespace weft {
 
-// Bytes one rank sends to others, per element of 4 bytes, by the direct algorithms of
-// docs/collectives.md. `own`: elements of this rank's block; `total`: elements of all blocks.
+// Bytes one rank sends to others, by the direct algorithms of docs/collectives.md; elements are of
+// type `dtype`. `own`: elements of this rank's block; `total`: elements of all blocks.
 // AllReduceBytes counts two steps even where the all-reduce takes one (base/all_reduce.h): bytes
 // really sent fall where the second step begins, so that one size would mean two different
 // all-reduces. In this size costs grow, slices add up, and elements can be found back.
-double AllGatherBytes(int64_t own, int32_t group_size);
-double ReduceScatterBytes(int64_t total, int64_t own);
-double AllReduceBytes(int64_t elements, int32_t group_size);
-double AllToAllBytes(int64_t to_others);
+double AllGatherBytes(int64_t own, int32_t group_size, DType dtype = DType::kF32);
+double ReduceScatterBytes(int64_t total, int64_t own, DType dtype = DType::kF32);
+double AllReduceBytes(int64_t elements, int32_t group_size, DType dtype = DType::kF32);
+double AllToAllBytes(int64_t to_others, DType dtype = DType::kF32);
 
 // FLOPs of an expert shard's products over `rows` rows: forward, or dX, or dW (all equal).
 double ExpertFlops(const ModelSpec& spec, int64_t hidden_units, int64_t rows);

@@ -180,6 +180,12 @@ TensorView Bucket::Gradient(const Parameter& p) const {
   return View(gradient.as<float>() + p.offset, p.shape);
 }
 
+TensorView Bucket::Weight(const Parameter& p) const {
+  const TensorView window =
+      Elements(weights().view(dtype, {elements}), p.offset, p.shape.elements());
+  return {window.data, dtype, p.shape};
+}
+
 std::string ExpertName(int32_t layer, int32_t expert) {
   return absl::StrCat("layers.", layer, ".experts.", expert);
 }
@@ -238,6 +244,10 @@ Parameters::Parameters(const ModelSpec& spec, const Layout& layout, RankId rank,
       *buffer = Buffer(memory);
       buffer->Ensure<float>({shard.padded_elements()});
     }
+    bucket->dtype = spec.dtype();
+    bucket->rounded = Buffer(memory);
+    if (spec.dtype() != DType::kF32)
+      bucket->rounded.Ensure(spec.dtype(), {shard.padded_elements()});
     for (Buffer* buffer : {&bucket->adam_m, &bucket->adam_v}) {
       *buffer = Buffer(memory);
       buffer->Ensure<float>({shard.size});
@@ -263,6 +273,14 @@ std::vector<Bucket*> Parameters::all() {
 void Parameters::ZeroGradients() {
   for (Bucket* bucket : all()) {
     memory_.Zero(View(bucket->gradient.as<float>(), {bucket->elements}));
+  }
+}
+
+void Parameters::Round(Kernels& kernels) {
+  for (Bucket* bucket : all()) {
+    if (bucket->dtype == DType::kF32) continue;
+    const Shape shape = {bucket->elements};
+    kernels.Convert(bucket->value.view<float>(shape), bucket->rounded.view(bucket->dtype, shape));
   }
 }
 

@@ -10,6 +10,7 @@
 #include "graph/topology.h"
 #include "models/model_spec.h"
 #include "tensor/device/buffer.h"
+#include "tensor/kernels/kernels.h"
 #include "tensor/row_range.h"
 #include "tensor/view.h"
 
@@ -64,10 +65,17 @@ struct Bucket {
   // have those of this rank's shard, and values and gradients room for equal shards
   // (models/update_shard.h).
   Buffer value, gradient, adam_m, adam_v;
+  // The weights as products read them: of a bf16 model the values rounded, with the same offsets;
+  // of an fp32 model the values themselves, and `rounded` is empty.
+  DType dtype = DType::kF32;
+  Buffer rounded;
 
   const Parameter& Find(const std::string& name) const;  // REQUIRES: present
   TensorView Value(const Parameter& p) const;
   TensorView Gradient(const Parameter& p) const;
+  TensorView Weight(const Parameter& p) const;
+  Buffer& weights() { return dtype == DType::kF32 ? value : rounded; }
+  const Buffer& weights() const { return dtype == DType::kF32 ? value : rounded; }
 };
 
 // Hidden units [first, first + count) of ESP shard `esp_index`.
@@ -110,6 +118,9 @@ class Parameters {
   std::vector<Bucket*> all();
   int32_t num_layers() const { return static_cast<int32_t>(held_.dense.size()); }
   void ZeroGradients();
+  // The weights of a bf16 model, from the values: after these have come from elsewhere than the
+  // optimizer.
+  void Round(Kernels& kernels);
   int64_t elements() const { return held_.elements(); }  // on this rank
 
  private:

@@ -98,7 +98,10 @@ absl::StatusOr<LoadedCheckpoint> LoadCheckpoint(const CheckpointStore& store, Wo
   auto loaded = store.Load({.world = *worker.groups().control,
                             .layout = LayoutText(worker.options()),
                             .tensors = tensors.tensors()});
-  if (loaded.ok()) tensors.Return();
+  if (loaded.ok()) {
+    tensors.Return();
+    worker.parameters().Round(worker.kernels());
+  }
   return loaded;
 }
 

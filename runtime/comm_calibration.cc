@@ -24,6 +24,9 @@ struct Range {
   double most = 0;
 };
 
+// What is sent: bytes (u8) as fp32, sums as they are made.
+DType TypeOf(const CostKey& key) { return key.dtype == DType::kU8 ? DType::kF32 : key.dtype; }
+
 }  // namespace
 
 StepGraph BuildCommCalibration(const StepGraph& training) {
@@ -87,12 +90,13 @@ int32_t CommCalibration::PeersOf(const CostKey& key) const {
   return key.group == GroupKind::kEpAcross ? ep_.size() - ep_.members_per_node : key.group_size - 1;
 }
 
-// fp32 elements per member that make a collective of the operation's bytes sent
-// (models/op_sizes.h, inverted).
+// Elements per member that make a collective of the operation's bytes sent (models/op_sizes.h,
+// inverted).
 int64_t CommCalibration::ElementsPerMember(const Op& op) const {
+  const auto bytes = static_cast<double>(SizeOf(TypeOf(op.key)));
   const double each = op.key.kind == OpKind::kGradAllReduce
-                          ? op.size / 8.0 * op.key.group_size / PeersOf(op.key)
-                          : op.size / 4.0 / PeersOf(op.key);
+                          ? op.size / (2 * bytes) * op.key.group_size / PeersOf(op.key)
+                          : op.size / bytes / PeersOf(op.key);
   return std::max<int64_t>(1, static_cast<int64_t>(each));
 }
 
@@ -100,8 +104,8 @@ absl::Status CommCalibration::Prepare(const StepGraph& graph, const Plan& /*plan
   for (const Op& op : graph.ops) {
     const int64_t each = ElementsPerMember(op);
     Scratch& scratch = scratch_[static_cast<size_t>(op.stream)];
-    scratch.send.Ensure<float>({each * op.key.group_size});
-    scratch.receive.Ensure<float>({each * op.key.group_size});
+    scratch.send.Ensure(TypeOf(op.key), {each * op.key.group_size});
+    scratch.receive.Ensure(TypeOf(op.key), {each * op.key.group_size});
     scratch.rows.resize(std::max(scratch.rows.size(), static_cast<size_t>(op.key.group_size)));
   }
   return absl::OkStatus();
@@ -117,12 +121,13 @@ absl::Status CommCalibration::Run(const Op& op, const PlanTask& /*task*/, double
     std::fill_n(scratch.rows.begin() + ep_.member(ep_.node(), 0), ep_.members_per_node, 0);
   }
   const std::span<const int64_t> rows(scratch.rows.data(), static_cast<size_t>(members));
-  const TensorView all = View(scratch.receive.as<float>(), {each * members, 1});
-  const TensorView sent = View(scratch.send.as<float>(), {each * members, 1});
+  const DType dtype = TypeOf(op.key);
+  const TensorView all = scratch.receive.view(dtype, {each * members, 1});
+  const TensorView sent = scratch.send.view(dtype, {each * members, 1});
   switch (op.key.kind) {
     case OpKind::kCountsAllToAll:
     case OpKind::kDispatch: {
-      *size = AllToAllBytes(each * PeersOf(op.key));
+      *size = AllToAllBytes(each * PeersOf(op.key), dtype);
       const int64_t total = std::accumulate(rows.begin(), rows.end(), int64_t{0});
       return comm->AllToAllV({.send = Rows(sent, 0, total),
                               .send_rows = rows,
@@ -131,14 +136,14 @@ absl::Status CommCalibration::Run(const Op& op, const PlanTask& /*task*/, double
     }
     case OpKind::kCountsAllGather:
     case OpKind::kEspAllGather:
-      *size = AllGatherBytes(each, members);
+      *size = AllGatherBytes(each, members, dtype);
       return comm->AllGatherV({.send = Rows(sent, 0, each), .recv = all, .rows = rows});
     case OpKind::kEspReduceScatter:
-      *size = ReduceScatterBytes(each * members, each);
+      *size = ReduceScatterBytes(each * members, each, dtype);
       return comm->ReduceScatterV({.send = sent, .recv = Rows(all, 0, each), .rows = rows});
     case OpKind::kGradAllReduce:
-      *size = AllReduceBytes(each, members);
-      return comm->AllReduce(View(scratch.send.as<float>(), {each}), ReduceOp::kSum);
+      *size = AllReduceBytes(each, members, dtype);
+      return comm->AllReduce(Elements(sent, 0, each), ReduceOp::kSum);
     default:
       return absl::InternalError(absl::StrCat("no calibration for ", ToString(op.key)));
   }

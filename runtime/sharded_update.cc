@@ -41,8 +41,24 @@ ShardedUpdate::Shared& ShardedUpdate::Of(const Op& op) {
   return (experts ? experts_ : op.heads ? heads_ : dense_)[static_cast<size_t>(op.layer)];
 }
 
-TensorView ShardedUpdate::Packed(const Buffer& buffer, int32_t shards, const PlanTask& task) {
-  return View(buffer.as<float>() + shards * task.begin, {shards * Count(task), 1});
+TensorView ShardedUpdate::Packed(const Buffer& buffer, DType dtype, int32_t shards,
+                                 const PlanTask& task) {
+  const int64_t count = shards * Count(task);
+  const int64_t begin = shards * task.begin;
+  return Rows(buffer.view(dtype, {begin + count, 1}), begin, count);
+}
+
+TensorView ShardedUpdate::Slice(const Shared& s, const TensorView& all, int32_t shard,
+                                const PlanTask& task) {
+  return Rows(all, shard * s.shard.size + task.begin, Count(task));
+}
+
+TensorView ShardedUpdate::Gradients(const Shared& s) {
+  return s.bucket->gradient.view<float>({s.shard.padded_elements(), 1});
+}
+
+TensorView ShardedUpdate::Weights(const Shared& s) {
+  return s.bucket->weights().view(s.bucket->dtype, {s.shard.padded_elements(), 1});
 }
 
 absl::Status ShardedUpdate::Run(const Op& op, const PlanTask& whole, double* size) {
@@ -68,46 +84,45 @@ absl::Status ShardedUpdate::Run(const Op& op, const PlanTask& whole, double* siz
 
 absl::Status ShardedUpdate::ReduceInside(Shared& s, const PlanTask& task, double* size) {
   const int64_t count = Count(task);
-  const TensorView all = Packed(s.by_local, s.shard.count, task);
-  float* to = all.as<float>();
+  const TensorView gradients = Gradients(s);
+  const TensorView all = Packed(s.by_local, DType::kF32, s.shard.count, task);
+  int64_t to = 0;
   for (int32_t place = 0; place < s.local; ++place) {
     for (int32_t node = 0; node < s.nodes; ++node, to += count)
-      Copy(ShardOf(s, s.bucket->gradient, place, node) + task.begin, to, count);
+      memory_.Copy(Slice(s, gradients, ShardOf(s, place, node), task), Rows(all, to, count));
   }
   const int64_t own = s.nodes * count;
-  float* const into =
-      s.nodes > 1 ? Packed(s.by_node, s.nodes, task).as<float>()
-                  : s.bucket->gradient.as<float>() + s.shard.index * s.shard.size + task.begin;
+  const TensorView into = s.nodes > 1 ? Packed(s.by_node, DType::kF32, s.nodes, task)
+                                      : Slice(s, gradients, s.shard.index, task);
   *size = ReduceScatterBytes(all.elements(), own);
   s.local_rows.assign(static_cast<size_t>(s.local), own);
-  return s.inside->ReduceScatterV(
-      {.send = all, .recv = View(into, {own, 1}), .rows = s.local_rows});
+  return s.inside->ReduceScatterV({.send = all, .recv = into, .rows = s.local_rows});
 }
 
 absl::Status ShardedUpdate::ReduceBetween(Shared& s, const PlanTask& task, double* size) {
   const int64_t count = Count(task);
-  const TensorView all = Packed(s.by_node, s.nodes, task);
+  const TensorView gradients = Gradients(s);
+  const TensorView all = Packed(s.by_node, DType::kF32, s.nodes, task);
   if (s.local == 1) {
     for (int32_t node = 0; node < s.nodes; ++node)
-      Copy(ShardOf(s, s.bucket->gradient, 0, node) + task.begin, all.as<float>() + node * count,
-           count);
+      memory_.Copy(Slice(s, gradients, ShardOf(s, 0, node), task), Rows(all, node * count, count));
   }
-  float* const into = s.bucket->gradient.as<float>() + s.shard.index * s.shard.size + task.begin;
   *size = ReduceScatterBytes(all.elements(), count);
   s.node_rows.assign(static_cast<size_t>(s.nodes), count);
-  return inter_->ReduceScatterV({.send = all, .recv = View(into, {count, 1}), .rows = s.node_rows});
+  return inter_->ReduceScatterV(
+      {.send = all, .recv = Slice(s, gradients, s.shard.index, task), .rows = s.node_rows});
 }
 
 absl::Status ShardedUpdate::GatherBetween(Shared& s, const PlanTask& task, double* size) {
   const int64_t count = Count(task);
-  const TensorView all = Packed(s.by_node, s.nodes, task);
-  const float* const own = s.bucket->value.as<float>() + s.shard.index * s.shard.size + task.begin;
-  *size = AllGatherBytes(count, s.nodes);
-  WEFT_RETURN_IF_ERROR(inter_->AllGather(View(own, {count, 1}), all));
+  const TensorView weights = Weights(s);
+  const TensorView all = Packed(s.by_node, s.bucket->dtype, s.nodes, task);
+  *size = AllGatherBytes(count, s.nodes, s.bucket->dtype);
+  WEFT_RETURN_IF_ERROR(inter_->AllGather(Slice(s, weights, s.shard.index, task), all));
   if (s.local > 1) return absl::OkStatus();
   for (int32_t node = 0; node < s.nodes; ++node) {
     if (node == node_) continue;
-    Copy(all.as<float>() + node * count, ShardOf(s, s.bucket->value, 0, node) + task.begin, count);
+    memory_.Copy(Rows(all, node * count, count), Slice(s, weights, ShardOf(s, 0, node), task));
   }
   return absl::OkStatus();
 }
@@ -115,19 +130,18 @@ absl::Status ShardedUpdate::GatherBetween(Shared& s, const PlanTask& task, doubl
 absl::Status ShardedUpdate::GatherInside(Shared& s, const PlanTask& task, double* size) {
   const int64_t count = Count(task);
   const int64_t own = s.nodes * count;
-  const TensorView all = Packed(s.by_local, s.shard.count, task);
-  const float* const mine =
-      s.nodes > 1 ? Packed(s.by_node, s.nodes, task).as<float>()
-                  : s.bucket->value.as<float>() + s.shard.index * s.shard.size + task.begin;
-  *size = AllGatherBytes(own, s.local);
-  WEFT_RETURN_IF_ERROR(s.inside->AllGather(View(mine, {own, 1}), all));
-  const float* from = all.as<float>();
+  const TensorView weights = Weights(s);
+  const TensorView all = Packed(s.by_local, s.bucket->dtype, s.shard.count, task);
+  const TensorView mine = s.nodes > 1 ? Packed(s.by_node, s.bucket->dtype, s.nodes, task)
+                                      : Slice(s, weights, s.shard.index, task);
+  *size = AllGatherBytes(own, s.local, s.bucket->dtype);
+  WEFT_RETURN_IF_ERROR(s.inside->AllGather(mine, all));
+  int64_t from = 0;
   for (int32_t place = 0; place < s.local; ++place) {
     for (int32_t node = 0; node < s.nodes; ++node, from += count) {
-      float* const to = ShardOf(s, s.bucket->value, place, node) + task.begin;
-      const bool is_mine =
-          to == s.bucket->value.as<float>() + s.shard.index * s.shard.size + task.begin;
-      if (!is_mine) Copy(from, to, count);
+      const int32_t shard = ShardOf(s, place, node);
+      if (shard == s.shard.index) continue;
+      memory_.Copy(Rows(all, from, count), Slice(s, weights, shard, task));
     }
   }
   return absl::OkStatus();

@@ -39,14 +39,15 @@ class ShardedUpdate {
     std::vector<int64_t> local_rows, node_rows;
   };
   Shared& Of(const Op& op);
-  // Where a slice is in a packed half, and of how many elements.
-  static TensorView Packed(const Buffer& buffer, int32_t shards, const PlanTask& task);
-  void Copy(const float* from, float* to, int64_t elements) {
-    memory_.Copy(View(from, {elements}), View(to, {elements}));
-  }
-  // Shard of (place in the node, node).
-  static float* ShardOf(const Shared& s, const Buffer& of, int32_t place, int32_t node) {
-    return of.as<float>() + (node * s.local + place) * s.shard.size;
+  // All shards of a bucket, an element a row: gradients, or weights as products read them.
+  static TensorView Gradients(const Shared& s);
+  static TensorView Weights(const Shared& s);
+  // A slice in one of the shards, and where it is in a packed half.
+  static TensorView Slice(const Shared& s, const TensorView& all, int32_t shard,
+                          const PlanTask& task);
+  static TensorView Packed(const Buffer& buffer, DType dtype, int32_t shards, const PlanTask& task);
+  static int32_t ShardOf(const Shared& s, int32_t place, int32_t node) {
+    return node * s.local + place;
   }
 
   absl::Status ReduceInside(Shared& s, const PlanTask& task, double* size);

@@ -278,6 +278,11 @@ void TrainProgram::Update() {
   const double scale = o.gradient_clip > 0 && norm > o.gradient_clip ? o.gradient_clip / norm : 1.0;
   for (Bucket* bucket : args_.parameters->all()) {
     const RowRange shard = UpdateShardOf(args_.layout, args_.rank, *bucket).elements;
+    const auto rounded = [bucket](int64_t begin, int64_t count) {
+      return bucket->dtype == DType::kF32
+                 ? TensorView()
+                 : Elements(bucket->rounded.view(bucket->dtype, {bucket->elements}), begin, count);
+    };
     for (const Parameter& p : bucket->parameters) {
       const int64_t begin = std::max(p.offset, shard.begin);
       const int64_t end = std::min(p.offset + p.shape.elements(), shard.end);
@@ -287,6 +292,7 @@ void TrainProgram::Update() {
                             .m = View(bucket->adam_m.as<float>() + begin - shard.begin, flat),
                             .v = View(bucket->adam_v.as<float>() + begin - shard.begin, flat),
                             .gradient = View(bucket->gradient.as<float>() + begin, flat),
+                            .rounded = rounded(begin, end - begin),
                             .learning_rate = learning_rate_,
                             .beta1 = o.beta1,
                             .beta2 = o.beta2,

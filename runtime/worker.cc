@@ -22,6 +22,7 @@ Worker::Worker(Backend& backend, Kernels& kernels, const WorkerOptions& options,
       groups_(std::move(groups)),
       parameters_(options.model, options.layout, rank_, options.seed, kernels.memory()),
       streams_(options.compute) {
+  parameters_.Round(kernels_);
   if (options_.layout.zero_stage > 0)
     sharded_.emplace(options_.topology, options_.layout, rank_, groups_, parameters_,
                      kernels_.memory());

@@ -116,6 +116,9 @@ class Reader {
   absl::Status Read(std::string_view key, const YamlNode& node, Backbone* out) const {
     return ReadEnum(key, node, out);
   }
+  absl::Status Read(std::string_view key, const YamlNode& node, Precision* out) const {
+    return ReadEnum(key, node, out);
+  }
   absl::Status Read(std::string_view key, const YamlNode& node, CapacityMode* out) const {
     return ReadEnum(key, node, out);
   }

@@ -24,6 +24,7 @@ constexpr Range kBelowOne{.min = 0, .max = 1, .below_max = true};
 
 // `choices` of an enum are in the order of its values.
 static_assert(static_cast<int>(Backbone::kGpt2) == 0 && static_cast<int>(Backbone::kMixtral) == 1);
+static_assert(static_cast<int>(Precision::kFp32) == 0 && static_cast<int>(Precision::kBf16) == 1);
 static_assert(static_cast<int>(CapacityMode::kDropless) == 0 &&
               static_cast<int>(CapacityMode::kFactor) == 1);
 static_assert(static_cast<int>(Routing::kLearned) == 0 && static_cast<int>(Routing::kForced) == 1);
@@ -98,6 +99,13 @@ std::vector<Field> MakeSchema() {
        Unit::kNone,
        TextRule::kAny,
        {"gpt2", "mixtral"}},
+      {WEFT_FIELD(model.precision),
+       "Of activations, and of weights as products read them; master weights, gradients of weights "
+       "and optimizer state are fp32. On CPUs bf16 is slower: it is there to try what a GPU does.",
+       {},
+       Unit::kNone,
+       TextRule::kAny,
+       {"fp32", "bf16"}},
       {WEFT_FIELD(model.vocab_size),
        "Different tokens; at least 256 for the bytes tokenizer.",
        {1, 16777216}},

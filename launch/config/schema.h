@@ -37,7 +37,7 @@ using FieldOf = T* (*)(JobOptions&);
 using Slot = std::variant<FieldOf<bool>, FieldOf<int32_t>, FieldOf<uint64_t>, FieldOf<double>,
                           FieldOf<std::string>, FieldOf<std::vector<std::string>>,
                           FieldOf<std::vector<int32_t>>, FieldOf<Backbone>, FieldOf<CapacityMode>,
-                          FieldOf<Routing>, FieldOf<Workload>>;
+                          FieldOf<Routing>, FieldOf<Workload>, FieldOf<Precision>>;
 
 struct Field {
   std::string_view key;  // "model.moe.top_k"

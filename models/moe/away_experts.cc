@@ -14,11 +14,12 @@ AwayExperts::AwayExperts(const ModelContext& context, Bucket& home, int32_t laye
       returned_(context.kernels->memory()) {
   const Layout& layout = context.layout;
   const ExpertRange held =
-      ExpertsOf(context.spec.moe.num_experts, layout.ep, layout.ep_index(context.rank));
+      weft::ExpertsOf(context.spec.moe.num_experts, layout.ep, layout.ep_index(context.rank));
   elements_ = home.elements / held.count;
   away_.layer = layer;
   away_.expert = true;
-  away_.value = Buffer(context.kernels->memory());
+  away_.dtype = home.dtype;
+  away_.weights() = Buffer(context.kernels->memory());
   away_.gradient = Buffer(context.kernels->memory());
 }
 
@@ -43,17 +44,17 @@ void AwayExperts::Place(const ExpertPlacement& placement) {
     }
   }
   packed_.clear();
-  const int32_t first = ExpertsOf(experts, members, me).first;
+  const int32_t first = weft::ExpertsOf(experts, members, me).first;
   for (const int32_t e : lent_) {
     packed_.push_back({e - first, static_cast<int64_t>(packed_.size()), 1});
   }
   away_.parameters.clear();
   away_.elements = 0;
   AddExperts(context_.spec, context_.layout, context_.rank, foreign, away_);
-  away_.value.Ensure<float>({away_.elements});
+  away_.weights().Ensure(away_.dtype, {away_.elements});
   away_.gradient.Ensure<float>({away_.elements});
   const auto lent = static_cast<int64_t>(lent_.size()) * elements_;
-  outgoing_.Ensure<float>({lent});
+  outgoing_.Ensure(away_.dtype, {lent});
   returned_.Ensure<float>({lent});
 }
 
@@ -61,28 +62,30 @@ void AwayExperts::ZeroGradients() {
   context_.kernels->memory().Zero(View(away_.gradient.as<float>(), {away_.elements}));
 }
 
-double AwayExperts::Size() const {
-  return AllToAllBytes(std::max(static_cast<int64_t>(lent_.size()) * elements_, away_.elements));
+double AwayExperts::Size(DType dtype) const {
+  return AllToAllBytes(std::max(static_cast<int64_t>(lent_.size()) * elements_, away_.elements),
+                       dtype);
 }
 
-TensorView AwayExperts::RowsOf(const Buffer& experts) const {
-  return View(experts.as<float>(), {home_.elements / elements_, elements_});
+TensorView AwayExperts::ExpertsOf(const Buffer& home, DType dtype) const {
+  return home.view(dtype, {home_.elements / elements_, elements_});
 }
 
 absl::Status AwayExperts::Fetch(double* size) {
   const auto lent = static_cast<int64_t>(lent_.size());
-  const TensorView outgoing = View(outgoing_.as<float>(), {lent, elements_});
-  context_.kernels->CopyRows(RowsOf(home_.value), packed_, outgoing);
-  *size = Size();
-  return context_.ep->AllToAllV({.send = View(outgoing_.as<float>(), {outgoing.elements(), 1}),
+  const DType dtype = home_.dtype;
+  context_.kernels->CopyRows(ExpertsOf(home_.weights(), dtype), packed_,
+                             outgoing_.view(dtype, {lent, elements_}));
+  *size = Size(dtype);
+  return context_.ep->AllToAllV({.send = outgoing_.view(dtype, {lent * elements_, 1}),
                                  .send_rows = rows_to_,
-                                 .recv = View(away_.value.as<float>(), {away_.elements, 1}),
+                                 .recv = away_.weights().view(dtype, {away_.elements, 1}),
                                  .recv_rows = rows_from_});
 }
 
 absl::Status AwayExperts::Return(double* size) {
   const auto lent = static_cast<int64_t>(lent_.size());
-  *size = Size();
+  *size = Size(DType::kF32);
   WEFT_RETURN_IF_ERROR(
       context_.ep->AllToAllV({.send = View(away_.gradient.as<float>(), {away_.elements, 1}),
                               .send_rows = rows_from_,
@@ -90,7 +93,7 @@ absl::Status AwayExperts::Return(double* size) {
                               .recv_rows = rows_to_}));
   const TensorView back = View(returned_.as<float>(), {lent, elements_});
   for (const RowBlock& block : packed_) {
-    const TensorView sum = Rows(RowsOf(home_.gradient), block.from, 1);
+    const TensorView sum = Rows(ExpertsOf(home_.gradient, DType::kF32), block.from, 1);
     context_.kernels->Add(sum, Rows(back, block.to, 1), sum);
   }
   return absl::OkStatus();

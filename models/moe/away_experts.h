@@ -33,8 +33,8 @@ class AwayExperts {
   absl::Status Return(double* size);
 
  private:
-  double Size() const;
-  TensorView RowsOf(const Buffer& experts) const;  // one expert a row, of those at home
+  double Size(DType dtype) const;
+  TensorView ExpertsOf(const Buffer& home, DType dtype) const;  // one expert a row
 
   const ModelContext& context_;
   Bucket& home_;

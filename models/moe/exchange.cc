@@ -245,7 +245,7 @@ absl::Status TokenExchange::RunSteps(const ExchangePlan& plan, int32_t step,
                        : of.tier == ExchangeTier::kIntraNode ? context_.ep_node
                                                              : context_.ep_peers;
   const ExchangeTraffic traffic = plan.Traffic(
-      static_cast<size_t>(step), context_.spec.hidden_size * static_cast<int64_t>(sizeof(float)));
+      static_cast<size_t>(step), context_.spec.hidden_size * SizeOf(context_.spec.dtype()));
   *size = std::max(traffic.sent_bytes(), traffic.received_bytes);
   return RunStep(of, views, *tier);
 }
@@ -272,7 +272,8 @@ absl::Status TokenExchange::Dispatch(const SendOrder& order, Direction direction
   }
   const auto me = static_cast<size_t>(shape_.me);
   const int64_t own = order.rows_to(chunk)[me];
-  *size = AllToAllBytes((std::max(sent, received) - own) * context_.spec.hidden_size);
+  *size = AllToAllBytes((std::max(sent, received) - own) * context_.spec.hidden_size,
+                        context_.spec.dtype());
   return context_.ep->AllToAllV({.send = input,
                                  .send_rows = order.rows_to(chunk),
                                  .recv = output,
@@ -282,7 +283,7 @@ absl::Status TokenExchange::Dispatch(const SendOrder& order, Direction direction
 absl::Status TokenExchange::EspAllGather(Direction direction, int32_t chunk, double* size) {
   const ArrivalOrder& arriving = arrival(direction);
   const int64_t own = arriving.received_rows(chunk);
-  *size = AllGatherBytes(own * context_.spec.hidden_size, parts());
+  *size = AllGatherBytes(own * context_.spec.hidden_size, parts(), context_.spec.dtype());
   if (!joined()) return absl::OkStatus();
   return rows_group().AllGatherV(
       {.send = buffers_.received(chunk, own),
@@ -296,7 +297,8 @@ absl::Status TokenExchange::EspReduceScatter(const SendOrder& order, Direction d
   const int64_t own = arriving.received_rows(chunk);
   const int64_t all = arriving.arrival_rows(chunk);
   const TensorView back = Rows(returned, order.chunk_begin(chunk), order.chunk_rows(chunk));
-  *size = ReduceScatterBytes(all * context_.spec.hidden_size, own * context_.spec.hidden_size);
+  *size = ReduceScatterBytes(all * context_.spec.hidden_size, own * context_.spec.hidden_size,
+                             context_.spec.dtype());
   if (!joined()) return absl::OkStatus();
   return rows_group().ReduceScatterV({.send = buffers_.partial(chunk, all, back, true),
                                       .recv = buffers_.reduced(chunk, own, back, true),
@@ -314,7 +316,8 @@ absl::Status TokenExchange::Combine(const SendOrder& order, Direction direction,
   }
   const auto me = static_cast<size_t>(shape_.me);
   const int64_t own = order.rows_to(chunk)[me];
-  *size = AllToAllBytes((std::max(sent, received) - own) * context_.spec.hidden_size);
+  *size = AllToAllBytes((std::max(sent, received) - own) * context_.spec.hidden_size,
+                        context_.spec.dtype());
   return context_.ep->AllToAllV({.send = input,
                                  .send_rows = arriving.rows_from(chunk),
                                  .recv = output,

@@ -14,6 +14,7 @@ ExchangeBuffers::ExchangeBuffers(const ModelContext& context)
     : memory_(context.kernels->memory()),
       ep_(context.layout.ep > 1),
       esp_(context.layout.esp > 1),
+      dtype_(context.spec.dtype()),
       width_(context.spec.hidden_size),
       source_rows_(context.batch.tokens() * context.spec.moe.top_k),
       esp_size_(context.layout.esp) {
@@ -31,24 +32,24 @@ void ExchangeBuffers::Prepare(int32_t degree) {
 }
 
 void ExchangeBuffers::ReserveSend(int32_t chunk, int64_t rows) {
-  chunks_[static_cast<size_t>(chunk)].send.Ensure<float>({rows, width_});
+  chunks_[static_cast<size_t>(chunk)].send.Ensure(dtype_, {rows, width_});
 }
 
 void ExchangeBuffers::Reserve(int32_t chunk, int64_t received, int64_t arrived) {
   Chunk& c = chunks_[static_cast<size_t>(chunk)];
-  if (ep_) c.received.Ensure<float>({received, width_});
-  if (esp_) c.gathered.Ensure<float>({arrived, width_});
-  if (esp_ || ep_) c.partial.Ensure<float>({arrived, width_});
-  if (esp_ && ep_) c.reduced.Ensure<float>({received, width_});
+  if (ep_) c.received.Ensure(dtype_, {received, width_});
+  if (esp_) c.gathered.Ensure(dtype_, {arrived, width_});
+  if (esp_ || ep_) c.partial.Ensure(dtype_, {arrived, width_});
+  if (esp_ && ep_) c.reduced.Ensure(dtype_, {received, width_});
 }
 
 void ExchangeBuffers::ReserveStaging(int32_t chunk, size_t which, int64_t rows) {
-  chunks_[static_cast<size_t>(chunk)].staging[which].Ensure<float>({rows, width_});
+  chunks_[static_cast<size_t>(chunk)].staging[which].Ensure(dtype_, {rows, width_});
 }
 
 TensorView ExchangeBuffers::staging(int32_t chunk, size_t which) const {
   const Buffer& buffer = of(chunk).staging[which];
-  return ViewOf(buffer, buffer.capacity_bytes() / (width_ * static_cast<int64_t>(sizeof(float))));
+  return ViewOf(buffer, buffer.capacity_bytes() / (width_ * SizeOf(dtype_)));
 }
 
 TensorView ExchangeBuffers::send(int32_t chunk, int64_t rows) const {

@@ -60,11 +60,12 @@ class ExchangeBuffers {
   };
   const Chunk& of(int32_t chunk) const { return chunks_[static_cast<size_t>(chunk)]; }
   TensorView ViewOf(const Buffer& buffer, int64_t rows) const {
-    return buffer.view<float>({rows, width_});
+    return buffer.view(dtype_, {rows, width_});
   }
 
   Memory& memory_;
   const bool ep_, esp_;
+  const DType dtype_;
   const int64_t width_;
   const int64_t source_rows_;  // tokens * top_k: the most a rank can send
   const int32_t esp_size_;

@@ -5,16 +5,14 @@
 #include "models/op_sizes.h"
 
 namespace weft {
-namespace {
-
-TensorView RowsOf(const Buffer& buffer, RowRange rows, int64_t width) {
-  return View(buffer.as<float>() + rows.begin * width, {rows.count(), width});
+TensorView ExpertShard::RowsOf(const Buffer& buffer, RowRange rows, int64_t width) const {
+  const TensorView all = buffer.view(dtype_, {rows.end, width});
+  return Rows(all, rows.begin, rows.count());
 }
-
-}  // namespace
 
 ExpertShard::ExpertShard(const ModelContext& context)
     : context_(context),
+      dtype_(context.spec.dtype()),
       width_(context.spec.hidden_size),
       all_(memory()),
       dy_(memory()),
@@ -41,9 +39,9 @@ void ExpertShard::Prepare(int32_t forward_degree) {
 }
 
 void ExpertShard::Ensure(Kept& kept, int64_t rows) const {
-  kept.x.Ensure<float>({rows, width_});
-  kept.pre.Ensure<float>({rows, pre_width_});
-  kept.act.Ensure<float>({rows, units_});
+  kept.x.Ensure(dtype_, {rows, width_});
+  kept.pre.Ensure(dtype_, {rows, pre_width_});
+  kept.act.Ensure(dtype_, {rows, units_});
 }
 
 void ExpertShard::StartForward(int64_t rows) {
@@ -90,8 +88,8 @@ void ExpertShard::Spread(std::span<const RowRun> runs, ConstTensorView from, Ten
 }
 
 void ExpertShard::ReserveBackward(int64_t rows) {
-  dy_.Ensure<float>({rows, width_});
-  d_pre_.Ensure<float>({rows, pre_width_});
+  dy_.Ensure(dtype_, {rows, width_});
+  d_pre_.Ensure(dtype_, {rows, pre_width_});
 }
 
 double ExpertShard::Forward(const ArrivalOrder& arrival, int32_t chunk, ConstTensorView input,
@@ -99,13 +97,13 @@ double ExpertShard::Forward(const ArrivalOrder& arrival, int32_t chunk, ConstTen
   const auto kept = [&](Buffer Kept::*of, const RowRange& rows, int64_t width) {
     return KeptRows(of, chunk, rows, width);
   };
-  chunk_y_.Ensure<float>({most_rows_, width_});
+  chunk_y_.Ensure(dtype_, {most_rows_, width_});
   for (size_t i = 0; i < experts_.size(); ++i) {
     const auto e = static_cast<int32_t>(i);
     const RowRange rows = arrival.kept_rows(chunk, e);
     if (rows.count() == 0) continue;
     const TensorView x = kept(&Kept::x, rows, width_);
-    const TensorView y = chunk_y_.Ensure<float>({rows.count(), width_});
+    const TensorView y = chunk_y_.Ensure(dtype_, {rows.count(), width_});
     Collect(arrival.runs(chunk, e), input, x);
     experts_[i].Forward(*context_.kernels, x, kept(&Kept::pre, rows, pre_width_),
                         kept(&Kept::act, rows, units_), y);
@@ -142,21 +140,21 @@ double ExpertShard::Backward(const ExpertOrders& orders, int32_t chunk, ConstTen
   // Room for an expert's rows of the whole layer, which every cut fits into.
   for (size_t i = 0; i < experts_.size(); ++i)
     most_rows_ = std::max(most_rows_, orders.saved.rows(static_cast<int32_t>(i)).count());
-  chunk_dy_.Ensure<float>({most_rows_, width_});
-  chunk_dx_.Ensure<float>({most_rows_, width_});
-  chunk_pre_.Ensure<float>({most_rows_, pre_width_});
-  chunk_d_pre_.Ensure<float>({most_rows_, pre_width_});
-  chunk_d_act_.Ensure<float>({most_rows_, units_});
+  chunk_dy_.Ensure(dtype_, {most_rows_, width_});
+  chunk_dx_.Ensure(dtype_, {most_rows_, width_});
+  chunk_pre_.Ensure(dtype_, {most_rows_, pre_width_});
+  chunk_d_pre_.Ensure(dtype_, {most_rows_, pre_width_});
+  chunk_d_act_.Ensure(dtype_, {most_rows_, units_});
   for (size_t i = 0; i < experts_.size(); ++i) {
     const auto e = static_cast<int32_t>(i);
     const int64_t rows = arrival.kept_rows(chunk, e).count();
     if (rows == 0) continue;
     const auto runs = arrival.runs(chunk, e);
-    const TensorView dy = chunk_dy_.Ensure<float>({rows, width_});
-    const TensorView dx = chunk_dx_.Ensure<float>({rows, width_});
-    const TensorView pre = chunk_pre_.Ensure<float>({rows, pre_width_});
-    const TensorView d_pre = chunk_d_pre_.Ensure<float>({rows, pre_width_});
-    const TensorView d_act = chunk_d_act_.Ensure<float>({rows, units_});
+    const TensorView dy = chunk_dy_.Ensure(dtype_, {rows, width_});
+    const TensorView dx = chunk_dx_.Ensure(dtype_, {rows, width_});
+    const TensorView pre = chunk_pre_.Ensure(dtype_, {rows, pre_width_});
+    const TensorView d_pre = chunk_d_pre_.Ensure(dtype_, {rows, pre_width_});
+    const TensorView d_act = chunk_d_act_.Ensure(dtype_, {rows, units_});
     Collect(runs, d_output, dy);
     ranges_.clear();
     for (const RowRun& run : runs) ranges_.push_back(run.rows);
@@ -181,7 +179,7 @@ TensorView ExpertShard::AllKept(const ExpertOrders& orders, Buffer Kept::*of, in
                                 int64_t width, Buffer& scratch) {
   const RowRange rows = orders.saved.rows(expert);
   if (orders.forward.degree() == 1) return KeptRows(of, 0, rows, width);
-  const TensorView all = scratch.Ensure<float>({rows.count(), width});
+  const TensorView all = scratch.Ensure(dtype_, {rows.count(), width});
   const size_t sources = orders.forward.runs(0, expert).size();
   ranges_.clear();
   for (size_t source = 0; source < sources; ++source) {

@@ -66,6 +66,7 @@ class ExpertShard {
   };
   Memory& memory() const { return context_.kernels->memory(); }
   void Ensure(Kept& kept, int64_t rows) const;
+  TensorView RowsOf(const Buffer& buffer, RowRange rows, int64_t width) const;
   // Rows of a chunk, in kept order.
   TensorView KeptRows(Buffer Kept::*of, int32_t chunk, RowRange rows, int64_t width) const;
   double Flops(int64_t rows) const;
@@ -81,6 +82,7 @@ class ExpertShard {
                      Buffer& scratch);
 
   const ModelContext& context_;
+  const DType dtype_;
   std::vector<Ffn> experts_;
   int64_t width_, pre_width_ = 0, units_ = 0;
   Kept all_;                       // chunk after chunk

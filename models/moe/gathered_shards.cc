@@ -31,7 +31,8 @@ GatheredShards::GatheredShards(const ModelContext& context, Bucket& home, int32_
       reduced_(context.kernels->memory()) {
   bucket_.layer = layer;
   bucket_.expert = true;
-  bucket_.value = Buffer(context.kernels->memory());
+  bucket_.dtype = home.dtype;
+  bucket_.weights() = Buffer(context.kernels->memory());
   bucket_.gradient = Buffer(context.kernels->memory());
 }
 
@@ -56,7 +57,7 @@ void GatheredShards::Place(int32_t gathered) {
   parts.esp = layout.esp / gathered;
   units_ = HiddenShardOf(context_.spec.ffn_hidden_size, parts.esp, part).count;
   AddExperts(context_.spec, parts, RankId{part}, experts, bucket_);
-  bucket_.value.Ensure<float>({bucket_.elements});
+  bucket_.weights().Ensure(bucket_.dtype, {bucket_.elements});
   bucket_.gradient.Ensure<float>({bucket_.elements});
   int64_t begin = 0;
   for (int32_t j = 0; j < gathered; ++j) {
@@ -95,7 +96,9 @@ void GatheredShards::AddBlocks(const Bucket& shard, int64_t begin) {
   }
 }
 
-void GatheredShards::ZeroGradients() { context_.kernels->memory().Zero(Numbers(bucket_.gradient)); }
+void GatheredShards::ZeroGradients() {
+  context_.kernels->memory().Zero(Numbers(bucket_.gradient, DType::kF32));
+}
 
 Communicator& GatheredShards::group() const {
   return gathered_ == context_.layout.esp ? *context_.esp : *context_.esp_near.at(gathered_);
@@ -103,20 +106,19 @@ Communicator& GatheredShards::group() const {
 
 absl::Status GatheredShards::Gather(double* size) {
   const int64_t total = std::accumulate(rows_.begin(), rows_.end(), int64_t{0});
-  *size = AllGatherBytes(own_elements(), gathered_);
-  WEFT_RETURN_IF_ERROR(
-      group().AllGatherV({.send = View(home_.value.as<float>(), {own_elements(), 1}),
-                          .recv = View(shards_.as<float>(), {total, 1}),
-                          .rows = rows_}));
-  context_.kernels->CopyRows(View(shards_.as<float>(), {total, 1}), joined_,
-                             Numbers(bucket_.value));
+  const DType dtype = home_.dtype;
+  const TensorView shards = shards_.view(dtype, {total, 1});
+  *size = AllGatherBytes(own_elements(), gathered_, dtype);
+  WEFT_RETURN_IF_ERROR(group().AllGatherV(
+      {.send = home_.weights().view(dtype, {own_elements(), 1}), .recv = shards, .rows = rows_}));
+  context_.kernels->CopyRows(shards, joined_, Numbers(bucket_.weights(), dtype));
   return absl::OkStatus();
 }
 
 absl::Status GatheredShards::Reduce(double* size) {
   const int64_t total = std::accumulate(rows_.begin(), rows_.end(), int64_t{0});
   *size = ReduceScatterBytes(total, own_elements());
-  context_.kernels->CopyRows(Numbers(bucket_.gradient), parted_,
+  context_.kernels->CopyRows(Numbers(bucket_.gradient, DType::kF32), parted_,
                              View(shards_.as<float>(), {total, 1}));
   WEFT_RETURN_IF_ERROR(
       group().ReduceScatterV({.send = View(shards_.as<float>(), {total, 1}),

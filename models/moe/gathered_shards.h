@@ -34,7 +34,9 @@ class GatheredShards {
  private:
   // Blocks for a shard whose numbers stand from `begin` on.
   void AddBlocks(const Bucket& shard, int64_t begin);
-  TensorView Numbers(const Buffer& of) const { return View(of.as<float>(), {bucket_.elements, 1}); }
+  TensorView Numbers(const Buffer& of, DType dtype) const {
+    return of.view(dtype, {bucket_.elements, 1});
+  }
   int64_t own_elements() const { return rows_[me_]; }
   Communicator& group() const;
 

@@ -20,8 +20,8 @@ MoeLayer::MoeLayer(const ModelContext& context, Bucket& dense, Bucket& experts,
       layer_(layer),
       storage_(context.kernels->memory()) {
   const Shape rows = {buffers.source_rows(), context.spec.hidden_size};
-  storage_.Add(returned_, DType::kF32, rows);
-  storage_.Add(d_returned_, DType::kF32, rows);
+  storage_.Add(returned_, context.spec.dtype(), rows);
+  storage_.Add(d_returned_, context.spec.dtype(), rows);
   storage_.Make();
 }
 

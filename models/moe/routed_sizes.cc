@@ -107,10 +107,11 @@ bool RoutedSizes::Sizes(int32_t task, std::span<double> sizes) {
         sizes[r] = chunk.combine[static_cast<size_t>(op.step)][r];
         break;
       case OpKind::kEspAllGather:
-        sizes[r] = AllGatherBytes(received * width, args_.layout.esp / gathered);
+        sizes[r] =
+            AllGatherBytes(received * width, args_.layout.esp / gathered, args_.spec.dtype());
         break;
       case OpKind::kEspReduceScatter:
-        sizes[r] = ReduceScatterBytes(arrived * width, received * width);
+        sizes[r] = ReduceScatterBytes(arrived * width, received * width, args_.spec.dtype());
         break;
       default:
         sizes[r] = ExpertSize(static_cast<int32_t>(r), gathered, arrived);
@@ -203,7 +204,8 @@ void RoutedSizes::ExchangeSizes(const EpGroup& group, AllToAllAlgorithm algorith
     for (size_t p = 0; p < group.members.size(); ++p) {
       const MovedRows& moved = moved_[p];
       sizes[step][static_cast<size_t>(group.members[p])] =
-          moved.joins ? AllToAllBytes(std::max(moved.sent, moved.received) * args_.spec.hidden_size)
+          moved.joins ? AllToAllBytes(std::max(moved.sent, moved.received) * args_.spec.hidden_size,
+                                      args_.spec.dtype())
                       : kNoPart;
     }
   }

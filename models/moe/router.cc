@@ -33,14 +33,16 @@ Router::Router(const ModelContext& context, Bucket& bucket, int32_t layer)
   const int64_t width = context.spec.hidden_size;
   const int64_t experts = context.spec.moe.num_experts;
   const int64_t k = context.spec.moe.top_k;
-  for (TensorView* of_experts : {&logits_, &probs_, &d_probs_, &d_logits_})
+  for (TensorView* of_experts : {&logits_, &probs_, &d_probs_})
     storage_.Add(*of_experts, DType::kF32, {tokens, experts});
   for (TensorView* of_choices : {&weights_, &d_weights_, &row_weight_})
     storage_.Add(*of_choices, DType::kF32, {tokens, k});
   for (TensorView* of_choices :
        {&experts_, &forward_places_, &backward_places_, &row_token_, &row_choice_})
     storage_.Add(*of_choices, DType::kI32, {tokens, k});
-  storage_.Add(d_rows_, DType::kF32, {tokens, width});
+  // What products read.
+  storage_.Add(d_logits_, context.spec.dtype(), {tokens, experts});
+  storage_.Add(d_rows_, context.spec.dtype(), {tokens, width});
   storage_.Make();
   for (std::vector<int32_t>* of_choices :
        {&chosen_, &slot_of_, &row_in_block_, &places_, &tokens_, &choices_}) {

@@ -20,16 +20,18 @@ AttentionBlock::AttentionBlock(const ModelContext& context, Parameters& paramete
   const int64_t width = context.spec.hidden_size;
   const int64_t attended = int64_t{heads_} * context.spec.head_dim();
   const int64_t qkv = qkv_.out_features();
-  storage_.Add(qkv_rows_, DType::kF32, {tokens, qkv});
-  storage_.Add(d_qkv_rows_, DType::kF32, {tokens, qkv});
-  storage_.Add(attended_, DType::kF32, {tokens, attended});
-  storage_.Add(d_rows_, DType::kF32, {tokens, width});
+  const DType dtype = context.spec.dtype();
+  storage_.Add(qkv_rows_, dtype, {tokens, qkv});
+  storage_.Add(d_qkv_rows_, dtype, {tokens, qkv});
+  storage_.Add(attended_, dtype, {tokens, attended});
+  storage_.Add(d_rows_, dtype, {tokens, width});
   storage_.Add(lse_, DType::kF32,
                {rows.members() * context.batch.sequences, heads_, context.batch.length});
+  if (dtype != DType::kF32) storage_.Add(d_kv_, DType::kF32, {tokens, qkv - attended});
   if (!alone()) {
-    storage_.Add(d_attended_, DType::kF32, {tokens, attended});
-    storage_.Add(x_, DType::kF32, {tokens, width});
-    storage_.Add(dy_, DType::kF32, {tokens, width});
+    storage_.Add(d_attended_, dtype, {tokens, attended});
+    storage_.Add(x_, dtype, {tokens, width});
+    storage_.Add(dy_, dtype, {tokens, width});
   }
   storage_.Make();
   // Equally wide, and used one after the other: they share their rows.
@@ -107,6 +109,7 @@ void AttentionBlock::BackwardHeads(RowRange rows, ConstTensorView dy, ConstTenso
   args.lse = lse_;
   args.d_out = d_attended_;
   args.d_qkv = d_qkv_rows_;
+  args.d_kv = d_kv_;
   SetShape(rows, args);
   kernels.AttentionBackward(args);
   Rope(rows, d_qkv_rows_, true);

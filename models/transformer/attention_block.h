@@ -54,6 +54,7 @@ class AttentionBlock {
   TensorArena storage_;
   TensorView x_, dy_;  // gathered
   TensorView qkv_rows_, attended_, lse_, d_qkv_rows_, d_rows_, d_attended_;
+  TensorView d_kv_;  // of a bf16 model: see AttentionBackwardArgs
 };
 
 }  // namespace weft

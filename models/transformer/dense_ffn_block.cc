@@ -13,10 +13,10 @@ DenseFfnBlock::DenseFfnBlock(const ModelContext& context, Bucket& bucket, int32_
   const int64_t tokens = context.batch.tokens();
   const int64_t width = context.spec.hidden_size;
   for (TensorView* of_units : {&pre_, &d_pre_})
-    storage_.Add(*of_units, DType::kF32, {tokens, ffn_.pre_width()});
+    storage_.Add(*of_units, context.spec.dtype(), {tokens, ffn_.pre_width()});
   for (TensorView* of_units : {&act_, &d_act_})
-    storage_.Add(*of_units, DType::kF32, {tokens, ffn_.hidden_units()});
-  storage_.Add(d_rows_, DType::kF32, {tokens, width});
+    storage_.Add(*of_units, context.spec.dtype(), {tokens, ffn_.hidden_units()});
+  storage_.Add(d_rows_, context.spec.dtype(), {tokens, width});
   storage_.Make();
 }
 

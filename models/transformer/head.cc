@@ -5,18 +5,18 @@ namespace weft {
 EmbeddingAndHead::EmbeddingAndHead(const ModelContext& context, Bucket& outer)
     : context_(context), norm_(context, outer, "final_norm"), storage_(context.kernels->memory()) {
   const Parameter& table = outer.Find("embed.weight");
-  table_ = outer.Value(table);
+  table_ = outer.Weight(table);
   d_table_ = outer.Gradient(table);
   if (context.spec.backbone == Backbone::kGpt2) {
     const Parameter& positions = outer.Find("positions.weight");
-    positions_ = outer.Value(positions);
+    positions_ = outer.Weight(positions);
     d_positions_ = outer.Gradient(positions);
   }
   const int64_t tokens = context.batch.tokens();
   const int64_t width = context.spec.hidden_size;
   const int64_t vocab = context.spec.vocab_size;
-  storage_.Add(logits_, DType::kF32, {tokens, vocab});
-  storage_.Add(d_rows_, DType::kF32, {tokens, width});
+  storage_.Add(logits_, context.spec.dtype(), {tokens, vocab});
+  storage_.Add(d_rows_, context.spec.dtype(), {tokens, width});
   storage_.Make();
 }
 

@@ -6,12 +6,12 @@ namespace weft {
 
 Linear::Linear(Bucket& weights, Bucket& biases, const std::string& name) {
   const Parameter& weight = weights.Find(absl::StrCat(name, ".weight"));
-  weight_ = weights.Value(weight);
+  weight_ = weights.Weight(weight);
   d_weight_ = weights.Gradient(weight);
   const std::string bias_name = absl::StrCat(name, ".bias");
   for (const Parameter& p : biases.parameters) {
     if (p.name != bias_name) continue;
-    bias_ = biases.Value(p);
+    bias_ = biases.Weight(p);
     d_bias_ = biases.Gradient(p);
   }
 }

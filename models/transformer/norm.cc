@@ -16,15 +16,15 @@ Norm::Norm(const ModelContext& context, Bucket& bucket, const std::string& name,
       layer_norm_(context.spec.backbone == Backbone::kGpt2),
       storage_(context.kernels->memory()) {
   const Parameter& gamma = bucket.Find(absl::StrCat(name, ".weight"));
-  gamma_ = bucket.Value(gamma);
+  gamma_ = bucket.Weight(gamma);
   d_gamma_ = bucket.Gradient(gamma);
   if (layer_norm_) {
     const Parameter& beta = bucket.Find(absl::StrCat(name, ".bias"));
-    beta_ = bucket.Value(beta);
+    beta_ = bucket.Weight(beta);
     d_beta_ = bucket.Gradient(beta);
   }
   const int64_t width = context.spec.hidden_size;
-  storage_.Add(y_, DType::kF32, {tokens, width});
+  storage_.Add(y_, context.spec.dtype(), {tokens, width});
   storage_.Add(mean_, DType::kF32, {tokens});
   storage_.Add(rstd_, DType::kF32, {tokens});
   storage_.Make();

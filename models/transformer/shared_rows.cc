@@ -15,7 +15,8 @@ SharedRows::SharedRows(const ModelContext& context)
       counts_(static_cast<size_t>(members_)),
       send_begin_(static_cast<size_t>(members_)),
       receive_begin_(static_cast<size_t>(members_)) {
-  if (members_ > 1) partial_ = storage_.Ensure<float>({rows(), context.spec.hidden_size});
+  if (members_ > 1)
+    partial_ = storage_.Ensure(context.spec.dtype(), {rows(), context.spec.hidden_size});
 }
 
 absl::Status SharedRows::Gather(RowRange tokens, ConstTensorView own, TensorView all,
@@ -24,7 +25,7 @@ absl::Status SharedRows::Gather(RowRange tokens, ConstTensorView own, TensorView
   std::fill(send_begin_.begin(), send_begin_.end(), tokens.begin);
   for (int32_t member = 0; member < members_; ++member)
     receive_begin_[static_cast<size_t>(member)] = of(member, tokens).begin;
-  *size = AllGatherBytes(tokens.count() * own.dim(1), members_);
+  *size = AllGatherBytes(tokens.count() * own.dim(1), members_, own.dtype);
   // An all-gather whose blocks land apart: everyone sends the same rows to everyone.
   return context_.mp->AllToAllV({.send = own,
                                  .send_rows = counts_,
@@ -42,7 +43,7 @@ TensorView SharedRows::Partial(int32_t member, RowRange tokens) const {
 absl::Status SharedRows::Scatter(RowRange tokens, TensorView own, double* size) {
   std::fill(counts_.begin(), counts_.end(), tokens.count());
   const int64_t width = own.dim(1);
-  *size = ReduceScatterBytes(members_ * tokens.count() * width, tokens.count() * width);
+  *size = ReduceScatterBytes(members_ * tokens.count() * width, tokens.count() * width, own.dtype);
   return context_.mp->ReduceScatterV(
       {.send = Rows(partial_, members_ * tokens.begin, members_ * tokens.count()),
        .recv = Rows(own, tokens),

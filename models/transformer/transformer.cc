@@ -31,10 +31,10 @@ Transformer::Transformer(const ModelContext& context, Parameters& parameters)
   }
   for (Layer& layer : layers_) {
     for (TensorView* of_tokens : {&layer.input, &layer.middle, &layer.d_middle})
-      storage_.Add(*of_tokens, DType::kF32, shape);
+      storage_.Add(*of_tokens, spec.dtype(), shape);
   }
-  storage_.Add(top_, DType::kF32, shape);
-  storage_.Add(d_hidden_, DType::kF32, shape);
+  storage_.Add(top_, spec.dtype(), shape);
+  storage_.Add(d_hidden_, spec.dtype(), shape);
   storage_.Make();
   sums_.Ensure<double>({static_cast<int64_t>(read_sums_.size())});
 }

@@ -22,6 +22,17 @@ TEST(OrderedReduceTest, AddsFromTheFirstInputOn) {
   EXPECT_EQ(out[0], 1.0F);
 }
 
+// 256 + 1 + 1 is 258 in bf16; rounded after the first sum it would be 256.
+TEST(OrderedReduceTest, Bf16IsRoundedOnce) {
+  const std::array<BFloat16, 1> large = {BFloat16::FromFloat(256)}, one = {BFloat16::FromFloat(1)};
+  std::array<BFloat16, 1> out{};
+  const std::vector<const void*> in = {large.data(), one.data(), one.data()};
+  OrderedReduce(in, out.data(), 1, DType::kBF16, ReduceOp::kSum);
+  EXPECT_EQ(out[0].ToFloat(), 258);
+  OrderedReduce(in, out.data(), 1, DType::kBF16, ReduceOp::kMax);
+  EXPECT_EQ(out[0].ToFloat(), 256);
+}
+
 TEST(OrderedReduceTest, TheResultMayReplaceAnyInput) {
   for (size_t target = 0; target < 3; ++target) {
     std::array<std::vector<int64_t>, 3> inputs;

@@ -16,18 +16,21 @@ namespace {
 class GuardedMemoryTest : public testing::TestWithParam<LayoutCase> {};
 
 TEST_P(GuardedMemoryTest, StepsTouchTensorsThroughKernelsAlone) {
-  TinyJob job = GetParam().job();
-  job.steps = 3;
-  job.forward_degree = 2;
-  job.backward_degree = 3;
-  job.slices = 2;
-  const std::vector<TinyResult> anywhere = RunRanks(job);
-  job.guarded = true;
-  const std::vector<TinyResult> guarded = RunRanks(job);
-  for (size_t rank = 0; rank < guarded.size(); ++rank) {
-    EXPECT_EQ(guarded[rank].losses, anywhere[rank].losses);
-    EXPECT_EQ(guarded[rank].norms, anywhere[rank].norms);
-    EXPECT_EQ(guarded[rank].values, anywhere[rank].values);
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16}) {
+    TinyJob job = GetParam().job();
+    job.model.precision = precision;
+    job.steps = 3;
+    job.forward_degree = 2;
+    job.backward_degree = 3;
+    job.slices = 2;
+    const std::vector<TinyResult> anywhere = RunRanks(job);
+    job.guarded = true;
+    const std::vector<TinyResult> guarded = RunRanks(job);
+    for (size_t rank = 0; rank < guarded.size(); ++rank) {
+      EXPECT_EQ(guarded[rank].losses, anywhere[rank].losses);
+      EXPECT_EQ(guarded[rank].norms, anywhere[rank].norms);
+      EXPECT_EQ(guarded[rank].values, anywhere[rank].values);
+    }
   }
 }
 

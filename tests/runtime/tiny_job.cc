@@ -100,7 +100,7 @@ absl::StatusOr<TinyResult> RunTinyJobOn(Backend& backend, Kernels& kernels, cons
     args.tokens = tokens;
     args.labels = labels;
     args.update = step + 1;
-    args.learning_rate = 1e-2;
+    args.learning_rate = job.learning_rate;
     WEFT_RETURN_IF_ERROR(worker->RunStep(StepKind::kTraining, args).status());
     const StepTotals& totals = worker->totals(StepKind::kTraining);
     result.losses.push_back(totals.cross_entropy);
@@ -117,13 +117,16 @@ absl::StatusOr<TinyResult> RunTinyJobOn(Backend& backend, Kernels& kernels, cons
     args.labels = std::span(labels).first(static_cast<size_t>(options.batch.tokens()));
     WEFT_RETURN_IF_ERROR(worker->RunStep(StepKind::kForward, args).status());
   }
+  Buffer copy(kernels.memory());
   for (Bucket* bucket : worker->parameters().all()) {
     for (const Parameter& p : bucket->parameters) {
       const auto read = [&](const TensorView& from, std::vector<float>& to) {
         to.resize(static_cast<size_t>(p.shape.elements()));
-        kernels.memory().ToHost(from, View(to.data(), p.shape));
+        const TensorView wide = copy.Ensure<float>(p.shape);
+        kernels.Convert(from, wide);
+        kernels.memory().ToHost(wide, View(to.data(), p.shape));
       };
-      read(bucket->Value(p), result.values[p.name]);
+      read(bucket->Weight(p), result.values[p.name]);
       read(bucket->Gradient(p), result.gradients[p.name]);
       result.parameters.push_back(p);
     }

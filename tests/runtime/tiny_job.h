@@ -34,6 +34,7 @@ struct TinyJob {
   bool guarded = false;  // tensors in a memory that the host may not touch; tasks one after another
   ComputeDevice* device = nullptr;  // null: the CPU
   double gradient_clip = 0.5;
+  double learning_rate = 1e-2;
 
   static constexpr int32_t kGlobalBatch = 8;
   static constexpr int32_t kLength = 12;
@@ -43,8 +44,9 @@ ModelSpec TinyModel(Backbone backbone);
 
 // One rank's result.
 struct TinyResult {
-  std::vector<double> losses, balances, norms;          // per step, equal on all ranks
-  std::map<std::string, std::vector<float>> values;     // canonical windows: see Merge
+  std::vector<double> losses, balances, norms;  // per step, equal on all ranks
+  // Weights as products read them, by canonical windows: see Merge.
+  std::map<std::string, std::vector<float>> values;
   std::map<std::string, std::vector<float>> gradients;  // likewise, of the last step
   std::vector<Parameter> parameters;
 };
