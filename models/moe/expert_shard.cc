@@ -5,43 +5,37 @@
 #include "models/op_sizes.h"
 
 namespace weft {
-TensorView ExpertShard::RowsOf(const Buffer& buffer, RowRange rows, int64_t width) const {
-  const TensorView all = buffer.view(dtype_, {rows.end, width});
-  return Rows(all, rows.begin, rows.count());
-}
 
-ExpertShard::ExpertShard(const ModelContext& context)
+ExpertShard::ExpertShard(const ModelContext& context, ExpertScratch& scratch)
     : context_(context),
+      scratch_(scratch),
       dtype_(context.spec.dtype()),
       width_(context.spec.hidden_size),
       all_(memory()),
       dy_(memory()),
-      d_pre_(memory()),
-      chunk_y_(memory()),
-      chunk_dy_(memory()),
-      chunk_dx_(memory()),
-      chunk_pre_(memory()),
-      chunk_d_act_(memory()),
-      chunk_d_pre_(memory()) {}
+      d_pre_(memory()) {}
 
-void ExpertShard::Employ(std::vector<Ffn> experts, int64_t units) {
+void ExpertShard::Employ(GroupedFfn experts) {
   experts_ = std::move(experts);
-  units_ = units;
-  pre_width_ = context_.spec.backbone == Backbone::kMixtral ? 2 * units : units;
+  rows_.resize(experts_.size());
 }
 
 double ExpertShard::Flops(int64_t rows) const {
-  return experts_.empty() ? 0.0 : ExpertFlops(context_.spec, units_, rows);
+  return experts_.size() == 0 ? 0.0 : ExpertFlops(context_.spec, experts_.hidden_units(), rows);
 }
 
 void ExpertShard::Prepare(int32_t forward_degree) {
   while (chunks_.size() < static_cast<size_t>(forward_degree)) chunks_.emplace_back(memory());
 }
 
+TensorView ExpertShard::RowsOf(const Buffer& buffer, RowRange rows, int64_t width) const {
+  return Rows(buffer.view(dtype_, {rows.end, width}), rows);
+}
+
 void ExpertShard::Ensure(Kept& kept, int64_t rows) const {
   kept.x.Ensure(dtype_, {rows, width_});
-  kept.pre.Ensure(dtype_, {rows, pre_width_});
-  kept.act.Ensure(dtype_, {rows, units_});
+  kept.pre.Ensure(dtype_, {rows, experts_.pre_width()});
+  kept.act.Ensure(dtype_, {rows, experts_.hidden_units()});
 }
 
 void ExpertShard::StartForward(int64_t rows) {
@@ -67,140 +61,163 @@ TensorView ExpertShard::KeptRows(Buffer Kept::*of, int32_t chunk, RowRange rows,
   return RowsOf(kept.apart ? kept.own.*of : all_.*of, {begin, begin + rows.count()}, width);
 }
 
-void ExpertShard::Collect(std::span<const RowRun> runs, ConstTensorView arrived, TensorView to) {
-  blocks_.clear();
-  int64_t row = 0;
-  for (const RowRun& run : runs) {
-    blocks_.push_back({run.arrival, row, run.rows.count()});
-    row += run.rows.count();
+void ExpertShard::AddBlock(int64_t from, int64_t to, int64_t count) {
+  if (count == 0) return;
+  if (!blocks_.empty()) {
+    RowBlock& last = blocks_.back();
+    if (last.from + last.count == from && last.to + last.count == to) {
+      last.count += count;
+      return;
+    }
   }
-  context_.kernels->CopyRows(arrived, blocks_, to);
+  blocks_.push_back({from, to, count});
 }
 
-void ExpertShard::Spread(std::span<const RowRun> runs, ConstTensorView from, TensorView arrived) {
+void ExpertShard::CountRows(const ArrivalOrder& arrival, int32_t chunk) {
+  for (size_t e = 0; e < rows_.size(); ++e)
+    rows_[e] = arrival.kept_rows(chunk, static_cast<int32_t>(e)).count();
+}
+
+void ExpertShard::Collect(const ArrivalOrder& arrival, int32_t chunk, ConstTensorView arrived,
+                          TensorView kept) {
   blocks_.clear();
-  int64_t row = 0;
-  for (const RowRun& run : runs) {
-    blocks_.push_back({row, run.arrival, run.rows.count()});
-    row += run.rows.count();
+  for (size_t e = 0; e < experts_.size(); ++e) {
+    for (const RowRun& run : arrival.runs(chunk, static_cast<int32_t>(e)))
+      AddBlock(run.arrival, run.kept, run.rows.count());
   }
-  context_.kernels->CopyRows(from, blocks_, arrived);
+  context_.kernels->CopyRows(arrived, blocks_, kept);
+}
+
+void ExpertShard::Spread(const ArrivalOrder& arrival, int32_t chunk, ConstTensorView kept,
+                         TensorView arrived) {
+  blocks_.clear();
+  for (size_t e = 0; e < experts_.size(); ++e) {
+    for (const RowRun& run : arrival.runs(chunk, static_cast<int32_t>(e)))
+      AddBlock(run.kept, run.arrival, run.rows.count());
+  }
+  context_.kernels->CopyRows(kept, blocks_, arrived);
 }
 
 void ExpertShard::ReserveBackward(int64_t rows) {
   dy_.Ensure(dtype_, {rows, width_});
-  d_pre_.Ensure(dtype_, {rows, pre_width_});
+  d_pre_.Ensure(dtype_, {rows, experts_.pre_width()});
 }
 
 double ExpertShard::Forward(const ArrivalOrder& arrival, int32_t chunk, ConstTensorView input,
                             TensorView output) {
-  const auto kept = [&](Buffer Kept::*of, const RowRange& rows, int64_t width) {
-    return KeptRows(of, chunk, rows, width);
+  const int64_t rows = arrival.arrival_rows(chunk);
+  const auto kept = [&](Buffer Kept::*of, int64_t width) {
+    return KeptRows(of, chunk, {0, rows}, width);
   };
-  chunk_y_.Ensure(dtype_, {most_rows_, width_});
-  for (size_t i = 0; i < experts_.size(); ++i) {
-    const auto e = static_cast<int32_t>(i);
-    const RowRange rows = arrival.kept_rows(chunk, e);
-    if (rows.count() == 0) continue;
-    const TensorView x = kept(&Kept::x, rows, width_);
-    const TensorView y = chunk_y_.Ensure(dtype_, {rows.count(), width_});
-    Collect(arrival.runs(chunk, e), input, x);
-    experts_[i].Forward(*context_.kernels, x, kept(&Kept::pre, rows, pre_width_),
-                        kept(&Kept::act, rows, units_), y);
-    Spread(arrival.runs(chunk, e), y, output);
-  }
-  return Flops(arrival.arrival_rows(chunk));
+  const TensorView x = kept(&Kept::x, width_);
+  // Room for all rows of the layer, which every cut fits into.
+  scratch_.y.Ensure(dtype_, {std::max(room_, rows), width_});
+  const TensorView y = RowsOf(scratch_.y, {0, rows}, width_);
+  CountRows(arrival, chunk);
+  Collect(arrival, chunk, input, x);
+  experts_.Forward(*context_.kernels, rows_, x, kept(&Kept::pre, experts_.pre_width()),
+                   kept(&Kept::act, experts_.hidden_units()), y);
+  Spread(arrival, chunk, y, output);
+  return Flops(rows);
 }
 
-void ExpertShard::CollectKept(const ArrivalOrder& forward, Buffer Kept::*of, int32_t expert,
-                              std::span<const RowRange> rows, int64_t width, TensorView to) {
+void ExpertShard::AddKeptBlocks(const ArrivalOrder& forward, int32_t chunk, int32_t expert,
+                                std::span<const RowRange> rows, int64_t to) {
+  const std::span<const RowRun> runs = forward.runs(chunk, expert);
+  for (size_t source = 0; source < runs.size(); ++source) {
+    const RowRun& run = runs[source];
+    const int64_t begin = std::max(rows[source].begin, run.rows.begin);
+    const int64_t end = std::min(rows[source].end, run.rows.end);
+    if (begin < end) {
+      AddBlock(run.kept + begin - run.rows.begin, to + begin - rows[source].begin, end - begin);
+    }
+    to += rows[source].count();
+  }
+}
+
+template <typename RowsOfExpert>
+void ExpertShard::CollectKept(const ArrivalOrder& forward, Buffer Kept::*of, int64_t width,
+                              RowsOfExpert rows_of, TensorView to) {
   for (int32_t chunk = 0; chunk < forward.degree(); ++chunk) {
-    const std::span<const RowRun> runs = forward.runs(chunk, expert);
     blocks_.clear();
-    int64_t first = 0, end_of_chunk = 0;
-    for (size_t source = 0; source < runs.size(); ++source) {
-      const RowRun& run = runs[source];
-      const int64_t begin = std::max(rows[source].begin, run.rows.begin);
-      const int64_t end = std::min(rows[source].end, run.rows.end);
-      if (begin < end) {
-        const int64_t from = run.kept + begin - run.rows.begin;
-        blocks_.push_back({from, first + begin - rows[source].begin, end - begin});
-        end_of_chunk = from + end - begin;
-      }
-      first += rows[source].count();
+    int64_t first = 0;
+    for (size_t i = 0; i < experts_.size(); ++i) {
+      const auto e = static_cast<int32_t>(i);
+      rows_of(e);
+      AddKeptBlocks(forward, chunk, e, ranges_, first);
+      for (const RowRange& rows : ranges_) first += rows.count();
     }
     if (blocks_.empty()) continue;
-    context_.kernels->CopyRows(KeptRows(of, chunk, {0, end_of_chunk}, width), blocks_, to);
+    context_.kernels->CopyRows(KeptRows(of, chunk, {0, forward.arrival_rows(chunk)}, width),
+                               blocks_, to);
   }
 }
 
 double ExpertShard::Backward(const ExpertOrders& orders, int32_t chunk, ConstTensorView d_output,
                              TensorView d_input) {
   const ArrivalOrder& arrival = orders.backward;
-  // Room for an expert's rows of the whole layer, which every cut fits into.
-  for (size_t i = 0; i < experts_.size(); ++i)
-    most_rows_ = std::max(most_rows_, orders.saved.rows(static_cast<int32_t>(i)).count());
-  chunk_dy_.Ensure(dtype_, {most_rows_, width_});
-  chunk_dx_.Ensure(dtype_, {most_rows_, width_});
-  chunk_pre_.Ensure(dtype_, {most_rows_, pre_width_});
-  chunk_d_pre_.Ensure(dtype_, {most_rows_, pre_width_});
-  chunk_d_act_.Ensure(dtype_, {most_rows_, units_});
+  const int64_t rows = arrival.arrival_rows(chunk);
+  const int64_t pre_width = experts_.pre_width();
+  const auto room = [&](Buffer& buffer, int64_t width) {
+    buffer.Ensure(dtype_, {orders.saved.total_rows(), width});
+    return RowsOf(buffer, {0, rows}, width);
+  };
+  const TensorView dy = room(scratch_.dy, width_), dx = room(scratch_.dx, width_);
+  const TensorView pre = room(scratch_.pre, pre_width), d_pre = room(scratch_.d_pre, pre_width);
+  const TensorView d_act = room(scratch_.d_act, experts_.hidden_units());
+  CountRows(arrival, chunk);
+  Collect(arrival, chunk, d_output, dy);
+  CollectKept(
+      orders.forward, &Kept::pre, pre_width,
+      [&](int32_t expert) {
+        ranges_.clear();
+        for (const RowRun& run : arrival.runs(chunk, expert)) ranges_.push_back(run.rows);
+      },
+      pre);
+  experts_.BackwardData(*context_.kernels, rows_, dy, pre, d_act, d_pre, dx);
+  Spread(arrival, chunk, dx, d_input);
+  blocks_.clear();
   for (size_t i = 0; i < experts_.size(); ++i) {
     const auto e = static_cast<int32_t>(i);
-    const int64_t rows = arrival.kept_rows(chunk, e).count();
-    if (rows == 0) continue;
-    const auto runs = arrival.runs(chunk, e);
-    const TensorView dy = chunk_dy_.Ensure(dtype_, {rows, width_});
-    const TensorView dx = chunk_dx_.Ensure(dtype_, {rows, width_});
-    const TensorView pre = chunk_pre_.Ensure(dtype_, {rows, pre_width_});
-    const TensorView d_pre = chunk_d_pre_.Ensure(dtype_, {rows, pre_width_});
-    const TensorView d_act = chunk_d_act_.Ensure(dtype_, {rows, units_});
-    Collect(runs, d_output, dy);
-    ranges_.clear();
-    for (const RowRun& run : runs) ranges_.push_back(run.rows);
-    CollectKept(orders.forward, &Kept::pre, e, ranges_, pre_width_, pre);
-    experts_[i].BackwardData(*context_.kernels, dy, pre, d_act, d_pre, dx);
-    Spread(runs, dx, d_input);
-    blocks_.clear();
-    int64_t row = 0;
+    const std::span<const RowRun> runs = arrival.runs(chunk, e);
     for (size_t source = 0; source < runs.size(); ++source) {
       const RowRange taken = runs[source].rows;
-      blocks_.push_back({row, orders.saved.begin(e, source) + taken.begin, taken.count()});
-      row += taken.count();
+      AddBlock(runs[source].kept, orders.saved.begin(e, source) + taken.begin, taken.count());
     }
-    const RowRange saved = {0, orders.saved.total_rows()};
-    context_.kernels->CopyRows(dy, blocks_, RowsOf(dy_, saved, width_));
-    context_.kernels->CopyRows(d_pre, blocks_, RowsOf(d_pre_, saved, pre_width_));
   }
-  return Flops(arrival.arrival_rows(chunk));
+  const RowRange saved = {0, orders.saved.total_rows()};
+  context_.kernels->CopyRows(dy, blocks_, RowsOf(dy_, saved, width_));
+  context_.kernels->CopyRows(d_pre, blocks_, RowsOf(d_pre_, saved, pre_width));
+  return Flops(rows);
 }
 
-TensorView ExpertShard::AllKept(const ExpertOrders& orders, Buffer Kept::*of, int32_t expert,
-                                int64_t width, Buffer& scratch) {
-  const RowRange rows = orders.saved.rows(expert);
-  if (orders.forward.degree() == 1) return KeptRows(of, 0, rows, width);
-  const TensorView all = scratch.Ensure(dtype_, {rows.count(), width});
-  const size_t sources = orders.forward.runs(0, expert).size();
-  ranges_.clear();
-  for (size_t source = 0; source < sources; ++source) {
-    ranges_.push_back(
-        {0, orders.saved.begin(expert, source + 1) - orders.saved.begin(expert, source)});
-  }
-  CollectKept(orders.forward, of, expert, ranges_, width, all);
+TensorView ExpertShard::AllKept(const ExpertOrders& orders, Buffer Kept::*of, int64_t width,
+                                Buffer& scratch) {
+  const int64_t rows = orders.saved.total_rows();
+  if (orders.forward.degree() == 1) return KeptRows(of, 0, {0, rows}, width);
+  const TensorView all = scratch.Ensure(dtype_, {rows, width});
+  CollectKept(
+      orders.forward, of, width,
+      [&](int32_t expert) {
+        ranges_.clear();
+        for (size_t source = 0; source < orders.forward.runs(0, expert).size(); ++source) {
+          ranges_.push_back(
+              {0, orders.saved.begin(expert, source + 1) - orders.saved.begin(expert, source)});
+        }
+      },
+      all);
   return all;
 }
 
 double ExpertShard::BackwardWeights(const ExpertOrders& orders) {
-  for (size_t i = 0; i < experts_.size(); ++i) {
-    const auto e = static_cast<int32_t>(i);
-    const RowRange rows = orders.saved.rows(e);
-    if (rows.count() == 0) continue;
-    experts_[i].BackwardWeight(*context_.kernels, RowsOf(dy_, rows, width_),
-                               AllKept(orders, &Kept::act, e, units_, chunk_d_act_),
-                               RowsOf(d_pre_, rows, pre_width_),
-                               AllKept(orders, &Kept::x, e, width_, chunk_dx_));
-  }
-  return Flops(orders.saved.total_rows());
+  const RowRange all = {0, orders.saved.total_rows()};
+  for (size_t e = 0; e < rows_.size(); ++e)
+    rows_[e] = orders.saved.rows(static_cast<int32_t>(e)).count();
+  experts_.BackwardWeight(*context_.kernels, rows_, RowsOf(dy_, all, width_),
+                          AllKept(orders, &Kept::act, experts_.hidden_units(), scratch_.d_act),
+                          RowsOf(d_pre_, all, experts_.pre_width()),
+                          AllKept(orders, &Kept::x, width_, scratch_.dx));
+  return Flops(all.count());
 }
 
 }  // namespace weft

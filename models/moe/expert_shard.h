@@ -5,9 +5,10 @@
 #include <vector>
 
 #include "models/model_context.h"
+#include "models/moe/expert_scratch.h"
+#include "models/moe/grouped_ffn.h"
 #include "models/moe/routing.h"
 #include "models/parameters.h"
-#include "models/transformer/ffn.h"
 #include "tensor/device/buffer.h"
 
 namespace weft {
@@ -27,11 +28,10 @@ struct ExpertOrders {
 // rows in [source, token] order.
 class ExpertShard {
  public:
-  explicit ExpertShard(const ModelContext& context);
+  ExpertShard(const ModelContext& context, ExpertScratch& scratch);
 
   // Between steps: whom this rank works for, by slot, and into how many chunks the forward is cut.
-  // `units`: hidden units of each.
-  void Employ(std::vector<Ffn> experts, int64_t units);
+  void Employ(GroupedFfn experts);
   void Prepare(int32_t forward_degree);
   // Room for the rows that the counts announced. StartForward before the first chunk of a forward,
   // with the rows that are known then: nothing of the layer runs. KeepChunk for every chunk, in
@@ -70,33 +70,41 @@ class ExpertShard {
   // Rows of a chunk, in kept order.
   TensorView KeptRows(Buffer Kept::*of, int32_t chunk, RowRange rows, int64_t width) const;
   double Flops(int64_t rows) const;
-  // Rows of the runs in arrival order -> contiguous rows, and back to their places.
-  void Collect(std::span<const RowRun> runs, ConstTensorView arrived, TensorView to);
-  void Spread(std::span<const RowRun> runs, ConstTensorView from, TensorView arrived);
-  // Rows rows[source] of the blocks of a local expert, one source after another, from what the
-  // forward kept.
-  void CollectKept(const ArrivalOrder& forward, Buffer Kept::*of, int32_t expert,
-                   std::span<const RowRange> rows, int64_t width, TensorView to);
-  // All rows of an expert in saved order: where they were kept, or collected into `scratch`.
-  TensorView AllKept(const ExpertOrders& orders, Buffer Kept::*of, int32_t expert, int64_t width,
-                     Buffer& scratch);
+  // rows_: of every expert in a chunk.
+  void CountRows(const ArrivalOrder& arrival, int32_t chunk);
+  // A chunk's rows from arrival order to kept order, and back.
+  void Collect(const ArrivalOrder& arrival, int32_t chunk, ConstTensorView arrived,
+               TensorView kept);
+  void Spread(const ArrivalOrder& arrival, int32_t chunk, ConstTensorView kept, TensorView arrived);
+  // One more block to copy, or some more rows of the last.
+  void AddBlock(int64_t from, int64_t to, int64_t count);
+  // Of what a chunk of the forward kept of an expert: rows rows[source] of its blocks, which stand
+  // one source after another from row `to` on.
+  void AddKeptBlocks(const ArrivalOrder& forward, int32_t chunk, int32_t expert,
+                     std::span<const RowRange> rows, int64_t to);
+  // Some rows of what the forward kept, expert by expert; rows_of(expert) leaves in ranges_ which,
+  // by source.
+  template <typename RowsOfExpert>
+  void CollectKept(const ArrivalOrder& forward, Buffer Kept::*of, int64_t width,
+                   RowsOfExpert rows_of, TensorView to);
+  // All rows in saved order: where they were kept, or collected into `scratch`.
+  TensorView AllKept(const ExpertOrders& orders, Buffer Kept::*of, int64_t width, Buffer& scratch);
 
   const ModelContext& context_;
+  ExpertScratch& scratch_;
   const DType dtype_;
-  std::vector<Ffn> experts_;
-  int64_t width_, pre_width_ = 0, units_ = 0;
+  const int64_t width_;
+  GroupedFfn experts_;
   Kept all_;                       // chunk after chunk
   std::vector<KeptChunk> chunks_;  // of the forward
   int64_t room_ = 0;               // rows of all_
   int64_t kept_rows_ = 0;          // of this forward so far
   int64_t most_kept_ = 0;          // of any forward
   Buffer dy_, d_pre_;              // saved order
-  int64_t most_rows_ = 0;          // of one expert in any layer's backward so far
-  // Rows of one expert in one chunk; used by the compute stream only.
-  Buffer chunk_y_, chunk_dy_, chunk_dx_, chunk_pre_, chunk_d_act_, chunk_d_pre_;
   // Of the copy that is being made.
   std::vector<RowBlock> blocks_;
   std::vector<RowRange> ranges_;
+  std::vector<int64_t> rows_;  // of every expert in the call that is being made
 };
 
 }  // namespace weft

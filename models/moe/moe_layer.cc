@@ -8,14 +8,14 @@
 namespace weft {
 
 MoeLayer::MoeLayer(const ModelContext& context, Bucket& dense, Bucket& experts,
-                   ExchangeBuffers& buffers, int32_t layer)
+                   ExchangeBuffers& buffers, ExpertScratch& scratch, int32_t layer)
     : context_(context),
       buffers_(buffers),
       router_(context, dense, layer),
       exchange_(context, buffers),
       away_(context, experts, layer),
       gathered_(context, experts, layer),
-      experts_(context),
+      experts_(context, scratch),
       home_(experts),
       layer_(layer),
       storage_(context.kernels->memory()) {
@@ -37,14 +37,13 @@ void MoeLayer::Place(const ExpertPlacement& placement, int32_t gathered) {
   const int64_t own =
       HiddenShardOf(context_.spec.ffn_hidden_size, layout.esp, layout.esp_index(context_.rank))
           .count;
-  const int64_t units = gathered > 1 ? gathered_.hidden_units() : own;
-  std::vector<Ffn> local;
+  GroupedFfn local(context_.spec, gathered > 1 ? gathered_.hidden_units() : own);
   for (const int32_t e : placement.experts_on(me)) {
     const bool at_home = HomeOf(placement.experts(), placement.members(), e) == me;
     Bucket& bucket = gathered > 1 ? gathered_.bucket() : at_home ? home_ : away_.bucket();
-    local.emplace_back(context_.spec, bucket, ExpertName(layer_, e), units);
+    local.Add(bucket, ExpertName(layer_, e));
   }
-  experts_.Employ(std::move(local), units);
+  experts_.Employ(std::move(local));
 }
 
 void MoeLayer::Prepare(const LayerCut& cut, AllToAllAlgorithm algorithm,

@@ -18,7 +18,7 @@ namespace weft {
 class MoeLayer {
  public:
   MoeLayer(const ModelContext& context, Bucket& dense, Bucket& experts, ExchangeBuffers& buffers,
-           int32_t layer);
+           ExpertScratch& scratch, int32_t layer);
 
   // Before a step: how its plan cuts this layer and where its experts work. `cut` outlives
   // the step. `gathered`: shards of an expert that a rank brings together (graph/plan.h).

@@ -29,6 +29,8 @@ class Linear {
   void BackwardBias(Kernels& kernels, ConstTensorView dy) const;
 
   int64_t out_features() const { return weight_.dim(0); }
+  const TensorView& weight() const { return weight_; }
+  const TensorView& d_weight() const { return d_weight_; }
 
  private:
   TensorView weight_, bias_, d_weight_, d_bias_;

@@ -10,6 +10,7 @@ Transformer::Transformer(const ModelContext& context, Parameters& parameters)
     : context_(context),
       ends_(context_, parameters.outer()),
       exchange_(context_),
+      expert_scratch_(context_.kernels->memory()),
       shared_rows_(context_),
       storage_(context_.kernels->memory()),
       tokens_(context_.kernels->memory()),
@@ -23,7 +24,7 @@ Transformer::Transformer(const ModelContext& context, Parameters& parameters)
     layer.attention = std::make_unique<AttentionBlock>(context_, parameters, shared_rows_, i);
     if (spec.is_moe_layer(i)) {
       layer.moe = std::make_unique<MoeLayer>(context_, parameters.dense(i), parameters.experts(i),
-                                             exchange_, i);
+                                             exchange_, expert_scratch_, i);
     } else {
       layer.ffn = std::make_unique<DenseFfnBlock>(context_, parameters.dense(i), i);
     }

@@ -86,6 +86,7 @@ class Transformer {
   StepKind kind_ = StepKind::kTraining;
   EmbeddingAndHead ends_;
   ExchangeBuffers exchange_;
+  ExpertScratch expert_scratch_;
   SharedRows shared_rows_;
   std::vector<Layer> layers_;
   TensorArena storage_;
