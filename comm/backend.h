@@ -11,8 +11,8 @@
 
 namespace weft {
 
-// A way to talk to the other ranks: `mpi` (processes) or `inproc` (threads of one process). One
-// Backend a rank.
+// A way to talk to the other ranks: `mpi` and `socket` (processes) or `inproc` (threads of one
+// process). One Backend a rank.
 class Backend {
  public:
   virtual ~Backend() = default;
