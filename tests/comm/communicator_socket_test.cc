@@ -2,11 +2,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "base/temporary_directory.h"
 #include "comm/socket/socket_session.h"
 #include "tests/comm/communicator_contract.h"
 #include "tests/comm/quick_links.h"
 #include "tests/support/spawn_ranks.h"
-#include "tests/support/temporary_directory.h"
 
 namespace weft {
 namespace {
@@ -14,7 +14,7 @@ namespace {
 // Ranks as threads, each with a session of its own: sockets do not care. A rank that leaves early
 // closes its connections, so that nobody waits for it.
 absl::Status SpawnSocketRanks(int world_size, const RankFn& fn, const DecorateBackend& decorate) {
-  const TemporaryDirectory rendezvous;
+  const TemporaryDirectory rendezvous = *TemporaryDirectory::Make();
   std::vector<absl::Status> ends(static_cast<size_t>(world_size));
   std::vector<std::thread> threads;
   threads.reserve(static_cast<size_t>(world_size));

@@ -13,10 +13,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/file_descriptor.h"
+#include "base/temporary_directory.h"
 #include "comm/socket/socket_session.h"
 #include "comm/socket/wire.h"
 #include "gtest/gtest.h"
-#include "tests/support/temporary_directory.h"
 
 namespace weft {
 namespace {
@@ -75,7 +75,7 @@ class SocketBackendTest : public testing::Test {
     return fd;
   }
 
-  const TemporaryDirectory directory_;
+  const TemporaryDirectory directory_ = *TemporaryDirectory::Make();
 };
 
 template <typename T>
