@@ -20,7 +20,7 @@
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "base/units.h"
-#include "comm/mpi/mpi_session.h"
+#include "comm/session.h"
 #include "launch/bootstrap.h"
 #include "launch/commands/exit_codes.h"
 #include "launch/config/config.h"
@@ -29,6 +29,7 @@
 #include "launch/control/run_files.h"
 #include "launch/device.h"
 #include "launch/job_file.h"
+#include "launch/open_session.h"
 #include "runtime/broadcast.h"
 #include "runtime/storage/durable_file.h"
 #include "runtime/trainer.h"
@@ -118,7 +119,7 @@ class Rank {
   absl::Status Start(int argc, char** argv);
   absl::StatusOr<JobSummary> Run();
   absl::Status Leave();
-  // Tells the others why, waits until they know, and leaves without finalising MPI.
+  // Tells the others why, waits until they know, and leaves without finalising the session.
   [[noreturn]] void Fail(const absl::Status& status);
   bool first() const { return session_ == nullptr || session_->rank() == 0; }
   const RunDirectory& run() const { return run_; }
@@ -129,7 +130,7 @@ class Rank {
 
   JobCommand command_;
   LoadedConfig config_;
-  std::unique_ptr<MpiSession> session_;
+  std::unique_ptr<Session> session_;
   Topology topology_;
   Layout layout_;
   ChosenDevice device_;
@@ -140,7 +141,7 @@ class Rank {
 };
 
 absl::Status Rank::Start(int argc, char** argv) {
-  WEFT_ASSIGN_OR_RETURN(session_, MpiSession::Init(&argc, &argv));
+  WEFT_ASSIGN_OR_RETURN(session_, OpenSession(&argc, &argv));
   command_.log.rank = session_->rank();
   InitLog(command_.log);
   // The same file on every rank: each finds the same mistakes, rank 0 says them.
@@ -222,7 +223,7 @@ absl::StatusOr<JobSummary> Rank::Run() {
                      .layout = layout_,
                      .run = run_,
                      .config_text = ResolvedConfig(o),
-                     .backend_name = "mpi",
+                     .backend_name = std::string(session_->name()),
                      .emulation = DescribeEmulation(o.cluster),
                      .resume = !command_.resume.empty(),
                      .stop_requested = [] { return g_stop_requested.load(); }};
@@ -248,7 +249,7 @@ void Rank::Fail(const absl::Status& status) {
   }
   const int code = ExitCodeOf(cause);
   // One write: mpirun has words of its own about a rank that fails, and puts them in between. Who
-  // leaves before rank 0 has spoken has mpirun end it without its words.
+  // leaves before rank 0 has spoken is ended without words of its own.
   if (first()) {
     std::cerr << absl::StrCat("weftd: ", cause.message(), "\n");
   } else if (control_ == nullptr && !AskedToStopWithin(kRankZeroFailsWithin)) {

@@ -1,4 +1,4 @@
-// weftd: the program every rank of a job runs, started by mpirun or srun.
+// weftd: the program every rank of a job runs, started by mpirun, srun or `weft launch`.
 //
 //   mpirun -n 4 weftd configs/quickstart.yaml [training.steps=100 ...]
 //   weftd --check CONFIG        validates and plans without running; exit 0 or 2
@@ -23,6 +23,8 @@ namespace {
 constexpr char kUsage[] =
     "weftd [OPTIONS] CONFIG [KEY=VALUE...]\n"
     "  Runs one rank of a training job; start it with mpirun or srun, or use `weft launch`.\n"
+    "  Without MPI: WEFT_RANK, WEFT_WORLD_SIZE and WEFT_RENDEZVOUS, a directory of mode 0700, say "
+    "who it is.\n"
     "  --check           validate the configuration and plan, then exit: 0, or 2 with what is "
     "wrong\n"
     "  --ranks N         how many ranks --check assumes\n"

@@ -24,7 +24,7 @@ struct JobArgs {
   Layout layout;
   RunDirectory run;          // the same on all ranks
   std::string config_text;   // resolved; its digest goes into checkpoints
-  std::string backend_name;  // "mpi"
+  std::string backend_name;  // "mpi" or "socket"
   std::string emulation;  // of links and processors, for people and for the profile's fingerprint;
                           // empty: none
   bool resume = false;    // start from the newest checkpoint of `run`
