@@ -10,13 +10,15 @@ namespace weft {
 namespace {
 
 constexpr char kUsage[] =
-    "weft resume RUN [KEY=VALUE...]\n"
-    "  Goes on with a run from its newest checkpoint, on as many ranks as it had.\n";
+    "weft resume [--processes] RUN [KEY=VALUE...]\n"
+    "  Goes on with a run from its newest checkpoint, on as many ranks as it had.\n"
+    "  --processes  start them without mpirun or MPI, all on this machine\n";
 
 }  // namespace
 
-int RunResumeCommand(const std::vector<std::string>& arguments, std::ostream& out,
-                     std::ostream& err) {
+int RunResumeCommand(const std::vector<std::string>& given, std::ostream& out, std::ostream& err) {
+  std::vector<std::string> arguments = given;
+  const bool processes = std::erase(arguments, "--processes") > 0;
   if (!arguments.empty() && arguments[0] == "--help") {
     out << kUsage;
     return kExitDone;
@@ -30,9 +32,10 @@ int RunResumeCommand(const std::vector<std::string>& arguments, std::ostream& ou
     err << "weft resume: " << shape.status().message() << "\n";
     return kExitUsage;
   }
-  std::vector<std::string> launch = {"-n", absl::StrCat(shape->topology.world_size),
-                                     absl::StrCat(arguments[0], "/config.yaml"),
-                                     absl::StrCat("--resume=", arguments[0])};
+  std::vector<std::string> launch = {"-n", absl::StrCat(shape->topology.world_size)};
+  if (processes) launch.emplace_back("--processes");
+  launch.push_back(absl::StrCat(arguments[0], "/config.yaml"));
+  launch.push_back(absl::StrCat("--resume=", arguments[0]));
   launch.insert(launch.end(), arguments.begin() + 1, arguments.end());
   return RunLaunchCommand(launch, out, err);
 }

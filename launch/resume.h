@@ -6,7 +6,7 @@
 
 namespace weft {
 
-// weft resume [RUN]: starts the run's job again under mpirun, on as many ranks as it had, from its
+// weft resume [--processes] RUN: starts the run's job again, on as many ranks as it had, from its
 // newest checkpoint. The rest of the arguments are those of `weft launch` before CONFIG. Returns
 // the exit code of `weft launch`.
 int RunResumeCommand(const std::vector<std::string>& arguments, std::ostream& out,

@@ -34,7 +34,7 @@ int RunData(const std::vector<std::string>& arguments, std::ostream& out, std::o
 const std::map<std::string, Entry>& Commands() {
   static const std::map<std::string, Entry> commands = {
       {"data", {"turn text into datasets, describe a dataset", RunData}},
-      {"launch", {"start a job under mpirun and wait for its end", RunLaunchCommand}},
+      {"launch", {"start a job and wait for its end", RunLaunchCommand}},
       {"resume", {"go on with a run from its newest checkpoint", RunResumeCommand}},
       {"status", {"where the running job stands", RunStatusCommand}},
       {"plan", {"the plan the running job runs", RunPlanCommand}},

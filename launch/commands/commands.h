@@ -22,10 +22,10 @@ int RunStopCommand(const std::vector<std::string>& arguments, std::ostream& out,
 int RunCheckpointCommand(const std::vector<std::string>& arguments, std::ostream& out,
                          std::ostream& err);
 
-// weft launch -n N [--grace SECONDS] [--weftd PATH] CONFIG [OVERRIDE...]: starts the job under
-// mpirun, passes signals on, waits, and writes exit.json into the run directory. REQUIRES: called
-// on the only thread of the process, which alone may take SIGINT, SIGTERM, SIGHUP, SIGUSR1 and
-// SIGCHLD meanwhile.
+// weft launch -n N [--processes] [--grace SECONDS] [--weftd PATH] CONFIG [OVERRIDE...]: starts the
+// job under mpirun or as children of this process, passes signals on, waits, and writes exit.json
+// into the run directory. REQUIRES: called on the only thread of the process, which alone may take
+// SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGCHLD meanwhile.
 int RunLaunchCommand(const std::vector<std::string>& arguments, std::ostream& out,
                      std::ostream& err);
 

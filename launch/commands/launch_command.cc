@@ -8,7 +8,9 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "base/temporary_directory.h"
 #include "launch/commands/arguments.h"
+#include "launch/commands/child_ranks.h"
 #include "launch/commands/commands.h"
 #include "launch/commands/exit_codes.h"
 #include "launch/commands/launch_outcome.h"
@@ -21,37 +23,12 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kUsage[] =
-    "weft launch -n N [--grace SECONDS] [--weftd PATH] CONFIG [OVERRIDE...]\n"
+    "weft launch -n N [--processes] [--grace SECONDS] [--weftd PATH] CONFIG [OVERRIDE...]\n"
     "  Starts a job of N ranks under mpirun and waits for its end.\n"
     "  -n N             how many ranks\n"
+    "  --processes      start them without mpirun or MPI, all on this machine\n"
     "  --grace SECONDS  from the request to stop (Ctrl-C) until force is used (120)\n"
     "  --weftd PATH     the program each rank runs (weftd beside this one)\n";
-
-// An empty directory for rank 0's answer, removed at the end.
-class LaunchDirectory {
- public:
-  static absl::StatusOr<LaunchDirectory> Make() {
-    std::error_code error;
-    std::string path = (fs::temp_directory_path(error) / "weft-launch-XXXXXX").string();
-    if (error || mkdtemp(path.data()) == nullptr) {
-      return absl::ErrnoToStatus(errno, absl::StrCat("cannot make the directory ", path));
-    }
-    return LaunchDirectory(path);
-  }
-  ~LaunchDirectory() {
-    std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
-  }
-  LaunchDirectory(LaunchDirectory&& other) noexcept : path_(std::exchange(other.path_, "")) {}
-  LaunchDirectory& operator=(LaunchDirectory&&) = delete;
-
-  const std::string& path() const { return path_; }
-
- private:
-  explicit LaunchDirectory(std::string path) : path_(std::move(path)) {}
-
-  std::string path_;
-};
 
 std::string WeftdBesideThisProgram() {
   std::error_code error;
@@ -59,8 +36,8 @@ std::string WeftdBesideThisProgram() {
   return error ? "weftd" : (self.parent_path() / "weftd").string();
 }
 
-absl::StatusOr<MpirunOptions> OptionsFrom(const Arguments& arguments) {
-  MpirunOptions options;
+absl::StatusOr<LaunchOptions> OptionsFrom(const Arguments& arguments) {
+  LaunchOptions options;
   const std::string ranks = arguments.value_or("-n", "");
   if (!absl::SimpleAtoi(ranks, &options.ranks) || options.ranks < 1) {
     return absl::InvalidArgumentError(
@@ -88,7 +65,7 @@ absl::StatusOr<MpirunOptions> OptionsFrom(const Arguments& arguments) {
 }
 
 // Rank 0 told in which directory the job ran, if it came that far.
-ExitFile JudgeAndRecord(const MpirunEnd& end, const std::string& launch_directory,
+ExitFile JudgeAndRecord(const RanksEnd& end, const std::string& launch_directory,
                         std::ostream& err) {
   const absl::StatusOr<std::string> run_directory = LoadAnnouncedRunDirectory(launch_directory);
   std::optional<Failure> failure;
@@ -100,7 +77,7 @@ ExitFile JudgeAndRecord(const MpirunEnd& end, const std::string& launch_director
       err << "weft launch: " << loaded.status().message() << '\n';
     }
   }
-  const ExitFile file = JudgeEnd(end, failure);
+  ExitFile file = JudgeEnd(end, failure);
   if (run_directory.ok()) {
     const absl::Status written = WriteExitFile(*run_directory, file);
     if (!written.ok()) err << "weft launch: " << written.message() << '\n';
@@ -116,21 +93,23 @@ int RunLaunchCommand(const std::vector<std::string>& arguments, std::ostream& ou
     err << "weft launch: " << status.message() << '\n';
     return code;
   };
-  const absl::StatusOr<Arguments> parsed = ParseArguments(
-      arguments,
-      {.valued = {"-n", "--grace", "--weftd"}, .switches = {"--help"}, .operands_follow = true});
+  const absl::StatusOr<Arguments> parsed =
+      ParseArguments(arguments, {.valued = {"-n", "--grace", "--weftd"},
+                                 .switches = {"--processes", "--help"},
+                                 .operands_follow = true});
   if (!parsed.ok()) return fail(parsed.status(), kExitUsage);
   if (parsed->has("--help")) {
     out << kUsage;
     return kExitDone;
   }
-  absl::StatusOr<MpirunOptions> options = OptionsFrom(*parsed);
+  absl::StatusOr<LaunchOptions> options = OptionsFrom(*parsed);
   if (!options.ok()) return fail(options.status(), kExitUsage);
-  const absl::StatusOr<LaunchDirectory> directory = LaunchDirectory::Make();
+  const absl::StatusOr<TemporaryDirectory> directory = TemporaryDirectory::Make();
   if (!directory.ok()) return fail(directory.status(), kExitInternal);
   options->launch_directory = directory->path();
 
-  const absl::StatusOr<MpirunEnd> end = RunMpirun(*options);
+  const absl::StatusOr<RanksEnd> end =
+      parsed->has("--processes") ? RunChildRanks(*options) : RunMpirun(*options);
   if (!end.ok()) return fail(end.status(), kExitInternal);
   const ExitFile file = JudgeAndRecord(*end, directory->path(), err);
   if (file.exit_code != kExitDone) err << "weft launch: " << file.reason << '\n';

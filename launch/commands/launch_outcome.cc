@@ -11,17 +11,17 @@ namespace {
 
 constexpr int kMaxSignal = 64;
 
-bool KilledBySignal(const MpirunEnd& end) {
+bool KilledBySignal(const RanksEnd& end) {
   return end.status > 128 && end.status <= 128 + kMaxSignal;
 }
 
-int CodeOf(const MpirunEnd& end, bool failed) {
+int CodeOf(const RanksEnd& end, bool failed) {
   if (end.forced || KilledBySignal(end)) return kExitWorkerFailed;
   if (end.status == 0 && failed) return kExitInternal;
   return end.status;
 }
 
-std::string ReasonOf(const MpirunEnd& end, const std::optional<Failure>& failure) {
+std::string ReasonOf(const RanksEnd& end, const std::optional<Failure>& failure) {
   const std::string who = end.rank < 0 ? "a rank" : absl::StrCat("rank ", end.rank);
   if (failure.has_value()) return std::string(failure->cause.message());
   if (end.forced) return "did not end in time after it was asked to, and was ended by force";
@@ -43,7 +43,10 @@ std::string ReasonOf(const MpirunEnd& end, const std::optional<Failure>& failure
 
 }  // namespace
 
-ExitFile JudgeEnd(const MpirunEnd& end, const std::optional<Failure>& failure) {
+ExitFile JudgeEnd(const RanksEnd& end, const std::optional<Failure>& told) {
+  const bool seen_killed = end.witnessed && end.rank >= 0 && KilledBySignal(end);
+  const bool told_that_one_is_gone = told.has_value() && absl::IsUnavailable(told->cause);
+  const std::optional<Failure> failure = seen_killed && told_that_one_is_gone ? std::nullopt : told;
   ExitFile file;
   file.exit_code = CodeOf(end, failure.has_value());
   file.reason = ReasonOf(end, failure);

@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "launch/commands/mpirun.h"
+#include "launch/commands/launched_ranks.h"
 #include "launch/control/failure.h"
 #include "launch/control/run_files.h"
 
@@ -10,7 +10,8 @@ namespace weft {
 
 // What `weft launch` says of the end of a job: the exit code it returns and writes, one sentence,
 // and the rank behind it. `failure` is the first cause the ranks left in the run directory: they
-// know it better than mpirun.
-ExitFile JudgeEnd(const MpirunEnd& end, const std::optional<Failure>& failure);
+// know it better than whoever started them. Only a parent that saw a rank killed knows better than
+// those who say that somebody is gone.
+ExitFile JudgeEnd(const RanksEnd& end, const std::optional<Failure>& failure);
 
 }  // namespace weft

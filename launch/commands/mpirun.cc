@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,8 +17,10 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
+#include "base/file_descriptor.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "launch/commands/launch_signals.h"
 #include "launch/control/run_files.h"
 
 extern char** environ;  // NOLINT(readability-redundant-declaration): POSIX leaves it to the program
@@ -29,43 +30,7 @@ namespace {
 
 constexpr absl::Duration kForceGrace = absl::Seconds(10);  // from SIGTERM to mpirun until SIGKILL
 
-// A file descriptor, closed at the end.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() { Close(); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  void Close() {
-    if (fd_ >= 0) close(fd_);
-    fd_ = -1;
-  }
-
- private:
-  int fd_;
-};
-
-// Blocks the signals that a launch takes from a descriptor instead; the old mask comes back at the
-// end.
-class BlockedSignals {
- public:
-  BlockedSignals() {
-    sigemptyset(&set_);
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGCHLD}) sigaddset(&set_, signal);
-    pthread_sigmask(SIG_BLOCK, &set_, &before_);
-  }
-  ~BlockedSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  BlockedSignals(const BlockedSignals&) = delete;
-  BlockedSignals& operator=(const BlockedSignals&) = delete;
-  const sigset_t& set() const { return set_; }
-
- private:
-  sigset_t set_;
-  sigset_t before_;
-};
-
-std::vector<std::string> Environment(const MpirunOptions& options) {
+std::vector<std::string> Environment(const LaunchOptions& options) {
   std::vector<std::string> variables;
   for (char** variable = environ; *variable != nullptr; ++variable) {
     variables.emplace_back(*variable);
@@ -86,12 +51,13 @@ std::vector<std::string> Environment(const MpirunOptions& options) {
 
 std::vector<char*> Pointers(std::vector<std::string>& texts) {
   std::vector<char*> pointers;
+  pointers.reserve(texts.size() + 1);
   for (std::string& text : texts) pointers.push_back(text.data());
   pointers.push_back(nullptr);
   return pointers;
 }
 
-absl::StatusOr<pid_t> Spawn(const MpirunOptions& options, int stderr_fd) {
+absl::StatusOr<pid_t> Spawn(const LaunchOptions& options, int stderr_fd) {
   std::vector<std::string> arguments = MpirunArguments(options);
   std::vector<std::string> environment = Environment(options);
   posix_spawn_file_actions_t files;
@@ -111,21 +77,20 @@ absl::StatusOr<pid_t> Spawn(const MpirunOptions& options, int stderr_fd) {
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&files);
   if (error == 0) return pid;
-  return absl::NotFoundError(
-      absl::StrCat("cannot start ", options.mpirun, ": ",
-                   std::string(absl::ErrnoToStatus(error, "posix_spawn").message())));
+  return absl::NotFoundError(absl::StrCat(
+      "cannot start mpirun: ", std::string(absl::ErrnoToStatus(error, "posix_spawn").message())));
 }
 
 // One running mpirun: waits for it, its words and our signals.
 class Wait {
  public:
-  Wait(pid_t pid, int words_fd, int signals_fd, absl::Duration grace)
-      : pid_(pid), words_fd_(words_fd), signals_fd_(signals_fd), grace_(grace) {}
+  Wait(pid_t pid, int words_fd, LaunchSignals& signals, absl::Duration grace)
+      : pid_(pid), words_fd_(words_fd), signals_(signals), grace_(grace) {}
 
-  MpirunEnd UntilEnded() {
+  RanksEnd UntilEnded() {
     int status = 0;
     while (waitpid(pid_, &status, WNOHANG) != pid_) {
-      std::array<pollfd, 2> events = {pollfd{signals_fd_, POLLIN, 0},
+      std::array<pollfd, 2> events = {pollfd{signals_.fd(), POLLIN, 0},
                                       pollfd{words_open_ ? words_fd_ : -1, POLLIN, 0}};
       poll(events.data(), events.size(), MillisToDeadline());
       if (events[0].revents != 0) TakeSignals();
@@ -133,7 +98,7 @@ class Wait {
       if (deadline_.has_value() && MillisToDeadline() == 0) Escalate();
     }
     PassWordsOn();
-    MpirunEnd end;
+    RanksEnd end;
     end.status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
     end.rank = words_.rank();
     end.stop_requested = stage_ != Stage::kRunning;
@@ -176,10 +141,7 @@ class Wait {
   }
 
   void TakeSignals() {
-    signalfd_siginfo info;
-    while (read(signals_fd_, &info, sizeof(info)) == sizeof(info)) {
-      if (info.ssi_signo != SIGCHLD) Escalate();
-    }
+    for (int requests = signals_.TakeRequests(); requests > 0; --requests) Escalate();
   }
 
   void PassWordsOn() {
@@ -195,7 +157,7 @@ class Wait {
 
   const pid_t pid_;
   const int words_fd_;
-  const int signals_fd_;
+  LaunchSignals& signals_;
   const absl::Duration grace_;
   bool words_open_ = true;
   MpirunWords words_;
@@ -224,8 +186,8 @@ void MpirunWords::ReadLine(const std::string& line) {
   if (named && rank_ < 0) rank_ = rank;
 }
 
-std::vector<std::string> MpirunArguments(const MpirunOptions& options) {
-  std::vector<std::string> arguments = {options.mpirun,
+std::vector<std::string> MpirunArguments(const LaunchOptions& options) {
+  std::vector<std::string> arguments = {"mpirun",
                                         "--oversubscribe",
                                         "--bind-to",
                                         "none",
@@ -240,19 +202,17 @@ std::vector<std::string> MpirunArguments(const MpirunOptions& options) {
   return arguments;
 }
 
-absl::StatusOr<MpirunEnd> RunMpirun(const MpirunOptions& options) {
-  const BlockedSignals blocked;
-  const Descriptor signals(signalfd(-1, &blocked.set(), SFD_CLOEXEC | SFD_NONBLOCK));
+absl::StatusOr<RanksEnd> RunMpirun(const LaunchOptions& options) {
+  LaunchSignals signals;
+  WEFT_RETURN_IF_ERROR(signals.status());
   int ends[2] = {-1, -1};
-  if (signals.get() < 0 || pipe2(ends, O_CLOEXEC) != 0) {
-    return absl::ErrnoToStatus(errno, "cannot watch mpirun");
-  }
-  const Descriptor words(ends[0]);
-  Descriptor child_stderr(ends[1]);
+  if (pipe2(ends, O_CLOEXEC) != 0) return absl::ErrnoToStatus(errno, "cannot watch mpirun");
+  const FileDescriptor words(ends[0]);
+  FileDescriptor child_stderr(ends[1]);
   fcntl(words.get(), F_SETFL, O_NONBLOCK);
   WEFT_ASSIGN_OR_RETURN(const pid_t pid, Spawn(options, child_stderr.get()));
   child_stderr.Close();
-  MpirunEnd end = Wait(pid, words.get(), signals.get(), options.grace).UntilEnded();
+  RanksEnd end = Wait(pid, words.get(), signals, options.grace).UntilEnded();
   if (options.ranks == 1) end.rank = 0;  // mpirun does not say who when there is one
   return end;
 }

@@ -34,10 +34,11 @@ absl::StatusOr<Failure> LoadFailureFile(const std::string& run_directory);
 
 struct ExitFile {
   int32_t exit_code = 0;
-  std::string reason;         // one sentence
-  int32_t rank = -1;          // who caused it; -1: nobody, or not known
-  int32_t mpirun_status = 0;  // as a shell shows it: 128 + signal when mpirun was killed
-  std::string ended;          // RFC 3339, UTC
+  std::string reason;  // one sentence
+  int32_t rank = -1;   // who caused it; -1: nobody, or not known
+  int32_t mpirun_status =
+      0;  // of mpirun, or of the first rank that failed without: 128 + signal when killed
+  std::string ended;  // RFC 3339, UTC
 };
 absl::Status WriteExitFile(const std::string& run_directory, const ExitFile& file);
 

@@ -2,9 +2,10 @@
 # A rank of a running job dies, or stops answering: the job ends within a bounded time with exit code 3, says which rank
 # it was, and no process is left.
 #
-# usage: tests/fault/rank_death.sh WEFT WEFTD
+# usage: tests/fault/rank_death.sh WEFT WEFTD [--processes]   under mpirun, or without
 set -euo pipefail
 source "$(dirname "$0")/../integration/job.sh" "$@"
+ways=("${@:3}")
 
 # gone PID: the rank has ended. mpirun does not wait for those that it has killed, so they get a moment; who was killed
 # and not yet reaped runs no program any more.
@@ -16,7 +17,7 @@ gone() {
 # lose SIGNAL RANK
 lose() {
   local signal=$1 rank=$2 pid
-  launch launch -n 4 "$work/job.yaml" training.steps=100000 training.validate_every=0
+  launch launch "${ways[@]}" -n 4 "$work/job.yaml" training.steps=100000 training.validate_every=0
   await 'status["step"] >= 2'
   local run
   run=$(newest)
@@ -40,4 +41,4 @@ for rank in sorted(json.load(open(sys.argv[1]))["ranks"], key=lambda rank: rank[
 
 lose KILL 2
 lose KILL 0
-lose STOP 3 # mpirun sees nothing: the heartbeats do
+lose STOP 3 # who started the ranks sees nothing: the heartbeats do

@@ -1,4 +1,4 @@
-// `weft launch` with a real mpirun; shell scripts stand for weftd.
+// `weft launch` with a real mpirun and without; shell scripts stand for weftd.
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -20,7 +20,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class LaunchCommandTest : public ::testing::Test {
+// With the way to start ranks: an option of `weft launch`, empty for mpirun.
+class LaunchCommandTest : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
     directory_ = ::testing::TempDir() + "/weft-launch-test-XXXXXX";
@@ -32,8 +33,8 @@ class LaunchCommandTest : public ::testing::Test {
   // `body` says. $RANK is the rank, $RUN the run directory, $1 what follows the program on the
   // command line.
   std::string WriteProgram(const std::string& body) const {
-    const std::string path = directory_ + "/program";
-    std::ofstream(path) << "#!/bin/sh\nRANK=$OMPI_COMM_WORLD_RANK\nRUN=" << directory_
+    std::string path = directory_ + "/program";
+    std::ofstream(path) << "#!/bin/sh\nRANK=${WEFT_RANK:-$OMPI_COMM_WORLD_RANK}\nRUN=" << directory_
                         << "\nif [ $RANK = 0 ]; then printf %s \"$RUN\" > $"
                         << kLaunchDirectoryVariable << "/run_directory; fi\n"
                         << body << "\n";
@@ -41,7 +42,8 @@ class LaunchCommandTest : public ::testing::Test {
     return path;
   }
 
-  int Launch(const std::vector<std::string>& arguments) {
+  int Launch(std::vector<std::string> arguments) {
+    if (!GetParam().empty()) arguments.insert(arguments.begin(), GetParam());
     std::ostringstream out;
     std::ostringstream err;
     const int code = RunLaunchCommand(arguments, out, err);
@@ -68,7 +70,7 @@ constexpr char kMeet[] =
 // Blocks until a signal has been handled.
 constexpr char kBlock[] = "sleep 600 & CHILD=$!; wait $CHILD; ";
 
-TEST_F(LaunchCommandTest, PassesTheArgumentsOnAndSucceeds) {
+TEST_P(LaunchCommandTest, PassesTheArgumentsOnAndSucceeds) {
   EXPECT_EQ(LaunchTwo("echo \"$@\" > $RUN/arguments.$RANK"), kExitDone);
   for (const char* rank : {"0", "1"}) {
     std::ifstream file(absl::StrCat(directory_, "/arguments.", rank));
@@ -82,7 +84,7 @@ TEST_F(LaunchCommandTest, PassesTheArgumentsOnAndSucceeds) {
   EXPECT_EQ(Exit()["mpirun_status"], 0);
 }
 
-TEST_F(LaunchCommandTest, ARanksOwnExitCodeComesThrough) {
+TEST_P(LaunchCommandTest, ARanksOwnExitCodeComesThrough) {
   EXPECT_EQ(LaunchTwo(absl::StrCat(kMeet, "[ $RANK = 0 ] || exit 5; ", kBlock)), 5);
   EXPECT_EQ(Exit()["exit_code"], 5);
   // mpirun sometimes ends before it has named the rank.
@@ -93,14 +95,14 @@ TEST_F(LaunchCommandTest, ARanksOwnExitCodeComesThrough) {
   EXPECT_EQ(err_, "weft launch: " + reason + "\n");
 }
 
-TEST_F(LaunchCommandTest, ARankThatIsKilledEndsTheJobWithThree) {
+TEST_P(LaunchCommandTest, ARankThatIsKilledEndsTheJobWithThree) {
   EXPECT_EQ(LaunchTwo(absl::StrCat(kMeet, "[ $RANK = 1 ] || kill -KILL $$; ", kBlock)),
             kExitWorkerFailed);
   EXPECT_EQ(Exit()["exit_code"], 3);
   EXPECT_EQ(Exit()["mpirun_status"], 137);
 }
 
-TEST_F(LaunchCommandTest, TheFirstCauseOfTheRanksIsTheReason) {
+TEST_P(LaunchCommandTest, TheFirstCauseOfTheRanksIsTheReason) {
   ASSERT_TRUE(
       WriteFailureFile(directory_, {1, 0, "birch", 7, absl::DataLossError("shard 2 is damaged")})
           .ok());
@@ -109,7 +111,7 @@ TEST_F(LaunchCommandTest, TheFirstCauseOfTheRanksIsTheReason) {
   EXPECT_EQ(Exit()["reason"], "shard 2 is damaged");
 }
 
-TEST_F(LaunchCommandTest, ASignalBecomesACheckpointAndStopOnAllRanks) {
+TEST_P(LaunchCommandTest, ASignalBecomesACheckpointAndStopOnAllRanks) {
   const std::string body = absl::StrCat("trap 'kill $CHILD; exit 75' USR1; ", kMeet,
                                         "[ $RANK = 0 ] || kill -TERM ", getpid(), "; ", kBlock);
   EXPECT_EQ(LaunchTwo(body), kExitStopped);
@@ -117,14 +119,14 @@ TEST_F(LaunchCommandTest, ASignalBecomesACheckpointAndStopOnAllRanks) {
   EXPECT_EQ(Exit()["rank"], -1);
 }
 
-TEST_F(LaunchCommandTest, AJobThatDoesNotStopIsEndedByForce) {
+TEST_P(LaunchCommandTest, AJobThatDoesNotStopIsEndedByForce) {
   const std::string program = WriteProgram(absl::StrCat(
       "trap '' USR1; ", kMeet, "[ $RANK = 0 ] || kill -INT ", getpid(), "; exec sleep 600"));
   EXPECT_EQ(Launch({"-n", "2", "--grace=0.1", "--weftd", program, "job.yaml"}), kExitWorkerFailed);
   EXPECT_EQ(Exit()["reason"], "did not end in time after it was asked to, and was ended by force");
 }
 
-TEST_F(LaunchCommandTest, AConfigurationThatIsRefusedBeforeTheRunBegins) {
+TEST_P(LaunchCommandTest, AConfigurationThatIsRefusedBeforeTheRunBegins) {
   const std::string program = directory_ + "/refuses";
   std::ofstream(program) << "#!/bin/sh\nexit 2\n";
   chmod(program.c_str(), 0755);
@@ -133,7 +135,7 @@ TEST_F(LaunchCommandTest, AConfigurationThatIsRefusedBeforeTheRunBegins) {
   EXPECT_EQ(err_, "weft launch: rank 0 refused the command line or the configuration\n");
 }
 
-TEST_F(LaunchCommandTest, RefusesWhatCannotBeLaunched) {
+TEST_P(LaunchCommandTest, RefusesWhatCannotBeLaunched) {
   const std::string program = WriteProgram("");
   EXPECT_EQ(Launch({"-n", "0", "--weftd", program, "job.yaml"}), kExitUsage);
   EXPECT_EQ(err_, "weft launch: -n '0': the number of ranks, 1 or more, is needed\n");
@@ -144,6 +146,9 @@ TEST_F(LaunchCommandTest, RefusesWhatCannotBeLaunched) {
   EXPECT_EQ(Launch({"-n", "2", "--weftd", "/no/weftd", "job.yaml"}), kExitUsage);
   EXPECT_EQ(err_, "weft launch: /no/weftd is not a program that can be run\n");
 }
+
+INSTANTIATE_TEST_SUITE_P(Mpirun, LaunchCommandTest, ::testing::Values(""));
+INSTANTIATE_TEST_SUITE_P(Processes, LaunchCommandTest, ::testing::Values("--processes"));
 
 }  // namespace
 }  // namespace weft

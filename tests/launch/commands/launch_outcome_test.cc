@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "launch/commands/mpirun.h"
+
 namespace weft {
 namespace {
 
@@ -36,6 +38,20 @@ TEST(LaunchOutcomeTest, JudgesWithoutAFirstCause) {
   EXPECT_EQ(file.exit_code, 3);
 }
 
+TEST(LaunchOutcomeTest, BelievesAParentThatSawARankKilled) {
+  const RanksEnd killed{.status = 137, .rank = 2, .witnessed = true};
+  ExitFile file = JudgeEnd(killed, LostRank());  // they only saw that somebody is gone
+  EXPECT_EQ(file.exit_code, 3);
+  EXPECT_EQ(file.rank, 2);
+  EXPECT_EQ(file.reason, "rank 2 was killed by signal 9 (Killed)");
+  const Failure torn{3, 1, "birch", 7, absl::DataLossError("a torn file")};
+  EXPECT_EQ(JudgeEnd(killed, torn).reason, "a torn file");
+  // Ranks that leave because one has stopped answering.
+  file = JudgeEnd({.status = 3, .rank = 0, .witnessed = true}, LostRank());
+  EXPECT_EQ(file.rank, 3);
+  EXPECT_EQ(file.reason, "rank 3 has not been heard of");
+}
+
 TEST(LaunchOutcomeTest, BelievesTheRanksBeforeMpirun) {
   ExitFile file = JudgeEnd({.status = 137, .rank = 0}, LostRank());
   EXPECT_EQ(file.exit_code, 3);
@@ -64,7 +80,7 @@ TEST(MpirunWordsTest, FindsTheRankInTheWordsOfOpenMpi) {
 }
 
 TEST(MpirunArgumentsTest, PutsTheProgramLast) {
-  MpirunOptions options;
+  LaunchOptions options;
   options.ranks = 4;
   options.command = {"/bin/weftd", "job.yaml", "a.b=1"};
   const std::vector<std::string> arguments = MpirunArguments(options);
