@@ -122,6 +122,12 @@ TEST_F(SocketBackendTest, StaleSocketsAreWaitedOutAndReplaced) {
   const FileDescriptor dead(socket(AF_UNIX, SOCK_STREAM, 0));
   const sockaddr_un address = AddressOf("rank-0.sock");
   ASSERT_EQ(bind(dead.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  {
+    const auto alone = Open(1, 2);
+    const absl::Status late = alone->MakeBackend()->Connect("world", World(2), kHasty).status();
+    EXPECT_TRUE(absl::IsDeadlineExceeded(late)) << late;
+    EXPECT_TRUE(Says(late, "rank 0 has not arrived")) << late;
+  }
   const auto one = Open(1, 2);
   absl::Status end;
   std::thread early([&] {
