@@ -25,7 +25,13 @@ Router::Router(const ModelContext& context, Bucket& bucket, int32_t layer)
     : context_(context),
       norm_(context, bucket, absl::StrCat("layers.", layer, ".ffn_norm")),
       gate_(bucket, absl::StrCat("layers.", layer, ".router")),
-      storage_(context.kernels->memory()) {
+      storage_(context.kernels->memory()),
+      slots_begin_(context.kernels->memory()),
+      slots_(context.kernels->memory()),
+      segment_ends_(context.kernels->memory()),
+      counted_(context.kernels->memory()),
+      chunk_ends_(context.kernels->memory()),
+      chunk_shifts_(context.kernels->memory()) {
   const MoeSpec& moe = context.spec.moe;
   if (moe.routing == Routing::kForced)
     forced_.emplace(moe, context.batch.length, context.seed, layer);
@@ -37,40 +43,54 @@ Router::Router(const ModelContext& context, Bucket& bucket, int32_t layer)
     storage_.Add(*of_experts, DType::kF32, {tokens, experts});
   for (TensorView* of_choices : {&weights_, &d_weights_, &row_weight_})
     storage_.Add(*of_choices, DType::kF32, {tokens, k});
-  for (TensorView* of_choices :
-       {&experts_, &forward_places_, &backward_places_, &row_token_, &row_choice_})
+  for (TensorView* of_choices : {&experts_, &slot_of_, &row_of_, &forward_places_,
+                                 &backward_places_, &row_token_, &row_choice_})
     storage_.Add(*of_choices, DType::kI32, {tokens, k});
   // What products read.
   storage_.Add(d_logits_, context.spec.dtype(), {tokens, experts});
   storage_.Add(d_rows_, context.spec.dtype(), {tokens, width});
   storage_.Make();
-  for (std::vector<int32_t>* of_choices :
-       {&chosen_, &slot_of_, &row_in_block_, &places_, &tokens_, &choices_}) {
-    of_choices->resize(static_cast<size_t>(tokens * k));
-  }
-  for (std::vector<int32_t>* per_expert : {&expert_counts_, &step_counts_, &capacity_counts_}) {
-    per_expert->resize(static_cast<size_t>(experts));
-  }
+  if (forced_.has_value()) chosen_.resize(static_cast<size_t>(tokens * k));
+  for (std::vector<int32_t>* of_experts : {&kept_, &step_counts_})
+    of_experts->resize(static_cast<size_t>(experts));
 }
 
 void Router::Prepare(const LayerCut& cut) {
   cut_ = &cut;
-  forward_order_.Prepare(*placement_, cut.of(Direction::kForward).degree);
-  backward_order_.Prepare(*placement_, cut.of(Direction::kBackward).degree);
-  segment_counts_.resize(static_cast<size_t>(cut.segments()) * taken_.size());
+  forward_order_.Prepare(*placement_, cut_->of(Direction::kForward).degree);
+  backward_order_.Prepare(*placement_, cut_->of(Direction::kBackward).degree);
+  const int64_t segments = cut.segments(), slots = placement_->slots();
+  const int64_t experts = context_.spec.moe.num_experts;
+  const int64_t counted = segments * slots + 2 * experts;
+  // Counts stand together: the host reads them at once.
+  counted_.Ensure<int32_t>({counted});
+  fetched_.resize(static_cast<size_t>(counted));
+  counts_.assign(static_cast<size_t>(segments * slots), 0);
+  for (int64_t segment = 0; segment < segments; ++segment)
+    ends_.push_back(static_cast<int32_t>(cut.segment_end(static_cast<int32_t>(segment))));
+  Upload(ends_, segment_ends_);
   std::fill(step_counts_.begin(), step_counts_.end(), 0);
+}
+
+void Router::Upload(std::vector<int32_t>& numbers, Buffer& to) {
+  const Shape shape = {static_cast<int64_t>(numbers.size())};
+  context_.kernels->memory().FromHost(View(numbers.data(), shape), to.Ensure<int32_t>(shape));
+  numbers.clear();
 }
 
 void Router::Place(const ExpertPlacement& placement) {
   placement_ = &placement;
   const GroupShape shape = EpShape(context_.topology, context_.layout, context_.rank);
-  slots_for_.clear();
-  for (int32_t e = 0; e < placement.experts(); ++e)
-    slots_for_.push_back(placement.SlotsFor(shape.me, e, shape.members_per_node));
-  const auto slots = static_cast<size_t>(placement.slots());
-  counts_.resize(slots);
-  chunk_of_.resize(slots);
-  taken_.resize(slots);
+  std::vector<int32_t> begins = {0}, slots;
+  for (int32_t e = 0; e < placement.experts(); ++e) {
+    const std::vector<int32_t> to = placement.SlotsFor(shape.me, e, shape.members_per_node);
+    slots.insert(slots.end(), to.begin(), to.end());
+    begins.push_back(static_cast<int32_t>(slots.size()));
+  }
+  slots_to_ = static_cast<int64_t>(slots.size());
+  Upload(begins, slots_begin_);
+  Upload(slots, slots_);
+  taken_.resize(static_cast<size_t>(placement.slots()));
 }
 
 void Router::Forward(int32_t piece, const RoutedBatch& batch, ConstTensorView x,
@@ -87,8 +107,7 @@ void Router::Forward(int32_t piece, const RoutedBatch& batch, ConstTensorView x,
                        .experts = Rows(experts_, tokens),
                        .weights = Rows(weights_, tokens),
                        .forced = forced_.has_value()});
-  if (!forced_.has_value()) ReadExperts(tokens);
-  AssignRows(tokens);
+  AssignRows(piece);
   BalanceLoss(tokens, balance_loss);
   const auto fill = [&](int32_t chunk, ConstTensorView token, ConstTensorView) {
     send.ReserveSend(chunk, token.elements());
@@ -106,47 +125,45 @@ void Router::ForceExperts(RowRange tokens, const RoutedBatch& batch) {
                                       Rows(experts_, tokens));
 }
 
-void Router::ReadExperts(RowRange tokens) {
-  const int64_t k = context_.spec.moe.top_k;
-  context_.kernels->memory().ToHost(Rows(experts_, tokens),
-                                    View(chosen_.data() + tokens.begin * k, {tokens.count(), k}));
-}
-
-void Router::AssignRows(RowRange tokens) {
-  const int64_t k = context_.spec.moe.top_k;
-  const int64_t length = context_.batch.length;
-  const int64_t capacity = CapacityOf(context_.spec, length);
-  const size_t slots = taken_.size();
-  const auto me = static_cast<size_t>(context_.layout.ep_index(context_.rank));
-  const int32_t* chosen = chosen_.data();
-  int32_t* slot_of = slot_of_.data();
-  int32_t* row = row_in_block_.data();
+void Router::AssignRows(int32_t piece) {
+  Kernels& kernels = *context_.kernels;
+  const RowRange tokens = cut_->tokens(Direction::kForward, piece);
+  const int64_t experts = context_.spec.moe.num_experts;
+  const int64_t segments = cut_->segments(), slots = placement_->slots();
+  const Shape all = {static_cast<int64_t>(fetched_.size())};
+  const TensorView counted = counted_.view<int32_t>(all);
   if (tokens.begin == 0) {
-    std::fill(expert_counts_.begin(), expert_counts_.end(), 0);
-    std::fill(counts_.begin(), counts_.end(), 0);
-    std::fill(segment_counts_.begin(), segment_counts_.end(), 0);
+    kernels.memory().Zero(counted);
+    std::fill(kept_.begin(), kept_.end(), 0);
     dropped_ = 0;
   }
-  int32_t segment = 0;
-  for (int64_t t = tokens.begin; t < tokens.end; ++t) {
-    if (t % length == 0) std::fill(capacity_counts_.begin(), capacity_counts_.end(), 0);
-    while (cut_->segment_end(segment) <= t) ++segment;
-    int32_t* of_segment = segment_counts_.data() + static_cast<size_t>(segment) * slots;
-    for (int64_t i = t * k; i < (t + 1) * k; ++i) {
-      const auto e = static_cast<size_t>(chosen[i]);
-      if (capacity_counts_[e]++ < capacity) {
-        // In turn; the first turn differs by source, so that few rows are dealt out evenly, too.
-        const std::vector<int32_t>& to = slots_for_[e];
-        slot_of[i] = to[(me + static_cast<size_t>(expert_counts_[e]++)) % to.size()];
-        const auto slot = static_cast<size_t>(slot_of[i]);
-        ++step_counts_[e];
-        row[i] = counts_[slot]++;
-        ++of_segment[slot];
-      } else {
-        row[i] = -1;
-        ++dropped_;
-      }
-    }
+  const TensorView counts = Elements(counted, 0, segments * slots);
+  kernels.AssignRows({.experts = Rows(experts_, tokens),
+                      .first_token = tokens.begin,
+                      .length = context_.batch.length,
+                      .capacity = CapacityOf(context_.spec, context_.batch.length),
+                      .slots_begin = slots_begin_.view<int32_t>({experts + 1}),
+                      .slots = slots_.view<int32_t>({slots_to_}),
+                      .turn = context_.layout.ep_index(context_.rank),
+                      .segment_ends = segment_ends_.view<int32_t>({segments}),
+                      .kept = Elements(counted, segments * slots, experts),
+                      .chosen = Elements(counted, segments * slots + experts, experts),
+                      .counts = {counts.data, counts.dtype, {segments, slots}},
+                      .slot = Rows(slot_of_, tokens),
+                      .row = Rows(row_of_, tokens)});
+  // The host waits here, once a piece.
+  kernels.memory().ToHost(counted, View(fetched_.data(), all));
+  // Others may be reading what the pieces before have counted.
+  const RowRange own = cut_->segments_of(Direction::kForward, piece);
+  const auto begin = static_cast<std::ptrdiff_t>(own.begin * slots);
+  const auto end = static_cast<std::ptrdiff_t>(own.end * slots);
+  std::copy(fetched_.begin() + begin, fetched_.begin() + end, counts_.begin() + begin);
+  dropped_ += tokens.count() * context_.spec.moe.top_k;
+  for (size_t e = 0; e < kept_.size(); ++e) {
+    const int32_t kept = fetched_[static_cast<size_t>(segments * slots) + e];
+    step_counts_[e] += kept - kept_[e];
+    dropped_ -= kept - kept_[e];
+    kept_[e] = kept;
   }
 }
 
@@ -171,42 +188,32 @@ void Router::FillPlaces(Direction direction, int32_t piece, TensorView places, F
   SendOrder& order = direction == Direction::kForward ? forward_order_ : backward_order_;
   const RowRange chunks = cut_->chunks_of(direction, piece);
   for (auto chunk = static_cast<int32_t>(chunks.begin); chunk < chunks.end; ++chunk) {
-    for (size_t s = 0; s < taken_.size(); ++s) {
-      taken_[s] =
-          cut_->rows(direction, chunk, std::span(segment_counts_).subspan(s), taken_.size());
-    }
+    for (size_t s = 0; s < taken_.size(); ++s)
+      taken_[s] = cut_->rows(direction, chunk, counts().subspan(s), taken_.size());
     order.Append(chunk, taken_);
-  }
-  const int64_t k = context_.spec.moe.top_k;
-  const RowRange tokens = cut_->tokens(direction, piece);
-  const int32_t* slot_of = slot_of_.data();
-  const int32_t* row = row_in_block_.data();
-  int32_t* place = places_.data();
-  // The rows of a slot come in order, so its chunks do.
-  std::fill(chunk_of_.begin(), chunk_of_.end(), static_cast<int32_t>(chunks.begin));
-  for (int64_t i = tokens.begin * k; i < tokens.end * k; ++i) {
-    if (row[i] < 0) {
-      place[i] = -1;
-      continue;
+    for (size_t s = 0; s < taken_.size(); ++s) {
+      const auto slot = static_cast<int32_t>(s);
+      const RowRange rows = order.block_rows(chunk, slot);
+      ends_.push_back(static_cast<int32_t>(rows.end));
+      shifts_.push_back(static_cast<int32_t>(order.block_begin(chunk, slot) - rows.begin));
     }
-    int32_t& chunk = chunk_of_[static_cast<size_t>(slot_of[i])];
-    while (order.block_rows(chunk, slot_of[i]).end <= row[i]) ++chunk;
-    const int64_t position =
-        order.block_begin(chunk, slot_of[i]) + row[i] - order.block_rows(chunk, slot_of[i]).begin;
-    place[i] = static_cast<int32_t>(position);
-    tokens_[static_cast<size_t>(position)] = static_cast<int32_t>(i / k);
-    choices_[static_cast<size_t>(position)] = static_cast<int32_t>(i);
   }
-  Memory& memory = context_.kernels->memory();
-  memory.FromHost(View(place + tokens.begin * k, {tokens.count(), k}), Rows(places, tokens));
+  const Shape table = {chunks.count(), static_cast<int64_t>(taken_.size())};
+  Upload(ends_, chunk_ends_);
+  Upload(shifts_, chunk_shifts_);
+  const RowRange tokens = cut_->tokens(direction, piece);
+  const Shape by_place = {row_token_.elements()};
+  context_.kernels->PlaceRows({.slot = Rows(slot_of_, tokens),
+                               .row = Rows(row_of_, tokens),
+                               .first_token = tokens.begin,
+                               .ends = chunk_ends_.view<int32_t>(table),
+                               .shifts = chunk_shifts_.view<int32_t>(table),
+                               .place = Rows(places, tokens),
+                               .token = Elements(row_token_, 0, by_place[0]),
+                               .choice = Elements(row_choice_, 0, by_place[0])});
   for (auto chunk = static_cast<int32_t>(chunks.begin); chunk < chunks.end; ++chunk) {
-    const int64_t first = order.chunk_begin(chunk);
-    const Shape rows = {order.chunk_rows(chunk)};
-    const TensorView row_token = View(row_token_.as<int32_t>() + first, rows);
-    const TensorView row_choice = View(row_choice_.as<int32_t>() + first, rows);
-    memory.FromHost(View(tokens_.data() + first, rows), row_token);
-    memory.FromHost(View(choices_.data() + first, rows), row_choice);
-    fill(chunk, row_token, row_choice);
+    const int64_t first = order.chunk_begin(chunk), rows = order.chunk_rows(chunk);
+    fill(chunk, Elements(row_token_, first, rows), Elements(row_choice_, first, rows));
   }
 }
 

@@ -62,16 +62,18 @@ class Router {
     return direction == Direction::kForward ? forward_order_ : backward_order_;
   }
   // [segments][slots]: kept rows; of the segments of the pieces that ran.
-  std::span<const int32_t> counts() const { return segment_counts_; }
+  std::span<const int32_t> counts() const { return counts_; }
   // [experts]: kept rows of the step so far, over all micro-batches.
   std::span<const int32_t> step_counts() const { return step_counts_; }
   int64_t dropped() const { return dropped_; }  // choices without a row in the last forward
 
  private:
-  // The experts of these tokens, to chosen_ and experts_: given, or read from the gate.
+  // The given experts of these tokens, to experts_.
   void ForceExperts(RowRange tokens, const RoutedBatch& batch);
-  void ReadExperts(RowRange tokens);
-  void AssignRows(RowRange tokens);
+  // Rows of the choices of a piece's tokens; their counts become known to the host.
+  void AssignRows(int32_t piece);
+  // Numbers of the host, which are cleared.
+  void Upload(std::vector<int32_t>& numbers, Buffer& to);
   void BalanceLoss(RowRange tokens, TensorView balance_loss);
   // Appends the chunks that piece `piece` makes known and fills the places of its tokens: where in
   // send order the row of (token, choice) stands. Calls fill(chunk, tokens, choices) for each chunk
@@ -86,19 +88,22 @@ class Router {
   std::optional<ForcedRouting> forced_;
   TensorArena storage_;
   TensorView logits_, probs_, d_probs_, d_logits_, weights_, d_weights_, row_weight_, d_rows_;
-  TensorView experts_, forward_places_, backward_places_, row_token_, row_choice_;
-  // The order of rows is made on the host. By choice: experts, their slots, which of the slot's
-  // rows (-1: dropped), places. By row: token and choice.
-  std::vector<int32_t> chosen_, slot_of_, row_in_block_, places_, tokens_, choices_;
+  // By choice: experts, their slots, which of the slot's rows (-1: dropped), places. By row: token
+  // and choice.
+  TensorView experts_, slot_of_, row_of_, forward_places_, backward_places_, row_token_,
+      row_choice_;
   const ExpertPlacement* placement_ = nullptr;
-  std::vector<std::vector<int32_t>> slots_for_;  // [experts]: those that this rank sends to
-  std::vector<int32_t> expert_counts_;           // [experts]: rows so far
-  std::vector<int32_t> step_counts_;             // [experts]
-  std::vector<int32_t> counts_;                  // [slots]: rows so far
-  std::vector<int32_t> segment_counts_;          // [segments][slots]
-  std::vector<int32_t> capacity_counts_;  // [experts]: choices so far of the current sequence
-  std::vector<RowRange> taken_;           // [slots]: by the chunk that is appended
-  std::vector<int32_t> chunk_of_;         // [slots]: of the next row
+  int64_t slots_to_ = 0;                // of the experts, that this rank sends to
+  Buffer slots_begin_, slots_;          // see AssignRowsArgs
+  Buffer segment_ends_, counted_;       // counted_: [segments][slots] rows, then kept and chosen
+  Buffer chunk_ends_, chunk_shifts_;    // see PlaceRowsArgs
+  std::vector<int32_t> chosen_;         // of forced routing
+  std::vector<int32_t> fetched_;        // counted_, on the host
+  std::vector<int32_t> counts_;         // [segments][slots]: of the pieces that ran
+  std::vector<int32_t> kept_;           // [experts]: of the pieces that ran
+  std::vector<int32_t> step_counts_;    // [experts]
+  std::vector<RowRange> taken_;         // [slots]: by the chunk that is appended
+  std::vector<int32_t> ends_, shifts_;  // of the tables that are made
   int64_t dropped_ = 0;
   SendOrder forward_order_, backward_order_;
 };

@@ -18,6 +18,10 @@ void CheckType(const ConstTensorView& v, DType type, const char* what) {
   WEFT_CHECK(v.data == nullptr || v.dtype == type, what);
 }
 
+void CheckSameCount(const ConstTensorView& a, const ConstTensorView& b, const char* what) {
+  WEFT_CHECK(a.elements() == b.elements(), what);
+}
+
 int64_t TotalOf(std::span<const int64_t> rows) {
   int64_t total = 0;
   for (const int64_t count : rows) {
@@ -303,6 +307,33 @@ void CheckCrossEntropy(const CrossEntropyArgs& args, Indices indices) {
                "cross-entropy: labels are in the vocabulary");
   CheckRowsType(args.logits);
   CheckSum(args.loss_sum);
+}
+
+void CheckAssignRows(const AssignRowsArgs& args, Indices indices) {
+  WEFT_CHECK(args.experts.shape.rank() == 2 && args.counts.shape.rank() == 2,
+             "order: experts is [tokens, top_k], counts is [segments, slots]");
+  const int64_t tokens = args.experts.dim(0), top_k = args.experts.dim(1);
+  const int64_t experts = args.kept.elements();
+  CheckVector(args.slots_begin, experts + 1, "order: slots_begin is [experts + 1]");
+  CheckVector(args.kept, experts, "order: kept is [experts]");
+  CheckVector(args.chosen, experts, "order: chosen is [experts]");
+  CheckVector(args.segment_ends, args.counts.dim(0), "order: segment_ends is [segments]");
+  CheckMatrix(args.slot, tokens, top_k, "order: slot is [tokens, top_k]");
+  CheckMatrix(args.row, tokens, top_k, "order: row is [tokens, top_k]");
+  WEFT_CHECK(args.length > 0 && args.capacity >= 0 && args.turn >= 0 && args.first_token >= 0 &&
+                 args.first_token % args.length % kAttentionTile == 0,
+             "order: a piece begins with a tile of its sequence");
+  CheckIndices(indices, args.experts, 0, experts, "order: every chosen expert exists");
+}
+
+void CheckPlaceRows(const PlaceRowsArgs& args) {
+  WEFT_CHECK(args.slot.shape.rank() == 2 && args.ends.shape.rank() == 2,
+             "order: slot is [tokens, top_k], ends is [chunks, slots]");
+  const int64_t tokens = args.slot.dim(0), top_k = args.slot.dim(1);
+  CheckMatrix(args.row, tokens, top_k, "order: row is [tokens, top_k]");
+  CheckMatrix(args.place, tokens, top_k, "order: place is [tokens, top_k]");
+  CheckMatrix(args.shifts, args.ends.dim(0), args.ends.dim(1), "order: shifts is [chunks, slots]");
+  CheckSameCount(args.token, args.choice, "order: token and choice are by place");
 }
 
 void CheckBalanceLoss(const BalanceLossArgs& args, Indices indices) {

@@ -51,6 +51,8 @@ void CheckGatherSum(const ConstTensorView& x, const ConstTensorView& slot,
 void CheckGatherDot(const ConstTensorView& a, const ConstTensorView& x, const ConstTensorView& slot,
                     const ConstTensorView& d, Indices indices = Indices::kOnHost);
 void CheckCrossEntropy(const CrossEntropyArgs& args, Indices indices = Indices::kOnHost);
+void CheckAssignRows(const AssignRowsArgs& args, Indices indices = Indices::kOnHost);
+void CheckPlaceRows(const PlaceRowsArgs& args);
 void CheckBalanceLoss(const BalanceLossArgs& args, Indices indices = Indices::kOnHost);
 void CheckCopyRows(const ConstTensorView& from, std::span<const RowBlock> blocks,
                    const ConstTensorView& to);

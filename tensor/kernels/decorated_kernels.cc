@@ -78,6 +78,12 @@ void DecoratedKernels::GateBackward(const GateBackwardArgs& args) {
 void DecoratedKernels::BalanceLoss(const BalanceLossArgs& args) {
   Around("BalanceLoss", [&] { inner_.BalanceLoss(args); });
 }
+void DecoratedKernels::AssignRows(const AssignRowsArgs& args) {
+  Around("AssignRows", [&] { inner_.AssignRows(args); });
+}
+void DecoratedKernels::PlaceRows(const PlaceRowsArgs& args) {
+  Around("PlaceRows", [&] { inner_.PlaceRows(args); });
+}
 void DecoratedKernels::CopyRows(ConstTensorView from, std::span<const RowBlock> blocks,
                                 TensorView to) {
   Around("CopyRows", [&] { inner_.CopyRows(from, blocks, to); });

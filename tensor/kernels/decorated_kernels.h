@@ -37,6 +37,8 @@ class DecoratedKernels : public Kernels {
   void GateForward(const GateForwardArgs& args) override;
   void GateBackward(const GateBackwardArgs& args) override;
   void BalanceLoss(const BalanceLossArgs& args) override;
+  void AssignRows(const AssignRowsArgs& args) override;
+  void PlaceRows(const PlaceRowsArgs& args) override;
   void CopyRows(ConstTensorView from, std::span<const RowBlock> blocks, TensorView to) override;
   void GatherRows(ConstTensorView x, ConstTensorView index, TensorView y) override;
   void GatherScaledRows(ConstTensorView x, ConstTensorView index, ConstTensorView weight,

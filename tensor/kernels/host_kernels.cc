@@ -1,5 +1,6 @@
 #include "tensor/kernels/host_kernels.h"
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -66,6 +67,64 @@ void HostKernels::BalanceLoss(const BalanceLossArgs& args) {
       const auto gradient = static_cast<float>(args.coefficient * fraction / length);
       for (int64_t t = first; t < last; ++t) d_probs[t * experts + e] = gradient;
     }
+  }
+}
+
+void HostKernels::AssignRows(const AssignRowsArgs& args) {
+  CheckAssignRows(args);
+  const int64_t tokens = args.experts.dim(0), k = args.experts.dim(1);
+  const int64_t experts = args.kept.elements(), slots = args.counts.dim(1);
+  const auto* const chosen = args.experts.as<int32_t>();
+  const auto* const slots_begin = args.slots_begin.as<int32_t>();
+  const auto* const ends = args.segment_ends.as<int32_t>();
+  auto* const kept = args.kept.as<int32_t>();
+  auto* const of_sequence = args.chosen.as<int32_t>();
+  auto* counts = args.counts.as<int32_t>();
+  int64_t segment = 0;
+  for (int64_t t = 0; t < tokens; ++t) {
+    const int64_t token = args.first_token + t;
+    if (token % args.length == 0) std::fill_n(of_sequence, experts, 0);
+    for (; ends[segment] <= token; ++segment) counts += slots;
+    for (int64_t i = t * k; i < (t + 1) * k; ++i) {
+      const int32_t e = chosen[i];
+      int32_t& slot = args.slot.as<int32_t>()[i];
+      int32_t& row = args.row.as<int32_t>()[i];
+      if (of_sequence[e]++ >= args.capacity) {
+        slot = 0;
+        row = -1;
+        continue;
+      }
+      const int32_t of_expert = slots_begin[e + 1] - slots_begin[e];
+      const int32_t n = kept[e]++;
+      slot = args.slots.as<int32_t>()[slots_begin[e] + (args.turn + n) % of_expert];
+      row = n / of_expert;
+      ++counts[slot];
+    }
+  }
+}
+
+void HostKernels::PlaceRows(const PlaceRowsArgs& args) {
+  CheckPlaceRows(args);
+  const int64_t tokens = args.slot.dim(0), k = args.slot.dim(1), slots = args.ends.dim(1);
+  const auto* const slot = args.slot.as<int32_t>();
+  const auto* const row = args.row.as<int32_t>();
+  const auto* const ends = args.ends.as<int32_t>();
+  const auto* const shifts = args.shifts.as<int32_t>();
+  auto* const place = args.place.as<int32_t>();
+  // By slot: the chunk of its next row; rows of a slot come in order, so its chunks do.
+  static thread_local std::vector<int64_t> chunk_of;
+  chunk_of.assign(static_cast<size_t>(slots), 0);
+  for (int64_t i = 0; i < tokens * k; ++i) {
+    if (row[i] < 0) {
+      place[i] = -1;
+      continue;
+    }
+    int64_t& chunk = chunk_of[static_cast<size_t>(slot[i])];
+    while (ends[chunk * slots + slot[i]] <= row[i]) ++chunk;
+    place[i] = row[i] + shifts[chunk * slots + slot[i]];
+    const int64_t choice = args.first_token * k + i;
+    args.token.as<int32_t>()[place[i]] = static_cast<int32_t>(choice / k);
+    args.choice.as<int32_t>()[place[i]] = static_cast<int32_t>(choice);
   }
 }
 

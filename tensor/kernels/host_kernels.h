@@ -15,6 +15,8 @@ class HostKernels : public Kernels {
   void Convert(ConstTensorView from, TensorView to) override;
   void CopyRows(ConstTensorView from, std::span<const RowBlock> blocks, TensorView to) override;
   void BalanceLoss(const BalanceLossArgs& args) override;
+  void AssignRows(const AssignRowsArgs& args) override;
+  void PlaceRows(const PlaceRowsArgs& args) override;
 };
 
 }  // namespace weft

@@ -159,6 +159,39 @@ struct BalanceLossArgs {
   TensorView loss_sum;  // [1] fp64, accumulated
 };
 
+// Which row of which slot every choice of some tokens is, where an expert's rows are dealt out to
+// its slots in turn: the n-th row that is kept of expert e is row n / c of its slot (turn + n) mod
+// c of c. Tokens come in order, a call for each piece of them; inside a sequence a piece begins at
+// a multiple of kAttentionTile. An expert keeps its first `capacity` choices of every sequence.
+struct AssignRowsArgs {
+  ConstTensorView experts;  // int32 [tokens, top_k]: chosen, different ones by a token
+  int64_t first_token = 0;  // of all tokens
+  int64_t length = 0;       // tokens of a sequence
+  int64_t capacity = 0;
+  ConstTensorView slots_begin;  // int32 [experts + 1]: where an expert's slots begin in `slots`
+  ConstTensorView slots;        // int32: different ones
+  int32_t turn = 0;
+  ConstTensorView segment_ends;  // int32 [segments]: of all tokens, ascending; as pieces begin
+  // What the pieces before have left, in and out; zeros before the first.
+  TensorView kept;       // int32 [experts]: rows so far
+  TensorView chosen;     // int32 [experts]: choices so far of a sequence that is not at its end
+  TensorView counts;     // int32 [segments, slots]: rows
+  TensorView slot, row;  // int32 [tokens, top_k]; row -1: not kept
+};
+
+// Where these rows stand when chunks take them: chunk c takes, of slot s, the rows up to ends[c, s]
+// that no chunk before it took, and row r of them stands at r + shifts[c, s]. Every row that is
+// kept is in a chunk.
+struct PlaceRowsArgs {
+  ConstTensorView slot, row;     // int32 [tokens, top_k]: of AssignRows
+  int64_t first_token = 0;       // of all tokens
+  ConstTensorView ends, shifts;  // int32 [chunks, slots]
+  TensorView place;              // int32 [tokens, top_k]; -1: not kept
+  // By place, of all tokens: written where these rows stand.
+  TensorView token;   // int32
+  TensorView choice;  // int32: token * top_k + which
+};
+
 // Mean over nothing: loss_sum adds up -log softmax(logits)[label] over rows (fp64); d_logits =
 // scale * gradient of it.
 struct CrossEntropyArgs {
@@ -232,6 +265,8 @@ class Kernels {
   virtual void GateBackward(const GateBackwardArgs& args) = 0;
 
   virtual void BalanceLoss(const BalanceLossArgs& args) = 0;
+  virtual void AssignRows(const AssignRowsArgs& args) = 0;
+  virtual void PlaceRows(const PlaceRowsArgs& args) = 0;
 
   // Rows of `from` to where they belong in `to`; both [rows, width] of any one type. Blocks, which
   // are on the host, do not overlap in `to`; rows between them are left alone.

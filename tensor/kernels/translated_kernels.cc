@@ -211,6 +211,34 @@ void TranslatedKernels::BalanceLoss(const BalanceLossArgs& args) {
   End();
 }
 
+void TranslatedKernels::AssignRows(const AssignRowsArgs& args) {
+  AssignRowsArgs own = args;
+  own.experts = In(args.experts);
+  own.slots_begin = In(args.slots_begin);
+  own.slots = In(args.slots);
+  own.segment_ends = In(args.segment_ends);
+  own.kept = InOut(args.kept);
+  own.chosen = InOut(args.chosen);
+  own.counts = InOut(args.counts);
+  own.slot = Out(args.slot);
+  own.row = Out(args.row);
+  inner_->AssignRows(own);
+  End();
+}
+
+void TranslatedKernels::PlaceRows(const PlaceRowsArgs& args) {
+  PlaceRowsArgs own = args;
+  own.slot = In(args.slot);
+  own.row = In(args.row);
+  own.ends = In(args.ends);
+  own.shifts = In(args.shifts);
+  own.place = Out(args.place);
+  own.token = InOut(args.token);
+  own.choice = InOut(args.choice);
+  inner_->PlaceRows(own);
+  End();
+}
+
 // Bytes, whatever they mean.
 void TranslatedKernels::CopyRows(ConstTensorView from, std::span<const RowBlock> blocks,
                                  TensorView to) {
