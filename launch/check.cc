@@ -11,6 +11,7 @@
 #include "launch/commands/exit_codes.h"
 #include "launch/config/config.h"
 #include "models/build_step_graph.h"
+#include "models/memory_estimate.h"
 #include "models/parameters.h"
 #include "runtime/batch_shape_of.h"
 #include "runtime/plan_request.h"
@@ -42,8 +43,8 @@ absl::StatusOr<std::string> Check(const std::string& config_path,
                         TopologyOf(o.cluster, std::vector<int>(static_cast<size_t>(world), 0)));
   WEFT_ASSIGN_OR_RETURN(const Layout layout,
                         LayoutOf(o.cluster, topology, o.model.moe.num_experts));
-  const StepGraph graph = BuildStepGraph(o.model, topology, layout,
-                                         BatchShapeOf(o.training, topology), StepKind::kTraining);
+  const BatchShape batch = BatchShapeOf(o.training, topology);
+  const StepGraph graph = BuildStepGraph(o.model, topology, layout, batch, StepKind::kTraining);
   const AnalyticCostModel costs{MachineSpeeds{}};
   PlanRequest request = PlanRequestOf(o.tuning, o.tuning.policy);
   request.graph = &graph;
@@ -52,7 +53,8 @@ absl::StatusOr<std::string> Check(const std::string& config_path,
   return absl::StrCat(
       config_path, " is valid: ", FormatCount(static_cast<double>(CountParameters(o.model))),
       " parameters, ", world, world == 1 ? " rank" : " ranks", ", ", DescribeLayout(layout), ", ",
-      graph.ops.size(), " operations and ", plan.tasks.size(), " tasks a step");
+      graph.ops.size(), " operations and ", plan.tasks.size(), " tasks a step; rank 0 takes about ",
+      ToString(EstimateMemory(o.model, topology, layout, batch, RankId{0})));
 }
 
 }  // namespace

@@ -28,8 +28,11 @@
 #include "launch/control/listen_address.h"
 #include "launch/control/run_files.h"
 #include "launch/device.h"
+#include "launch/device_memory.h"
 #include "launch/job_file.h"
 #include "launch/open_session.h"
+#include "models/memory_estimate.h"
+#include "runtime/batch_shape_of.h"
 #include "runtime/broadcast.h"
 #include "runtime/storage/durable_file.h"
 #include "runtime/trainer.h"
@@ -162,6 +165,10 @@ absl::Status Rank::Start(int argc, char** argv) {
   for (int32_t r = 0; r < topology_.world_size; ++r) world.push_back(RankId{r});
   WEFT_ASSIGN_OR_RETURN(bootstrap_, plain->Connect("bootstrap", world, deadline));
   WEFT_ASSIGN_OR_RETURN(device_, ChooseDevice(o.cluster, hosts, *bootstrap_));
+  const BatchShape batch = BatchShapeOf(o.training, topology_);
+  const RankId rank{session_->rank()};
+  WEFT_RETURN_IF_ERROR(CheckDeviceMemory(EstimateMemory(o.model, topology_, layout_, batch, rank),
+                                         *device_.device, hosts, *bootstrap_));
   backend_ = WithEmulatedLinks(std::move(plain), o.cluster, topology_);
   WEFT_RETURN_IF_ERROR(OpenRunDirectory());
 

@@ -8,6 +8,11 @@ namespace {
 // The largest of the degrees that are tried by default: no plan of theirs needs more chunks.
 constexpr int32_t kLikelyDegree = 8;
 
+// Twice the expected load: the smallest degree that has this chunk gives it the most rows.
+int64_t RowsOfChunk(int64_t source_rows, int32_t chunk) {
+  return 2 * source_rows / (chunk + 1) + 1;
+}
+
 }  // namespace
 
 ExchangeBuffers::ExchangeBuffers(const ModelContext& context)
@@ -21,11 +26,23 @@ ExchangeBuffers::ExchangeBuffers(const ModelContext& context)
   Prepare(kLikelyDegree);
 }
 
+int64_t ExchangeBuffers::ExpectedBytes(const ModelSpec& spec, const Layout& layout,
+                                       const BatchShape& batch) {
+  const int64_t source = batch.tokens() * spec.moe.top_k;
+  const bool ep = layout.ep > 1, esp = layout.esp > 1;
+  int64_t rows = 0;
+  for (int32_t chunk = 0; chunk < kLikelyDegree; ++chunk) {
+    const int64_t twice = RowsOfChunk(source, chunk);
+    rows += std::min(source, twice) + (ep ? twice : 0) + (esp ? twice * layout.esp : 0) +
+            (ep || esp ? twice * layout.esp : 0) + (ep && esp ? twice : 0);
+  }
+  return rows * spec.hidden_size * SizeOf(spec.dtype());
+}
+
 void ExchangeBuffers::Prepare(int32_t degree) {
   for (auto chunk = static_cast<int32_t>(chunks_.size()); chunk < degree; ++chunk) {
     chunks_.emplace_back(memory_);
-    // The smallest degree that has this chunk gives it the most rows.
-    const int64_t twice = 2 * source_rows_ / (chunk + 1) + 1;
+    const int64_t twice = RowsOfChunk(source_rows_, chunk);
     ReserveSend(chunk, std::min(source_rows_, twice));
     Reserve(chunk, twice, twice * esp_size_);
   }

@@ -22,6 +22,9 @@ namespace weft {
 class ExchangeBuffers {
  public:
   explicit ExchangeBuffers(const ModelContext& context);
+  // What it makes at first.
+  static int64_t ExpectedBytes(const ModelSpec& spec, const Layout& layout,
+                               const BatchShape& batch);
 
   // Room for the chunks of a layer cut into `degree` or less, for twice the expected load; more is
   // taken when the counts ask for it. REQUIRES: between steps.

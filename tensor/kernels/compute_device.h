@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,8 @@ class ComputeDevice {
  public:
   virtual ~ComputeDevice() = default;
   virtual std::string description() const = 0;  // "CPU", "NVIDIA H100 80GB HBM3, 132 SMs, 79 GiB"
+  // Of the memory that kernels work in; nullopt: nobody can say, as of a host's.
+  virtual std::optional<int64_t> free_bytes() = 0;
   // What these make may outlive the CPU's device, and no other.
   // Host memory that the kernels' memory exchanges bytes with fast.
   virtual Memory& staging_memory() = 0;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/status_macros.h"
+#include "launch/device_memory.h"
 #include "tests/support/cuda_emulator/emulated_device.h"
 #include "tests/support/spawn_ranks.h"
 
@@ -91,6 +92,39 @@ TEST_F(DeviceTest, EmulatedProcessorsAreTheCpus) {
             absl::FailedPreconditionError(
                 "cluster.device is cuda: cluster.compute_share emulates processors, not "
                 "CUDA devices"));
+}
+
+// The emulator's device has 1 GiB.
+TEST_F(DeviceTest, WhatDoesNotFitIsRefusedBeforeItIsAllocated) {
+  MemoryEstimate estimate;
+  estimate.parameters = int64_t{400} << 20;
+  const auto check = [&](const std::vector<int>& hosts) {
+    std::vector<absl::Status> statuses(hosts.size());
+    const absl::Status status =
+        SpawnRanks(static_cast<int>(hosts.size()), [&](Backend& backend) -> absl::Status {
+          std::vector<RankId> all;
+          for (int32_t r = 0; r < backend.world_size(); ++r) all.push_back(RankId{r});
+          WEFT_ASSIGN_OR_RETURN(const auto world, backend.Connect("world", all, absl::Seconds(60)));
+          WEFT_ASSIGN_OR_RETURN(const auto device, MakeCudaDevice(0));
+          statuses[static_cast<size_t>(backend.rank())] =
+              CheckDeviceMemory(estimate, *device, hosts, *world);
+          return absl::OkStatus();
+        });
+    EXPECT_TRUE(status.ok()) << status;
+    return statuses;
+  };
+  for (const absl::Status& status : check({0, 1})) EXPECT_TRUE(status.ok()) << status;
+  // Three ranks of host 0 share its device: all hear of it.
+  for (const absl::Status& status : check({0, 0, 0, 1})) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_NE(status.message().find(
+                  "rank 0: training takes about 0.39 GiB (parameters 0.39, gradients 0.00, "
+                  "activations 0.00, exchange 0.00), and of emulator, 4 SMs, 1 GiB 1.00 GiB are "
+                  "free for 3 ranks; more micro_batches, zero_stage: 1, bf16 or more ranks take "
+                  "less"),
+              std::string::npos)
+        << status;
+  }
 }
 
 }  // namespace

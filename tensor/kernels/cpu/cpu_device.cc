@@ -7,6 +7,7 @@ namespace {
 class CpuDevice final : public ComputeDevice {
  public:
   std::string description() const override { return "CPU"; }
+  std::optional<int64_t> free_bytes() override { return std::nullopt; }
   Memory& staging_memory() override { return HostMemory(); }
   std::unique_ptr<Kernels> MakeKernels() override { return MakeCpuKernels(); }
   std::unique_ptr<Stream> MakeStream(const StreamOptions& options) override {

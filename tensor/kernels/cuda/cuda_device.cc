@@ -23,6 +23,13 @@ class CudaDevice final : public ComputeDevice {
         memory_(queue_) {}
 
   std::string description() const override { return description_; }
+  std::optional<int64_t> free_bytes() override {
+    size_t free = 0;
+    size_t total = 0;
+    CheckCuda(cudaSetDevice(queue_.device()), "choosing the device");
+    CheckCuda(cudaMemGetInfo(&free, &total), "asking for free memory");
+    return static_cast<int64_t>(free);
+  }
   Memory& staging_memory() override { return pinned_; }
   std::unique_ptr<Kernels> MakeKernels() override {
     return std::make_unique<CudaKernels>(queue_, memory_);
