@@ -8,9 +8,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/all_reduce.h"
-#include "base/check.h"
 #include "base/fingerprint.h"
 #include "base/status_macros.h"
+#include "comm/collective_args.h"
 #include "comm/ordered_reduce.h"
 #include "comm/rows.h"
 
@@ -23,46 +23,6 @@ char* At(void* data, int64_t bytes) { return static_cast<char*>(data) + bytes; }
 void CopyOwn(void* to, const void* from, int64_t bytes) {
   if (bytes > 0 && to != from) std::memcpy(to, from, static_cast<size_t>(bytes));
 }
-
-// REQUIRES (of every V operation): one row count a member, the same kind of row on both sides, rows
-// that fit.
-void CheckSameRows(const ConstTensorView& send, const ConstTensorView& recv) {
-  WEFT_CHECK(send.dtype == recv.dtype && RowBytes(send) == RowBytes(recv),
-             "send and recv have the same element type and width");
-}
-void CheckRows(const ConstTensorView& send, int64_t send_rows, const ConstTensorView& recv,
-               int64_t recv_rows) {
-  CheckSameRows(send, recv);
-  WEFT_CHECK(send_rows <= send.dim(0) && recv_rows <= recv.dim(0), "the rows fit their buffers");
-}
-
-// One side of an AllToAllV: walks over the peers' blocks in ascending peer.
-class Blocks {
- public:
-  Blocks(std::span<const int64_t> rows, std::span<const int64_t> begin, int64_t capacity)
-      : rows_(rows), begin_(begin), capacity_(capacity) {
-    WEFT_CHECK(begin.empty() || begin.size() == rows.size(), "one begin a member, or none");
-  }
-
-  struct Block {
-    int64_t begin;
-    int64_t rows;
-  };
-  Block Next() {
-    const int64_t rows = rows_[peer_];
-    const int64_t begin = begin_.empty() ? packed_ : begin_[peer_];
-    WEFT_CHECK(begin >= 0 && begin + rows <= capacity_, "the rows fit their buffers");
-    ++peer_;
-    packed_ += rows;
-    return {begin, rows};
-  }
-
- private:
-  std::span<const int64_t> rows_, begin_;
-  int64_t capacity_;
-  size_t peer_ = 0;
-  int64_t packed_ = 0;
-};
 
 // What all members must have asked for alike.
 int64_t GroupFingerprint(const Group& group) {
@@ -177,9 +137,8 @@ absl::Status DirectCommunicator::TwoStepAllReduce(TensorView data, ReduceOp op) 
 }
 
 absl::Status DirectCommunicator::AllGather(ConstTensorView send, TensorView recv) {
+  CheckAllGather(send, recv, size());
   const int64_t bytes = send.bytes();
-  WEFT_CHECK(send.dtype == recv.dtype && recv.bytes() == bytes * size(),
-             "recv holds one block a member, each like send");
   CopyOwn(At(recv.data, rank() * bytes), send.data, bytes);
   for (int peer = 0; peer < size(); ++peer) {
     if (peer == rank()) continue;
@@ -190,9 +149,8 @@ absl::Status DirectCommunicator::AllGather(ConstTensorView send, TensorView recv
 }
 
 absl::Status DirectCommunicator::AllGatherV(const AllGatherVArgs& args) {
-  WEFT_CHECK(std::ssize(args.rows) == size(), "one row count a member");
+  CheckAllGatherV(args, rank(), size());
   const int64_t my_rows = args.rows[static_cast<size_t>(rank())];
-  CheckRows(args.send, my_rows, args.recv, TotalRows(args.rows));
   const int64_t row_bytes = RowBytes(args.send);
   char* next = static_cast<char*>(args.recv.data);
   for (int peer = 0; peer < size(); ++peer) {
@@ -209,11 +167,8 @@ absl::Status DirectCommunicator::AllGatherV(const AllGatherVArgs& args) {
 }
 
 absl::Status DirectCommunicator::ReduceScatterV(const ReduceScatterVArgs& args) {
-  WEFT_CHECK(std::ssize(args.rows) == size(), "one row count a member");
-  WEFT_CHECK(args.send.dtype == DType::kF32 || args.send.dtype == DType::kBF16,
-             "ReduceScatterV takes f32 or bf16");
+  CheckReduceScatterV(args, rank(), size());
   const int64_t my_rows = args.rows[static_cast<size_t>(rank())];
-  CheckRows(args.send, TotalRows(args.rows), args.recv, my_rows);
   const int64_t row_bytes = RowBytes(args.send);
   const int64_t my_begin = TotalRows(args.rows.first(static_cast<size_t>(rank())));
   ReceiveContributions(At(args.send.data, my_begin * row_bytes), my_rows * row_bytes);
@@ -230,19 +185,16 @@ absl::Status DirectCommunicator::ReduceScatterV(const ReduceScatterVArgs& args) 
 }
 
 absl::Status DirectCommunicator::AllToAllV(const AllToAllVArgs& args) {
-  WEFT_CHECK(std::ssize(args.send_rows) == size() && std::ssize(args.recv_rows) == size(),
-             "one row count a member");
-  CheckSameRows(args.send, args.recv);
+  CheckAllToAllV(args, rank(), size());
   const int64_t row_bytes = RowBytes(args.send);
-  Blocks from(args.send_rows, args.send_begin, args.send.dim(0));
-  Blocks to(args.recv_rows, args.recv_begin, args.recv.dim(0));
+  PeerBlocks from(args.send_rows, args.send_begin);
+  PeerBlocks to(args.recv_rows, args.recv_begin);
   for (int peer = 0; peer < size(); ++peer) {
-    const Blocks::Block out = from.Next();
-    const Blocks::Block in = to.Next();
+    const PeerBlocks::Block out = from.Next();
+    const PeerBlocks::Block in = to.Next();
     const char* data = At(args.send.data, out.begin * row_bytes);
     char* place = At(args.recv.data, in.begin * row_bytes);
     if (peer == rank()) {
-      WEFT_CHECK(out.rows == in.rows, "as many own rows sent as received");
       CopyOwn(place, data, out.rows * row_bytes);
     } else {
       Send(peer, data, out.rows * row_bytes);
@@ -253,7 +205,7 @@ absl::Status DirectCommunicator::AllToAllV(const AllToAllVArgs& args) {
 }
 
 absl::Status DirectCommunicator::Broadcast(TensorView data, int root) {
-  WEFT_CHECK(root >= 0 && root < size(), "the root is a member");
+  CheckRoot(root, size());
   if (rank() != root) {
     Receive(root, data.data, data.bytes());
   } else {
