@@ -2,11 +2,14 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <condition_variable>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -16,6 +19,7 @@
 #include "base/check.h"
 #include "cuda_runtime.h"
 #include "tests/support/cuda_emulator/emulated_device.h"
+#include "tests/support/cuda_emulator/emulated_streams.h"
 #include "tests/support/guarded_memory.h"
 
 thread_local uint3 threadIdx, blockIdx;
@@ -168,9 +172,11 @@ void Block::Main() {
 }  // namespace cuda_emulator
 
 struct CUstream_st {
-  std::deque<std::function<void()>> pending;
+  std::deque<cuda_emulator::Item> pending;
   uint64_t issued = 0;
   uint64_t done = 0;
+  int device = 0;
+  bool running = false;
 };
 
 struct CUevent_st {
@@ -190,10 +196,12 @@ struct Device {
     if (guard != nullptr && std::strcmp(guard, "off") == 0) open.emplace(memory);
   }
 
-  // Streams that run pull in others, by the events that they wait for.
-  std::recursive_mutex mutex;
-  weft::GuardedMemory memory;
+  std::mutex mutex;
+  std::condition_variable changed;
+  uint64_t changes = 0;
+  weft::GuardedMemory memory;  // of all devices
   std::optional<weft::GuardedMemory::Access> open;
+  std::map<const void*, int> owners;  // by where an allocation begins
   std::map<const void*, size_t> pinned;
   std::vector<CUstream_st*> streams;
   int devices = 1;
@@ -207,26 +215,36 @@ Device& TheDevice() {
   return device;
 }
 
+thread_local int current_device = 0;
+
 cudaError_t Failed(cudaError_t error) {
   TheDevice().last_error = error;
   return error;
 }
 
-void RunUntil(CUstream_st& stream, uint64_t position) {
-  if (stream.done >= position) return;
-  const weft::GuardedMemory::Access access(TheDevice().memory);
-  while (stream.done < position) {
-    const std::function<void()> item = std::move(stream.pending.front());
-    stream.pending.pop_front();
-    ++stream.done;
-    item();
+// Blocks, with the lock released, while the stream waits for something of another thread. A stream
+// that is destroyed meanwhile has run.
+void RunUntil(CUstream_st* stream, uint64_t position, std::unique_lock<std::mutex>& lock) {
+  Device& device = TheDevice();
+  const auto left = [&] {
+    const auto& all = device.streams;
+    return std::find(all.begin(), all.end(), stream) != all.end() && stream->done < position;
+  };
+  while (left()) {
+    const uint64_t before = device.changes;
+    {
+      const weft::GuardedMemory::Access access(device.memory);
+      Advance(stream, position);
+    }
+    if (left()) device.changed.wait(lock, [&] { return device.changes != before; });
   }
 }
 
-cudaError_t Issue(CUstream_st* stream, std::function<void()> item) {
-  WEFT_CHECK(stream != nullptr, "work names its stream: the default one waits for all others");
-  stream->pending.push_back(std::move(item));
-  ++stream->issued;
+cudaError_t IssueDone(CUstream_st* stream, std::function<void()> work) {
+  Issue(stream, [work = std::move(work)] {
+    work();
+    return true;
+  });
   return cudaSuccess;
 }
 
@@ -240,6 +258,40 @@ bool IsPinned(const void* data) {
 
 }  // namespace
 
+std::unique_lock<std::mutex> TakeLock() { return std::unique_lock<std::mutex>(TheDevice().mutex); }
+
+void Changed() {
+  ++TheDevice().changes;
+  TheDevice().changed.notify_all();
+}
+
+uint64_t Issue(CUstream_st* stream, Item item) {
+  WEFT_CHECK(stream != nullptr, "work names its stream: the default one waits for all others");
+  stream->pending.push_back(std::move(item));
+  Changed();
+  return ++stream->issued;
+}
+
+void Advance(CUstream_st* stream, uint64_t position) {
+  if (stream->running) return;
+  stream->running = true;
+  while (stream->done < position && stream->pending.front()()) {
+    stream->pending.pop_front();
+    ++stream->done;
+    Changed();
+  }
+  stream->running = false;
+}
+
+int CurrentDevice() { return current_device; }
+
+bool IsMemoryOf(int device, const void* data) {
+  const auto& owners = TheDevice().owners;
+  const auto after = owners.upper_bound(data);
+  return TheDevice().memory.Holds(data) && after != owners.begin() &&
+         std::prev(after)->second == device;
+}
+
 uint64_t Shuffle(uint64_t mine, unsigned from) { return ThisBlock().Shuffle(mine, from); }
 unsigned Lane() { return ThisBlock().current() % kWarp; }
 
@@ -248,7 +300,7 @@ void SetDevices(int count) { TheDevice().devices = count; }
 
 cudaError_t Launch(const cudaLaunchConfig_t& config, std::function<void()> thread) {
   Device& device = TheDevice();
-  const std::lock_guard<std::recursive_mutex> lock(device.mutex);
+  const auto lock = TakeLock();
   if (device.failing_launches > 0) {
     --device.failing_launches;
     return Failed(cudaErrorLaunchFailure);
@@ -258,7 +310,7 @@ cudaError_t Launch(const cudaLaunchConfig_t& config, std::function<void()> threa
       block.x * block.y * block.z > kMostThreads) {
     return Failed(cudaErrorInvalidValue);
   }
-  return Issue(config.stream, [&device, grid, block, body = std::move(thread)] {
+  return IssueDone(config.stream, [&device, grid, block, body = std::move(thread)] {
     gridDim = grid;
     blockDim = block;
     for (unsigned z = 0; z < grid.z; ++z) {
@@ -274,8 +326,8 @@ cudaError_t Launch(const cudaLaunchConfig_t& config, std::function<void()> threa
 
 }  // namespace cuda_emulator
 
+using cuda_emulator::TakeLock;
 using cuda_emulator::TheDevice;
-using Lock = std::lock_guard<std::recursive_mutex>;
 
 void __syncthreads() { cuda_emulator::ThisBlock().SyncBlock(); }
 void __syncwarp(unsigned /*mask*/) { cuda_emulator::ThisBlock().SyncWarp(); }
@@ -285,7 +337,9 @@ cudaError_t cudaGetDeviceCount(int* count) {
   return TheDevice().devices > 0 ? cudaSuccess : cudaErrorInsufficientDriver;
 }
 cudaError_t cudaSetDevice(int device) {
-  return device < TheDevice().devices ? cudaSuccess : cudaErrorInvalidValue;
+  if (device < 0 || device >= TheDevice().devices) return cudaErrorInvalidValue;
+  cuda_emulator::current_device = device;
+  return cudaSuccess;
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int /*device*/) {
   *properties = {};
@@ -317,33 +371,41 @@ cudaError_t cudaPeekAtLastError() { return TheDevice().last_error; }
 cudaError_t cudaGetLastError() { return std::exchange(TheDevice().last_error, cudaSuccess); }
 
 cudaError_t cudaMalloc(void** data, size_t bytes) {
-  const Lock lock(TheDevice().mutex);
+  const auto lock = TakeLock();
   weft::GuardedMemory& memory = TheDevice().memory;
   *data = memory.Allocate(static_cast<int64_t>(bytes));
+  TheDevice().owners[*data] = cuda_emulator::current_device;
   const weft::GuardedMemory::Access access(memory);
   std::memset(*data, 0xff, bytes);
   return cudaSuccess;
 }
 cudaError_t cudaFree(void* data) {
-  const Lock lock(TheDevice().mutex);
-  for (CUstream_st* stream : TheDevice().streams) cuda_emulator::RunUntil(*stream, stream->issued);
+  auto lock = TakeLock();
+  const auto owned = TheDevice().owners.find(data);
+  if (owned == TheDevice().owners.end()) return cuda_emulator::Failed(cudaErrorInvalidValue);
+  // Waits for the whole device.
+  std::vector<std::pair<CUstream_st*, uint64_t>> running;
+  for (CUstream_st* stream : TheDevice().streams)
+    if (stream->device == owned->second) running.emplace_back(stream, stream->issued);
+  for (const auto& [stream, issued] : running) cuda_emulator::RunUntil(stream, issued, lock);
+  TheDevice().owners.erase(data);
   TheDevice().memory.Free(data);
   return cudaSuccess;
 }
 cudaError_t cudaHostAlloc(void** data, size_t bytes, unsigned /*flags*/) {
-  const Lock lock(TheDevice().mutex);
+  const auto lock = TakeLock();
   *data = std::malloc(bytes);
   TheDevice().pinned[*data] = bytes;
   return cudaSuccess;
 }
 cudaError_t cudaFreeHost(void* data) {
-  const Lock lock(TheDevice().mutex);
+  const auto lock = TakeLock();
   TheDevice().pinned.erase(data);
   std::free(data);
   return cudaSuccess;
 }
 cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void* data) {
-  const Lock lock(TheDevice().mutex);
+  const auto lock = TakeLock();
   *attributes = {};
   if (TheDevice().memory.Holds(data)) {
     attributes->type = cudaMemoryTypeDevice;
@@ -354,22 +416,20 @@ cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const vo
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
-  cuda_emulator::Device& device = TheDevice();
-  const Lock lock(device.mutex);
+  const auto lock = TakeLock();
   // What is not pinned is read before the call returns.
   std::shared_ptr<std::vector<char>> staged;
   if (kind == cudaMemcpyHostToDevice && !cuda_emulator::IsPinned(from)) {
     const char* const begin = static_cast<const char*>(from);
     staged = std::make_shared<std::vector<char>>(begin, begin + bytes);
   }
-  return cuda_emulator::Issue(stream, [to, from, bytes, staged] {
+  return cuda_emulator::IssueDone(stream, [to, from, bytes, staged] {
     std::memcpy(to, staged != nullptr ? staged->data() : from, bytes);
   });
 }
 cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
-  cuda_emulator::Device& device = TheDevice();
-  const Lock lock(device.mutex);
-  return cuda_emulator::Issue(stream, [to, value, bytes] { std::memset(to, value, bytes); });
+  const auto lock = TakeLock();
+  return cuda_emulator::IssueDone(stream, [to, value, bytes] { std::memset(to, value, bytes); });
 }
 
 cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
@@ -379,29 +439,32 @@ cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
 }
 cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned /*flags*/,
                                          int /*priority*/) {
-  const Lock lock(TheDevice().mutex);
+  const auto lock = TakeLock();
   *stream = new CUstream_st;
+  (*stream)->device = cuda_emulator::current_device;
   TheDevice().streams.push_back(*stream);
   return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  const Lock lock(TheDevice().mutex);
-  cuda_emulator::RunUntil(*stream, stream->issued);
+  auto lock = TakeLock();
+  cuda_emulator::RunUntil(stream, stream->issued, lock);
   std::erase(TheDevice().streams, stream);
   delete stream;
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  const Lock lock(TheDevice().mutex);
-  cuda_emulator::RunUntil(*stream, stream->issued);
+  auto lock = TakeLock();
+  cuda_emulator::RunUntil(stream, stream->issued, lock);
   return cudaSuccess;
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned /*flags*/) {
-  const Lock lock(TheDevice().mutex);
+  const auto lock = TakeLock();
   if (event->stream == nullptr) return cudaSuccess;
-  return cuda_emulator::Issue(stream, [from = event->stream, position = event->position] {
-    cuda_emulator::RunUntil(*from, position);
+  cuda_emulator::Issue(stream, [from = event->stream, position = event->position] {
+    cuda_emulator::Advance(from, position);
+    return from->done >= position;
   });
+  return cudaSuccess;
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned /*flags*/) {
   *event = new CUevent_st;
@@ -412,27 +475,27 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
   return cudaSuccess;
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  const Lock lock(TheDevice().mutex);
+  const auto lock = TakeLock();
   event->stream = stream;
   event->nanos = std::make_shared<int64_t>(0);
-  const cudaError_t issued = cuda_emulator::Issue(stream, [nanos = event->nanos] {
+  const cudaError_t issued = cuda_emulator::IssueDone(stream, [nanos = event->nanos] {
     *nanos = std::chrono::steady_clock::now().time_since_epoch().count();
   });
   event->position = stream->issued;
   return issued;
 }
 cudaError_t cudaEventQuery(cudaEvent_t event) {
-  const Lock lock(TheDevice().mutex);
+  const auto lock = TakeLock();
   if (event->stream == nullptr || event->stream->done >= event->position) return cudaSuccess;
   return cudaErrorNotReady;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-  const Lock lock(TheDevice().mutex);
-  if (event->stream != nullptr) cuda_emulator::RunUntil(*event->stream, event->position);
+  auto lock = TakeLock();
+  if (event->stream != nullptr) cuda_emulator::RunUntil(event->stream, event->position, lock);
   return cudaSuccess;
 }
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
-  const Lock lock(TheDevice().mutex);
+  const auto lock = TakeLock();
   if (*begin->nanos == 0 || *end->nanos == 0) return cudaErrorNotReady;
   *milliseconds = static_cast<float>(static_cast<double>(*end->nanos - *begin->nanos) * 1e-6);
   return cudaSuccess;
