@@ -9,10 +9,13 @@
 
 // Collectives over one group of ranks. Called from inside a stream's Work (tensor/device/stream.h):
 // when traits().completion is kOnReturn the operation has ended when the call returns (CPU); when
-// it is kStreamOrdered the call has only enqueued it on the stream the communicator was made for (a
-// GPU).
+// it is kStreamOrdered that holds for tensors on the host, and for those in a device's memory the
+// call has only enqueued it on the stream of the Work (a GPU): an error that comes later shows in
+// Health.
 //
-// COLLECTIVE: every member calls the same operations in the same order with sizes that agree. One
+// COLLECTIVE: every member calls the same operations in the same order with sizes that agree, and
+// has its tensors in the same kind of memory. Where kStreamOrdered, all members must also call the
+// operations of all their communicators in one order: on a device one may hold up the next. One
 // thread at a time. Zero rows or bytes for any peer are ordinary: the call still happens on every
 // member. Bits: reductions add contributions in ascending group rank: ((x0 + x1) + x2) + ...,
 // whatever the size or offset. Errors: kDeadlineExceeded names the group and the missing members,
@@ -27,6 +30,9 @@ enum class Completion { kOnReturn, kStreamOrdered };
 struct CommunicatorTraits {
   Completion completion = Completion::kOnReturn;
   bool rank_ordered_sums = true;  // "Bits" above holds
+  bool checks_sizes = true;       // sizes that disagree are an error; otherwise anything can happen
+  bool max_keeps_nan = true;      // a NaN of one member is the maximum; otherwise it may get lost
+  friend bool operator==(const CommunicatorTraits&, const CommunicatorTraits&) = default;
 };
 
 // Rows for peer p stand at sum(rows[0..p)) in the buffer, both ways, unless `begin` says where.

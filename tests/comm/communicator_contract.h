@@ -22,6 +22,7 @@ struct ContractWorld {
   std::string name;  // of the instantiated test: letters, digits, '_'
   // COLLECTIVE over the world. Runs fn on every rank it is responsible for, with a fresh backend.
   std::function<absl::Status(const RankFn& fn)> run;
+  CommunicatorTraits traits = {};  // of its communicators
 };
 
 class CommunicatorContract : public testing::TestWithParam<ContractWorld> {

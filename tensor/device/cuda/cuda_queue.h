@@ -20,6 +20,9 @@ class CudaQueue {
 
   int device() const { return device_; }
 
+  // Whether this thread runs the Work of a stream of the device.
+  bool inside_work() const { return scope() != nullptr; }
+
   // Selects the device for this thread and returns the stream.
   cudaStream_t stream();
   // After a call that gave work to stream(). The first error of a Work is kept for its stream;

@@ -6,6 +6,7 @@
 #include "tensor/device/cuda/cuda_memory.h"
 #include "tensor/device/cuda/cuda_queue.h"
 #include "tensor/device/cuda/cuda_stream.h"
+#include "tensor/device/cuda/device_queue.h"
 #include "tensor/kernels/compute_device.h"
 #include "tensor/kernels/cuda/cuda_kernels.h"
 
@@ -37,6 +38,7 @@ class CudaDevice final : public ComputeDevice {
   std::unique_ptr<Stream> MakeStream(const StreamOptions& options) override {
     return std::make_unique<CudaStream>(queue_, options.name, options.computes ? 0 : -1);
   }
+  CudaQueue& queue() { return queue_; }
 
  private:
   const std::string description_;
@@ -48,6 +50,11 @@ class CudaDevice final : public ComputeDevice {
 std::string Version(int version) { return absl::StrCat(version / 1000, ".", version % 1000 / 10); }
 
 }  // namespace
+
+CudaQueue* QueueOf(ComputeDevice& device) {
+  auto* const cuda = dynamic_cast<CudaDevice*>(&device);
+  return cuda == nullptr ? nullptr : &cuda->queue();
+}
 
 absl::StatusOr<int> CountCudaDevices() {
   int driver = 0;

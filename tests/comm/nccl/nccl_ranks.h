@@ -1,0 +1,72 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/check.h"
+#include "comm/nccl/make_nccl_backend.h"
+#include "tensor/kernels/compute_device.h"
+#include "tests/comm/on_device_backend.h"
+
+namespace weft {
+
+// A rank on NCCL, with a device of its own: what its communicators get is already there.
+class NcclRank final : public Backend {
+ public:
+  explicit NcclRank(std::unique_ptr<Backend> host, const NcclOptions& options = {})
+      : host_(std::move(host)) {
+    auto device = MakeCudaDevice(host_->rank());
+    WEFT_CHECK(device.ok(), device.status().ToString());
+    device_ = *std::move(device);
+    kernels_ = device_->MakeKernels();
+    auto made = MakeNcclBackend(*host_, *device_, options);
+    WEFT_CHECK(made.ok(), made.status().ToString());
+    nccl_ = *std::move(made);
+  }
+
+  int rank() const override { return host_->rank(); }
+  int world_size() const override { return host_->world_size(); }
+  absl::StatusOr<std::unique_ptr<Communicator>> Connect(const std::string& name,
+                                                        const std::vector<RankId>& ranks,
+                                                        absl::Duration deadline) override {
+    return nccl_->Connect(name, ranks, deadline);
+  }
+  void Abort(const absl::Status& cause) override { nccl_->Abort(cause); }
+
+  ComputeDevice& device() { return *device_; }
+  Memory& memory() { return kernels_->memory(); }
+
+ private:
+  std::unique_ptr<Backend> host_;
+  std::unique_ptr<ComputeDevice> device_;
+  std::unique_ptr<Kernels> kernels_;
+  std::unique_ptr<Backend> nccl_;
+};
+
+// The same, for tests that have their tensors on the host.
+class NcclRankOnCopies final : public Backend {
+ public:
+  explicit NcclRankOnCopies(std::unique_ptr<Backend> host)
+      : rank_(std::move(host)), on_device_(rank_, rank_.memory()) {}
+
+  int rank() const override { return rank_.rank(); }
+  int world_size() const override { return rank_.world_size(); }
+  absl::StatusOr<std::unique_ptr<Communicator>> Connect(const std::string& name,
+                                                        const std::vector<RankId>& ranks,
+                                                        absl::Duration deadline) override {
+    return on_device_.Connect(name, ranks, deadline);
+  }
+  void Abort(const absl::Status& cause) override { rank_.Abort(cause); }
+
+ private:
+  NcclRank rank_;
+  OnDeviceBackend on_device_;
+};
+
+inline constexpr CommunicatorTraits kNcclTraits = {.completion = Completion::kStreamOrdered,
+                                                   .rank_ordered_sums = false,
+                                                   .checks_sizes = false,
+                                                   .max_keeps_nan = false};
+
+}  // namespace weft
