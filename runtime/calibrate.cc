@@ -50,8 +50,9 @@ absl::StatusOr<int32_t> MeasureCommunication(Worker& worker, double budget_secon
   const WorkerOptions& options = worker.options();
   CommCalibration program(worker.groups(), EpShape(options.topology, options.layout, worker.rank()),
                           worker.kernels().memory());
-  Executor executor(worker.rank(), worker.streams(), program, MonotonicClock(),
-                    [&worker](const absl::Status& cause) { worker.Abort(cause); });
+  Executor executor(
+      worker.rank(), worker.streams(), program, MonotonicClock(),
+      [&worker](const absl::Status& cause) { worker.Abort(cause); }, worker.groups().rules());
   const auto plan = std::make_shared<const Plan>(MakeFixedPlan(*graph, {}));
   WEFT_RETURN_IF_ERROR(executor.Install(graph, plan));
   WEFT_ASSIGN_OR_RETURN(const StepReport warm_up, executor.RunStep(0));

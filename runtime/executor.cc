@@ -26,12 +26,13 @@ StreamSet::StreamSet(const ComputeOptions& compute) {
 }
 
 Executor::Executor(RankId rank, StreamSet& streams, StepProgram& program, const Clock& clock,
-                   std::function<void(const absl::Status&)> on_failure)
+                   std::function<void(const absl::Status&)> on_failure, CollectiveRules rules)
     : rank_(rank),
       streams_(streams),
       program_(program),
       clock_(clock),
-      on_failure_(std::move(on_failure)) {}
+      on_failure_(std::move(on_failure)),
+      rules_(std::move(rules)) {}
 
 absl::Status Executor::Install(std::shared_ptr<const StepGraph> graph,
                                std::shared_ptr<const Plan> plan) {
@@ -80,6 +81,7 @@ absl::Status Executor::Install(std::shared_ptr<const StepGraph> graph,
 absl::StatusOr<StepReport> Executor::RunStep(int64_t step, bool record_spans) {
   step_ = step;
   failed_ = false;
+  order_.Begin();
   step_begin_nanos_ = clock_.NowNanos();
   record_spans = record_spans || streams_.processor != nullptr;
   absl::Status status;
@@ -88,15 +90,19 @@ absl::StatusOr<StepReport> Executor::RunStep(int64_t step, bool record_spans) {
     for (const int32_t task : launch.awaited) {
       status.Update(launch.stream->Wait(events_[static_cast<size_t>(task)]));
     }
-    status.Update(
-        launch.stream->Enqueue([this, i, record_spans] { return RunTask(i, record_spans); }));
+    std::shared_ptr<IssueOrder::Turn> turn;
+    const Op& op = graph_->op(plan_->tasks[i].op);
+    if (rules_.in_plan_order && op.key.group != GroupKind::kNone) turn = order_.Take();
+    status.Update(launch.stream->Enqueue([this, i, record_spans, own = std::move(turn)] {
+      return RunTask(i, record_spans, own.get());
+    }));
     if (launch.recorded) {
       auto event = launch.stream->Record();
       status.Update(event.status());
       if (event.ok()) events_[i] = *std::move(event);
     }
   }
-  for (auto& stream : streams_.streams) status.Update(stream->Synchronize());
+  status.Update(Synchronize());
   WEFT_RETURN_IF_ERROR(status);
   StepReport report;
   report.step = step;
@@ -106,6 +112,40 @@ absl::StatusOr<StepReport> Executor::RunStep(int64_t step, bool record_spans) {
   return report;
 }
 
+absl::Status Executor::Synchronize() {
+  absl::Status status;
+  for (auto& stream : streams_.streams) {
+    absl::Status ended = stream->Synchronize();
+    // Of the device: those of tasks have let everybody go already.
+    if (!ended.ok() && !failed_) {
+      ended = Explained(ended);
+      Failed(ended);
+    }
+    status.Update(ended);
+  }
+  if (rules_.health == nullptr) return status;
+  const absl::Status health = rules_.health();
+  if (health.ok()) return status;
+  const absl::Status explained = Explained(health);
+  Failed(explained);
+  // What tasks found aborted was so because of it.
+  if (status.ok() || (absl::IsAborted(status) && !absl::IsAborted(health))) return explained;
+  return status;
+}
+
+absl::Status Executor::Explained(const absl::Status& status, const PlanTask* task) const {
+  return WithContext(
+      status, absl::StrCat("step ", step_, ", epoch ", plan_->epoch, ", ",
+                           task == nullptr ? "" : absl::StrCat(TaskName(*graph_, *task), ", "),
+                           "rank ", rank_.value));
+}
+
+void Executor::Failed(const absl::Status& explained) {
+  if (failed_.exchange(true)) return;
+  on_failure_(explained);
+  order_.LetGo();
+}
+
 int64_t Executor::ReadyNanos(size_t index) const {
   int64_t ready = step_begin_nanos_;
   for (const int32_t task : launches_[index].awaited)
@@ -113,7 +153,8 @@ int64_t Executor::ReadyNanos(size_t index) const {
   return ready;
 }
 
-absl::Status Executor::RunTask(size_t index, bool record_spans) {
+absl::Status Executor::RunTask(size_t index, bool record_spans, IssueOrder::Turn* turn) {
+  if (turn != nullptr) turn->Await();
   // After the first failure nothing else of the step is worth running.
   if (failed_.load(std::memory_order_relaxed)) return absl::OkStatus();
   const PlanTask& task = plan_->tasks[index];
@@ -128,12 +169,11 @@ absl::Status Executor::RunTask(size_t index, bool record_spans) {
   const absl::Status status = program_.Run(op, task, &size);
   if (processor != nullptr && status.ok()) processor->End();
   if (!status.ok()) {
-    absl::Status explained =
-        WithContext(status, absl::StrCat("step ", step_, ", epoch ", plan_->epoch, ", ",
-                                         TaskName(*graph_, task), ", rank ", rank_.value));
-    if (!failed_.exchange(true)) on_failure_(explained);
+    const absl::Status explained = Explained(status, &task);
+    Failed(explained);
     return explained;
   }
+  if (turn != nullptr) turn->Pass();
   if (record_spans) {
     stream.Stamp(clock_, &span.end_nanos);
     span.step = step_;

@@ -13,6 +13,7 @@
 #include "graph/plan.h"
 #include "graph/span.h"
 #include "runtime/emulated_processor.h"
+#include "runtime/issue_order.h"
 #include "runtime/step_program.h"
 #include "tensor/kernels/compute_device.h"
 
@@ -33,6 +34,17 @@ struct StreamSet {
   Stream& operator[](StreamKind kind) { return *streams[static_cast<size_t>(kind)]; }
 };
 
+// What the communicators of a step's collectives ask for.
+struct CollectiveRules {
+  // Collectives are issued in the order of the plan, over all streams, and so in one order on all
+  // ranks: where they are only enqueued, one may hold up the next on the device. Where a collective
+  // has ended when its call returns, each stream's own order does.
+  bool in_plan_order = false;
+  // Of all of them, when a step has ended: what failed after its task had returned shows only here.
+  // Null: nothing can.
+  std::function<absl::Status()> health = nullptr;
+};
+
 struct StepReport {
   int64_t step = 0;
   int64_t epoch = 0;
@@ -45,10 +57,11 @@ struct StepReport {
 // enqueues. Called from one host thread.
 class Executor {
  public:
-  // on_failure is called once, from a stream's thread, with the first error of a step, so that it
-  // can abort the communicators: whoever waits on another stream or rank then gets out.
+  // on_failure is called once with the first error of a step, from a stream's thread or, where the
+  // device or Health had it, from RunStep, so that it can abort the communicators: whoever waits on
+  // another stream or rank then gets out.
   Executor(RankId rank, StreamSet& streams, StepProgram& program, const Clock& clock,
-           std::function<void(const absl::Status&)> on_failure);
+           std::function<void(const absl::Status&)> on_failure, CollectiveRules rules = {});
 
   // Step boundary only. Validates the plan against the graph, prepares the program, then swaps:
   // after an error the installed plan is still the old one.
@@ -62,7 +75,13 @@ class Executor {
   absl::StatusOr<StepReport> RunStep(int64_t step, bool record_spans = true);
 
  private:
-  absl::Status RunTask(size_t index, bool record_spans);
+  absl::Status RunTask(size_t index, bool record_spans, IssueOrder::Turn* turn);
+  // Blocks until all streams are empty.
+  absl::Status Synchronize();
+  // "step 12, epoch 3, TASK, rank 5" in front; without a task when that is not known.
+  absl::Status Explained(const absl::Status& status, const PlanTask* task = nullptr) const;
+  // The first of a step: lets everybody go.
+  void Failed(const absl::Status& explained);
   // When the tasks that this one waits for had ended, of those that left spans.
   int64_t ReadyNanos(size_t index) const;
 
@@ -78,6 +97,8 @@ class Executor {
   StepProgram& program_;
   const Clock& clock_;
   std::function<void(const absl::Status&)> on_failure_;
+  const CollectiveRules rules_;
+  IssueOrder order_;
   std::shared_ptr<const StepGraph> graph_;
   std::shared_ptr<const Plan> plan_;
   std::vector<Launch> launches_;

@@ -56,4 +56,33 @@ absl::StatusOr<Groups> ConnectGroups(Backend& backend, const Topology& topology,
   return groups;
 }
 
+std::vector<const Communicator*> Groups::all() const {
+  std::vector<const Communicator*> found;
+  const auto add = [&found](const std::unique_ptr<Communicator>& group) {
+    if (group != nullptr) found.push_back(group.get());
+  };
+  for (const auto* group :
+       {&world, &control, &intra, &inter, &ep, &esp, &edp, &ep_node, &ep_peers, &mp, &mp_peers}) {
+    add(*group);
+  }
+  for (const auto& [size, group] : esp_near) add(group);
+  for (const auto& [size, group] : esp_far) add(group);
+  return found;
+}
+
+CollectiveRules Groups::rules() const {
+  if (world->traits().completion == Completion::kOnReturn) return {};
+  return {.in_plan_order = true, .health = [this] { return Health(); }};
+}
+
+absl::Status Groups::Health() const {
+  absl::Status worst;
+  for (const Communicator* group : all()) {
+    const absl::Status health = group->Health();
+    if (worst.ok() || (absl::IsAborted(worst) && !health.ok())) worst = health;
+    if (!worst.ok() && !absl::IsAborted(worst)) break;
+  }
+  return worst;
+}
+
 }  // namespace weft

@@ -62,8 +62,9 @@ Worker::Worker(Backend& backend, Kernels& kernels, const WorkerOptions& options,
     if (kind == StepKind::kForward)
       args.batch.global_sequences = options_.batch.sequences * options_.topology.world_size;
     made.program = std::make_unique<TrainProgram>(args);
-    made.executor = std::make_unique<Executor>(rank_, streams_, *made.program, MonotonicClock(),
-                                               [this](const absl::Status& cause) { Abort(cause); });
+    made.executor = std::make_unique<Executor>(
+        rank_, streams_, *made.program, MonotonicClock(),
+        [this](const absl::Status& cause) { Abort(cause); }, groups_.rules());
   }
 }
 

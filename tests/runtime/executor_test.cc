@@ -3,9 +3,13 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
+#include <set>
+#include <thread>
 
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "base/random.h"
 #include "base/thread_clock.h"
 #include "graph/fixed_plan.h"
 #include "gtest/gtest.h"
@@ -325,6 +329,134 @@ TEST_F(ExecutorTest, AnotherGraphCanBeInstalled) {
   const auto report = executor_.RunStep(1);
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_EQ(report->spans.size(), 3u);
+}
+
+// What a device does for the communicators of one rank whose collectives are only enqueued: it runs
+// them in the order in which they come, whichever stream and group they are of.
+class FakeQueue {
+ public:
+  void Enqueue(const PlanTask& task) {
+    absl::MutexLock lock(&mutex_);
+    queue_.push_back(task);
+  }
+  std::vector<PlanTask> Take() {
+    absl::MutexLock lock(&mutex_);
+    return std::exchange(queue_, {});
+  }
+
+ private:
+  absl::Mutex mutex_;
+  std::vector<PlanTask> queue_ ABSL_GUARDED_BY(mutex_);
+};
+
+// SmallGraph, whose collectives know their groups, and its plan.
+StepGraph GroupedGraph() {
+  StepGraph graph = SmallGraph();
+  for (Op& op : graph.ops) {
+    if (op.stream == StreamKind::kInter) op.key.group = GroupKind::kEp;
+    if (op.stream == StreamKind::kIntra) op.key.group = GroupKind::kIntra;
+  }
+  return graph;
+}
+
+Plan GroupedPlan() {
+  Plan plan = SmallPlan();
+  plan.graph_fingerprint = FingerprintOf(GroupedGraph());
+  return plan;
+}
+
+// Two ranks that are not equally fast: with another order on one than on the other, collectives of
+// two groups would wait for each other on the devices.
+TEST(StreamOrderedExecutorTest, AllRanksEnqueueTheirCollectivesInPlanOrder) {
+  const StepGraph graph = GroupedGraph();
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    const Plan plan = ShuffleOrder(graph, GroupedPlan(), seed);
+    std::vector<PlanTask> planned;
+    for (const PlanTask& task : plan.tasks)
+      if (graph.op(task.op).key.group != GroupKind::kNone) planned.push_back(task);
+    std::set<StreamKind> streams;
+    for (const PlanTask& task : planned) streams.insert(graph.op(task.op).stream);
+    ASSERT_GT(streams.size(), 1u) << "there is nothing to order";
+    for (const uint64_t rank : {0, 1}) {
+      FakeQueue queue;
+      ScriptedProgram program;
+      program.body = [&](const Op& op, const PlanTask& task) {
+        // Uneven work before a collective, as much as the threads of others need to overtake.
+        const CounterRng rng(seed, absl::StrCat("rank ", rank));
+        const int64_t end =
+            MonotonicClock().NowNanos() +
+            static_cast<int64_t>(
+                rng.Uniform(static_cast<uint64_t>(100 * op.id.value + task.chunk)) * 300'000);
+        while (MonotonicClock().NowNanos() < end) std::this_thread::yield();
+        if (op.key.group != GroupKind::kNone) queue.Enqueue(task);
+        return absl::OkStatus();
+      };
+      StreamSet set;
+      Executor executor(kRank, set, program, MonotonicClock(), [](const absl::Status&) {},
+                        {.in_plan_order = true});
+      ASSERT_TRUE(
+          executor
+              .Install(std::make_shared<const StepGraph>(graph), std::make_shared<const Plan>(plan))
+              .ok());
+      for (int64_t step = 0; step < 2; ++step) {
+        ASSERT_TRUE(executor.RunStep(step).ok());
+        EXPECT_EQ(queue.Take(), planned) << "seed " << seed << ", rank " << rank;
+      }
+    }
+  }
+}
+
+TEST(StreamOrderedExecutorTest, AFailureLetsThoseGoThatWaitForTheirTurn) {
+  const StepGraph graph = GroupedGraph();
+  ScriptedProgram program;
+  int failures = 0;
+  StreamSet streams;
+  Executor executor(kRank, streams, program, MonotonicClock(),
+                    [&](const absl::Status&) { ++failures; }, {.in_plan_order = true});
+  ASSERT_TRUE(executor
+                  .Install(std::make_shared<const StepGraph>(graph),
+                           std::make_shared<const Plan>(GroupedPlan()))
+                  .ok());
+  for (const OpKind kind : {OpKind::kDispatch, OpKind::kExpert, OpKind::kGradReduceScatter}) {
+    program.body = [&](const Op& op, const PlanTask&) {
+      if (op.key.kind == kind) return absl::UnavailableError("the other side is gone");
+      return absl::OkStatus();
+    };
+    EXPECT_TRUE(absl::IsUnavailable(executor.RunStep(1).status()));
+  }
+  EXPECT_EQ(failures, 3);
+  program.body = [](const Op&, const PlanTask&) { return absl::OkStatus(); };
+  EXPECT_TRUE(executor.RunStep(2).ok());
+}
+
+TEST(StreamOrderedExecutorTest, WhatFailedAfterItsTaskIsFoundWhenTheStepEnds) {
+  const StepGraph graph = GroupedGraph();
+  ScriptedProgram program;
+  absl::Status health;
+  std::vector<absl::Status> failures;
+  StreamSet streams;
+  Executor executor(kRank, streams, program, MonotonicClock(),
+                    [&](const absl::Status& cause) { failures.push_back(cause); },
+                    {.in_plan_order = true, .health = [&] { return health; }});
+  ASSERT_TRUE(executor
+                  .Install(std::make_shared<const StepGraph>(graph),
+                           std::make_shared<const Plan>(GroupedPlan()))
+                  .ok());
+  EXPECT_TRUE(executor.RunStep(1).ok());
+  EXPECT_TRUE(failures.empty());
+
+  health = absl::UnavailableError("group \"ep\", AllToAllV: NCCL: remote error");
+  const auto expected = absl::UnavailableError(
+      "step 2, epoch 3, rank 5: group \"ep\", AllToAllV: NCCL: remote error");
+  EXPECT_EQ(executor.RunStep(2).status(), expected);
+  ASSERT_EQ(failures.size(), 1u);
+  EXPECT_EQ(failures[0], expected);
+
+  // A task that found its communicator aborted for it does not hide it; another error stays.
+  program.body = [](const Op&, const PlanTask&) { return absl::AbortedError("aborted: ..."); };
+  EXPECT_EQ(executor.RunStep(2).status(), expected);
+  program.body = [](const Op&, const PlanTask&) { return absl::InternalError("a mistake"); };
+  EXPECT_TRUE(absl::IsInternal(executor.RunStep(2).status()));
 }
 
 // Computes for a while, sends, computes.
