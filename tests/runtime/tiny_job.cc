@@ -70,7 +70,7 @@ absl::StatusOr<TinyResult> RunTinyJobOn(Backend& backend, Kernels& kernels, cons
   options.optimizer.gradient_clip = job.gradient_clip;
   options.seed = 7;
   options.compute.device = job.device;
-  options.deadline = absl::Seconds(60);
+  options.deadline = job.deadline;
   WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<Worker> worker,
                         Worker::Connect(backend, kernels, options));
   const StepGraph& graph = *worker->graph(StepKind::kTraining);
@@ -139,6 +139,7 @@ absl::StatusOr<TinyResult> RunTinyJobOn(Backend& backend, Kernels& kernels, cons
 absl::StatusOr<TinyResult> RunTinyJob(Backend& backend, const TinyJob& job) {
   if (job.device != nullptr) {
     const std::unique_ptr<Kernels> kernels = job.device->MakeKernels();
+    if (job.device_backend != nullptr) return RunTinyJobOn(*job.device_backend, *kernels, job);
     StagedBackend staged(backend, kernels->memory(), job.device->staging_memory());
     return RunTinyJobOn(staged, *kernels, job);
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "base/all_to_all_algorithm.h"
 #include "comm/backend.h"
 #include "graph/plan.h"
@@ -32,8 +33,10 @@ struct TinyJob {
       0;  // steps after which another plan (degrees, slices, order) is installed; 0: never
   bool reference_kernels = false;
   bool guarded = false;  // tensors in a memory that the host may not touch; tasks one after another
-  ComputeDevice* device = nullptr;  // null: the CPU
+  ComputeDevice* device = nullptr;    // null: the CPU
+  Backend* device_backend = nullptr;  // on the device's memory; null: staged through the host
   double gradient_clip = 0.5;
+  absl::Duration deadline = absl::Seconds(60);
   double learning_rate = 1e-2;
 
   static constexpr int32_t kGlobalBatch = 8;

@@ -14,7 +14,7 @@ namespace weft {
 // A rank on NCCL, with a device of its own: what its communicators get is already there.
 class NcclRank final : public Backend {
  public:
-  explicit NcclRank(std::unique_ptr<Backend> host, const NcclOptions& options = {})
+  explicit NcclRank(std::unique_ptr<Backend> host, NcclOptions options = {})
       : host_(std::move(host)) {
     auto device = MakeCudaDevice(host_->rank());
     WEFT_CHECK(device.ok(), device.status().ToString());

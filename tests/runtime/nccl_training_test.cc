@@ -1,0 +1,162 @@
+// Steps over an emulated NCCL, on emulated devices, train the model that steps on the CPU train, in
+// every layout; and what goes wrong in them names who it was.
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+
+#include "absl/strings/match.h"
+#include "base/status_macros.h"
+#include "tests/comm/nccl/nccl_ranks.h"
+#include "tests/runtime/layout_cases.h"
+#include "tests/support/cuda_emulator/emulated_device.h"
+#include "tests/support/cuda_emulator/emulated_nccl.h"
+#include "tests/support/spawn_ranks.h"
+
+namespace weft {
+namespace {
+
+// The job's ranks over NCCL. own(rank, job): what is different on one of them.
+absl::Status RunOverNccl(const TinyJob& job, std::vector<TinyResult>& results,
+                         const std::function<void(int rank, TinyJob& job)>& own = nullptr) {
+  cuda_emulator::SetDevices(job.topology.world_size);
+  results.resize(static_cast<size_t>(job.topology.world_size));
+  return SpawnRanks(
+      job.topology.world_size,
+      [&](Backend& backend) -> absl::Status {
+        TinyJob mine = job;
+        mine.device = &static_cast<NcclRank&>(backend).device();
+        mine.device_backend = &backend;
+        if (own != nullptr) own(backend.rank(), mine);
+        WEFT_ASSIGN_OR_RETURN(results[static_cast<size_t>(backend.rank())],
+                              RunTinyJob(backend, mine));
+        return absl::OkStatus();
+      },
+      [](std::unique_ptr<Backend> host) {
+        Backend* const whole = host.get();
+        // As a job does: whoever waits for the device is let go.
+        return std::make_unique<NcclRank>(
+            std::move(host),
+            NcclOptions{.on_failure = [whole](const absl::Status& s) { whole->Abort(s); }});
+      });
+}
+
+class NcclTrainingTest : public testing::TestWithParam<LayoutCase> {};
+
+TEST_P(NcclTrainingTest, TrainsTheModelOfTheCpu) {
+  TinyJob job = GetParam().job();
+  job.steps = 4;
+  job.forward_degree = 2;
+  job.backward_degree = 3;
+  job.slices = 2;
+  job.shuffle = 7;
+  const std::vector<TinyResult> cpu = RunRanks(job);
+  std::vector<TinyResult> nccl;
+  const absl::Status status = RunOverNccl(job, nccl);
+  ASSERT_TRUE(status.ok()) << status;
+  for (size_t rank = 0; rank < nccl.size(); ++rank) {
+    ASSERT_EQ(nccl[rank].losses.size(), cpu[rank].losses.size());
+    for (size_t step = 0; step < cpu[rank].losses.size(); ++step) {
+      // fp32 sums in another order; what steps add to one another grows.
+      EXPECT_NEAR(nccl[rank].losses[step], cpu[rank].losses[step], 2e-5) << "step " << step;
+      EXPECT_NEAR(nccl[rank].norms[step] / cpu[rank].norms[step], 1, 2e-4) << "step " << step;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, NcclTrainingTest, testing::ValuesIn(LayoutCases()),
+                         [](const auto& test) { return test.param.name; });
+
+TinyJob TwoRanks() {
+  TinyJob job;
+  job.model = TinyModel(Backbone::kMixtral);
+  job.topology = {2, 2};
+  job.layout = {2, 1, 1};
+  job.steps = 6;
+  return job;
+}
+
+TEST(NcclTrainingFailureTest, ARankThatStopsIsNamed) {
+  TinyJob job = TwoRanks();
+  job.deadline = absl::Milliseconds(500);
+  std::vector<TinyResult> results;
+  const absl::Status status = RunOverNccl(job, results, [](int rank, TinyJob& own) {
+    if (rank == 1) own.steps = 2;
+  });
+  EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+  const std::string text(status.message());
+  EXPECT_TRUE(absl::StrContains(text, "rank 0: step 2, epoch 0")) << status;
+  EXPECT_TRUE(absl::StrContains(text, "rank 1 has not arrived")) << status;
+}
+
+// A communicator that loses its links when the step is nearly over: no call is left to tell.
+class LosesPeers final : public Communicator {
+ public:
+  LosesPeers(std::unique_ptr<Communicator> inner, int after)
+      : inner_(std::move(inner)), left_(after) {}
+
+  int rank() const override { return inner_->rank(); }
+  int size() const override { return inner_->size(); }
+  CommunicatorTraits traits() const override { return inner_->traits(); }
+  absl::Status AllReduce(TensorView data, ReduceOp op) override {
+    return inner_->AllReduce(data, op);
+  }
+  absl::Status AllGather(ConstTensorView send, TensorView recv) override {
+    WEFT_RETURN_IF_ERROR(inner_->AllGather(send, recv));
+    if (--left_ == 0) cuda_emulator::LoseNcclPeers();
+    return absl::OkStatus();
+  }
+  absl::Status AllGatherV(const AllGatherVArgs& args) override { return inner_->AllGatherV(args); }
+  absl::Status ReduceScatterV(const ReduceScatterVArgs& args) override {
+    return inner_->ReduceScatterV(args);
+  }
+  absl::Status AllToAllV(const AllToAllVArgs& args) override { return inner_->AllToAllV(args); }
+  absl::Status Broadcast(TensorView data, int root) override {
+    return inner_->Broadcast(data, root);
+  }
+  absl::Status Barrier() override { return inner_->Barrier(); }
+  absl::Status Health() const override { return inner_->Health(); }
+  void Abort(const absl::Status& cause) override { inner_->Abort(cause); }
+
+ private:
+  const std::unique_ptr<Communicator> inner_;
+  int left_;
+};
+
+// "world" reduces the step: the last collective of all.
+class LosesPeersInStep final : public Backend {
+ public:
+  LosesPeersInStep(Backend& inner, int step) : inner_(inner), step_(step) {}
+  int rank() const override { return inner_.rank(); }
+  int world_size() const override { return inner_.world_size(); }
+  absl::StatusOr<std::unique_ptr<Communicator>> Connect(const std::string& name,
+                                                        const std::vector<RankId>& ranks,
+                                                        absl::Duration deadline) override {
+    WEFT_ASSIGN_OR_RETURN(auto made, inner_.Connect(name, ranks, deadline));
+    if (name != "world") return made;
+    return std::make_unique<LosesPeers>(std::move(made), step_ + 1);
+  }
+  void Abort(const absl::Status& cause) override { inner_.Abort(cause); }
+
+ private:
+  Backend& inner_;
+  const int step_;
+};
+
+TEST(NcclTrainingFailureTest, WhatIsLostAfterTheLastCallOfAStepEndsTheStep) {
+  std::vector<TinyResult> results;
+  std::vector<std::unique_ptr<LosesPeersInStep>> backends(2);
+  const absl::Status status = RunOverNccl(TwoRanks(), results, [&](int rank, TinyJob& own) {
+    auto& mine = backends[static_cast<size_t>(rank)];
+    mine = std::make_unique<LosesPeersInStep>(*own.device_backend, 3);
+    own.device_backend = mine.get();
+  });
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  const std::string text(status.message());
+  EXPECT_TRUE(absl::StrContains(text, "step 3, epoch 0, rank ")) << status;
+  EXPECT_TRUE(absl::StrContains(text, "NCCL: ")) << status;
+  EXPECT_TRUE(absl::StrContains(text, "remote error (a peer is gone)")) << status;
+}
+
+}  // namespace
+}  // namespace weft
