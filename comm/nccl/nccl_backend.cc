@@ -51,13 +51,14 @@ absl::StatusOr<std::unique_ptr<Communicator>> NcclBackend::Connect(const std::st
   WEFT_ASSIGN_OR_RETURN(parts.group,
                         MakeGroup(name, ranks, RankId{rank()}, world_size(), deadline));
   if (world() == nullptr) WEFT_RETURN_IF_ERROR(ConnectWorld(deadline));
-  const auto connect_hosts = [&]() -> absl::Status {
-    WEFT_ASSIGN_OR_RETURN(parts.host, host_.Connect(name, ranks, deadline));
-    WEFT_ASSIGN_OR_RETURN(parts.roll_call, host_.Connect(absl::StrCat(name, " roll call"), ranks,
-                                                         RollCallWithin(deadline)));
-    return absl::OkStatus();
-  };
-  WEFT_RETURN_IF_ERROR(WithContext(Agree(connect_hosts()), absl::StrCat("group \"", name, "\"")));
+  // Both, whatever comes of the first: all ranks connect equally often.
+  auto host = host_.Connect(name, ranks, deadline);
+  auto roll_call = host_.Connect(absl::StrCat(name, " roll call"), ranks, RollCallWithin(deadline));
+  absl::Status connected = host.status();
+  connected.Update(roll_call.status());
+  WEFT_RETURN_IF_ERROR(Agree(connected, name));
+  parts.host = *std::move(host);
+  parts.roll_call = *std::move(roll_call);
   auto handle = Split(parts.group);
   if (!handle.ok()) {
     return WithContext(handle.status(), absl::StrCat("group \"", name, "\", Connect"));
@@ -102,14 +103,14 @@ absl::StatusOr<ncclUniqueId> NcclBackend::ShareId() {
   ncclUniqueId id{};
   absl::Status mine;
   if (rank() == 0) mine = NcclStatus(nccl_, nullptr, nccl_.GetUniqueId(&id), "making an id");
-  WEFT_RETURN_IF_ERROR(Agree(mine));
+  WEFT_RETURN_IF_ERROR(Agree(mine, "world"));
   auto* const bytes = reinterpret_cast<uint8_t*>(&id);
   WEFT_RETURN_IF_ERROR(
       control_->Broadcast(View(bytes, {static_cast<int64_t>(sizeof(id))}), /*root=*/0));
   return id;
 }
 
-absl::Status NcclBackend::Agree(const absl::Status& mine) {
+absl::Status NcclBackend::Agree(const absl::Status& mine, const std::string& group) {
   const int64_t bad = mine.ok() ? 0 : 1;
   std::vector<int64_t> all(static_cast<size_t>(world_size()));
   const absl::Status gathered =
@@ -118,8 +119,8 @@ absl::Status NcclBackend::Agree(const absl::Status& mine) {
   WEFT_RETURN_IF_ERROR(gathered);
   const auto first = std::find(all.begin(), all.end(), 1);
   if (first == all.end()) return absl::OkStatus();
-  return absl::AbortedError(
-      absl::StrCat("rank ", first - all.begin(), " could not connect its group of this call"));
+  return absl::AbortedError(absl::StrCat("group \"", group, "\": rank ", first - all.begin(),
+                                         " could not connect its own"));
 }
 
 absl::StatusOr<std::unique_ptr<NcclHandle>> NcclBackend::Split(const Group& group) {

@@ -38,7 +38,7 @@ class NcclBackend final : public Backend {
   // Rank 0's key to NCCL's communicator of the world, on every rank.
   absl::StatusOr<ncclUniqueId> ShareId();
   // OK when `mine` is OK on all ranks: nobody then waits in NCCL for one that does not come.
-  absl::Status Agree(const absl::Status& mine);
+  absl::Status Agree(const absl::Status& mine, const std::string& group);
   absl::StatusOr<std::unique_ptr<NcclHandle>> Split(const Group& group);
   ncclConfig_t Config() const;
 

@@ -269,7 +269,7 @@ absl::Status NcclCommunicator::Enqueue(const char* name, Call call) {
   }
   if (parts_.queue->inside_work()) return absl::OkStatus();
   const absl::Status ended = CudaStatus(cudaEventSynchronize(operation.end), "a collective");
-  return ended.ok() ? error() : Fail(WithContext(ended, Where(name)));
+  return ended.ok() ? Health() : Fail(WithContext(ended, Where(name)));
 }
 
 absl::Status NcclCommunicator::Issue(const NcclOperations::Operation& operation,
@@ -289,16 +289,24 @@ absl::Status NcclCommunicator::error() const {
   return error_;
 }
 
-absl::Status NcclCommunicator::Fail(const absl::Status& error, bool* first) const {
-  {
-    absl::MutexLock lock(&mutex_);
-    if (!error_.ok()) return error_;
-    error_ = error;
-  }
-  if (first != nullptr) *first = true;
+bool NcclCommunicator::Remember(const absl::Status& error) const {
+  if (!error_.ok()) return false;
+  error_ = error;
+  return true;
+}
+
+void NcclCommunicator::EndAll(const absl::Status& error) const {
   parts_.handle->Fail(error);
   parts_.host->Abort(error);
   parts_.roll_call->Abort(error);
+}
+
+absl::Status NcclCommunicator::Fail(const absl::Status& error) const {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!Remember(error)) return error_;
+  }
+  EndAll(error);
   return error;
 }
 
@@ -322,19 +330,25 @@ absl::Time NcclCommunicator::Look(absl::Time now) {
   if (oldest == nullptr) return absl::InfiniteFuture();
   status.Update(parts_.handle->Health());
   const absl::Time due = oldest->begun + parts_.group.deadline;
-  if (!status.ok() || due <= now) {
-    Report(WithContext(status, Where(oldest->name)), oldest->name);
-    return absl::InfiniteFuture();
+  if (status.ok() && now < due) {
+    return std::min(due, now + std::min(kLookEvery, parts_.group.deadline / 4));
   }
-  return std::min(due, now + std::min(kLookEvery, parts_.group.deadline / 4));
+  if (!status.ok()) {
+    // Before anybody finds the device at rest.
+    error_ = WithContext(status, Where(oldest->name));
+  }
+  reporter_ = std::thread([this, found = error_, name = oldest->name] { Report(found, name); });
+  return absl::InfiniteFuture();
 }
 
 void NcclCommunicator::Report(absl::Status error, const char* name) {
-  reporter_ = std::thread([this, name, found = std::move(error)] {
-    bool first = false;
-    const absl::Status failed = Fail(found.ok() ? RollCall(name) : found, &first);
-    if (first && parts_.on_failure != nullptr) parts_.on_failure(failed);
-  });
+  if (error.ok()) {
+    error = RollCall(name);
+    absl::MutexLock lock(&mutex_);
+    if (!Remember(error)) return;
+  }
+  EndAll(error);
+  if (parts_.on_failure != nullptr) parts_.on_failure(error);
 }
 
 // Members that wait in the same collective come to the same roll call, each when its own deadline

@@ -80,12 +80,16 @@ class NcclCommunicator final : public Communicator, private NcclWatchdog::Watche
   std::string Where(const char* name) const;
 
   absl::Status error() const;
-  // The first error stays, ends everything that the communicator does, and is returned. *first
-  // tells whether this one was it.
-  absl::Status Fail(const absl::Status& error, bool* first = nullptr) const;
+  // False when there was an error before: the first stays.
+  bool Remember(const absl::Status& error) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Ends everything that the communicator does. After Remember.
+  void EndAll(const absl::Status& error) const;
+  // Both; returns the first error.
+  absl::Status Fail(const absl::Status& error) const;
   absl::Time Look(absl::Time now) override;
-  // On a thread of its own: Fail and on_failure, with what RollCall says where `error` is OK.
-  void Report(absl::Status error, const char* name) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // On a thread of its own: ends everything and tells. `error` is remembered; OK: a collective is
+  // late, and RollCall says why.
+  void Report(absl::Status error, const char* name);
   absl::Status RollCall(const char* name);
 
   const Parts parts_;

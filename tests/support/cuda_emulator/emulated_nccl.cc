@@ -435,7 +435,7 @@ using cuda_emulator::Kind;
 using cuda_emulator::TakeLock;
 
 ncclResult_t ncclGetVersion(int* version) {
-  *version = 22800;
+  *version = NCCL_VERSION(NCCL_MAJOR, NCCL_MINOR, 0);
   return ncclSuccess;
 }
 const char* ncclGetErrorString(ncclResult_t result) {

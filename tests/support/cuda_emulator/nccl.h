@@ -15,6 +15,10 @@
 // - Sums are taken in another order for each part of the data, none of them the order of ranks.
 // - Ranks that share a device, and calls on a communicator after its end, are refused.
 
+#define NCCL_MAJOR 2
+#define NCCL_MINOR 28
+#define NCCL_VERSION(major, minor, patch) ((major)*10000 + (minor)*100 + (patch))
+
 struct ncclComm;
 using ncclComm_t = ncclComm*;
 
