@@ -9,9 +9,8 @@
 namespace weft {
 namespace {
 
-absl::StatusOr<std::unique_ptr<ComputeDevice>> OpenCudaDevice(const ClusterOptions& cluster,
-                                                              std::span<const int> hosts,
-                                                              size_t rank) {
+absl::StatusOr<ChosenDevice> OpenCudaDevice(const ClusterOptions& cluster,
+                                            std::span<const int> hosts, size_t rank) {
   if (cluster.compute_share < 1) {
     return absl::UnavailableError("cluster.compute_share emulates processors, not CUDA devices");
   }
@@ -25,22 +24,24 @@ absl::StatusOr<std::unique_ptr<ComputeDevice>> OpenCudaDevice(const ClusterOptio
                                                " (cluster.share_devices lets several ",
                                                "ranks use one)"));
   }
-  return MakeCudaDevice(before % devices);
+  WEFT_ASSIGN_OR_RETURN(auto device, MakeCudaDevice(before % devices));
+  return ChosenDevice{
+      .device = std::move(device), .why_cpu = "", .cuda = true, .shared = ranks > devices};
 }
 
 }  // namespace
 
 absl::StatusOr<ChosenDevice> ChooseDevice(const ClusterOptions& cluster, std::span<const int> hosts,
                                           Communicator& world) {
-  if (cluster.device == "cpu") return ChosenDevice{MakeCpuDevice(), ""};
+  if (cluster.device == "cpu") return ChosenDevice{.device = MakeCpuDevice(), .why_cpu = ""};
   auto cuda = OpenCudaDevice(cluster, hosts, static_cast<size_t>(world.rank()));
   const absl::Status all = AgreeOnStatus(world, cuda.status());
-  if (all.ok()) return ChosenDevice{*std::move(cuda), ""};
+  if (all.ok()) return cuda;
   WEFT_RETURN_IF_ERROR(world.Health());
   if (cluster.device == "cuda") {
     return absl::FailedPreconditionError(absl::StrCat("cluster.device is cuda: ", all.message()));
   }
-  return ChosenDevice{MakeCpuDevice(), std::string(all.message())};
+  return ChosenDevice{.device = MakeCpuDevice(), .why_cpu = std::string(all.message())};
 }
 
 }  // namespace weft

@@ -14,6 +14,8 @@ namespace weft {
 struct ChosenDevice {
   std::unique_ptr<ComputeDevice> device;
   std::string why_cpu;  // cluster.device: auto, and no CUDA; empty otherwise
+  bool cuda = false;
+  bool shared = false;  // with other ranks of its host
 };
 
 // What cluster.device says; hosts[r] is the host of rank r. COLLECTIVE over `world`: all ranks

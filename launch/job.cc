@@ -28,6 +28,7 @@
 #include "launch/control/listen_address.h"
 #include "launch/control/run_files.h"
 #include "launch/device.h"
+#include "launch/device_collectives.h"
 #include "launch/device_memory.h"
 #include "launch/job_file.h"
 #include "launch/open_session.h"
@@ -129,6 +130,8 @@ class Rank {
 
  private:
   absl::Status OpenRunDirectory();
+  // All communicators but the bootstrap's.
+  void Abort(const absl::Status& cause);
   void OnAbort(const absl::Status& cause);
 
   JobCommand command_;
@@ -138,6 +141,7 @@ class Rank {
   Layout layout_;
   ChosenDevice device_;
   std::unique_ptr<Backend> backend_;
+  ChosenCollectives collectives_;
   std::unique_ptr<Communicator> bootstrap_;
   RunDirectory run_ = RunDirectory::At("");
   std::unique_ptr<ControlPlane> control_;
@@ -170,6 +174,9 @@ absl::Status Rank::Start(int argc, char** argv) {
   WEFT_RETURN_IF_ERROR(CheckDeviceMemory(EstimateMemory(o.model, topology_, layout_, batch, rank),
                                          *device_.device, hosts, *bootstrap_));
   backend_ = WithEmulatedLinks(std::move(plain), o.cluster, topology_);
+  WEFT_ASSIGN_OR_RETURN(collectives_,
+                        ChooseCollectives(o.cluster, device_, *backend_, *bootstrap_,
+                                          [this](const absl::Status& cause) { Abort(cause); }));
   WEFT_RETURN_IF_ERROR(OpenRunDirectory());
 
   ControlOptions control;
@@ -224,6 +231,8 @@ absl::StatusOr<JobSummary> Rank::Run() {
   const JobArgs args{.backend = *backend_,
                      .device = *device_.device,
                      .why_cpu = device_.why_cpu,
+                     .device_backend = collectives_.nccl.get(),
+                     .collectives = collectives_.description,
                      .coordination = control_->client(),
                      .options = o,
                      .topology = topology_,
@@ -237,8 +246,13 @@ absl::StatusOr<JobSummary> Rank::Run() {
   return RunJob(args);
 }
 
-void Rank::OnAbort(const absl::Status& cause) {
+void Rank::Abort(const absl::Status& cause) {
+  if (collectives_.nccl != nullptr) collectives_.nccl->Abort(cause);
   backend_->Abort(cause);
+}
+
+void Rank::OnAbort(const absl::Status& cause) {
+  Abort(cause);
   // The main thread now finds its communicators aborted and leaves through Fail.
   std::thread([] {
     if (Leaving().WaitForNotificationWithTimeout(kLeaveWithin)) return;
@@ -273,6 +287,7 @@ absl::Status Rank::Leave() {
   WEFT_RETURN_IF_ERROR(control_->Leave());
   control_.reset();
   bootstrap_.reset();
+  collectives_.nccl.reset();
   backend_.reset();
   return session_->Finalize();
 }

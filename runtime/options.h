@@ -69,6 +69,8 @@ struct ClusterOptions {
   int32_t zero_stage = 0;       // ZeRO; 1: the optimizer state is spread
   std::string device = "auto";  // what ranks compute on: "cpu", "cuda", or what there is
   bool share_devices = false;   // several ranks may use one CUDA device
+  std::string device_collectives = "auto";  // on its memory: "nccl", "host", or what there is
+  int32_t nccl_max_ctas = 0;  // blocks of threads that one of NCCL's may take; 0: NCCL's choice
   bool emulate = false;
   double compute_share = 1;  // computations take their processor time divided by this
   std::vector<int32_t> compute_processors;  // that computations keep to; empty: any

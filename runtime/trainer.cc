@@ -75,7 +75,11 @@ class Trainer {
 
   bool forced() const { return o_.model.moe.routing == Routing::kForced; }
   bool first() const { return rank_ == 0; }
-  Backend& backend() { return staged_.has_value() ? *staged_ : args_.backend; }
+  bool on_host() const { return &kernels_->memory() == &HostMemory(); }
+  Backend& backend() {
+    if (on_host()) return args_.backend;
+    return args_.device_backend != nullptr ? *args_.device_backend : *staged_;
+  }
   std::string Join(std::string_view file) const { return args_.run.Join(file); }
 
   absl::Status Start();
@@ -107,7 +111,7 @@ class Trainer {
   const JobOptions& o_;
   const int rank_;
   std::unique_ptr<Kernels> kernels_;
-  std::optional<StagedBackend> staged_;  // where tensors are not on the host
+  std::optional<StagedBackend> staged_;  // where tensors of a device go through the host
   std::unique_ptr<Worker> worker_;
   std::unique_ptr<Batches> batches_;
   double bytes_per_token_ = 1;  // of the held-out text
@@ -147,7 +151,7 @@ absl::Status Trainer::Start() {
   worker.deadline = absl::Seconds(o_.cluster.collective_deadline);
   worker.compute = {&args_.device, o_.cluster.compute_share, o_.cluster.compute_processors};
   kernels_ = args_.device.MakeKernels();
-  if (&kernels_->memory() != &HostMemory())
+  if (!on_host() && args_.device_backend == nullptr)
     staged_.emplace(args_.backend, kernels_->memory(), args_.device.staging_memory());
   WEFT_ASSIGN_OR_RETURN(worker_, Worker::Connect(backend(), *kernels_, worker));
   ledger_ = std::make_unique<PlanLedger>(worker_->graph(StepKind::kTraining));
@@ -195,6 +199,8 @@ absl::Status Trainer::Start() {
         ngrams.bigram_bits_per_byte));
     log_->Say(absl::StrCat("device: ", args_.device.description(),
                            args_.why_cpu.empty() ? "" : absl::StrCat(" (", args_.why_cpu, ")")));
+    if (!args_.collectives.empty())
+      log_->Say(absl::StrCat("collectives of the device: ", args_.collectives));
     log_->Say(absl::StrFormat("model: %s parameters, %s used per token; %d ranks on %d nodes, %s",
                               FormatCount(static_cast<double>(CountParameters(o_.model))),
                               FormatCount(static_cast<double>(CountActiveParameters(o_.model))),
@@ -211,10 +217,11 @@ absl::Status Trainer::Start() {
 
 absl::Status Trainer::Profile() {
   log_->Phase("calibrating");
-  const uint64_t machine = MachineFingerprint(
-      args_.topology, args_.layout,
-      staged_.has_value() ? absl::StrCat(args_.device.description(), "; ", args_.emulation)
-                          : args_.emulation);
+  const uint64_t machine =
+      MachineFingerprint(args_.topology, args_.layout,
+                         on_host() ? args_.emulation
+                                   : absl::StrCat(args_.device.description(), "; ",
+                                                  args_.collectives, "; ", args_.emulation));
   if (!o_.tuning.profile.empty()) {
     absl::Status status;
     if (first()) {

@@ -17,7 +17,9 @@ namespace weft {
 struct JobArgs {
   Backend& backend;  // of the host's memory
   ComputeDevice& device;
-  std::string why_cpu;  // said beside the device, if not empty
+  std::string why_cpu;                // said beside the device, if not empty
+  Backend* device_backend = nullptr;  // also of the device's memory; null: through the host's
+  std::string collectives = {};       // said beside it: how they go on the device, and why
   Coordination& coordination;
   const JobOptions& options;
   Topology topology;

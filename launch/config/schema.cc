@@ -35,6 +35,7 @@ std::vector<Field> MakeSchema() {
   std::transform(kAllToAllAlgorithms.begin(), kAllToAllAlgorithms.end(), kAllToAlls.begin(),
                  [](AllToAllAlgorithm algorithm) { return Name(algorithm); });
   const std::vector<std::string_view> kDevices = {"auto", "cpu", "cuda"};
+  const std::vector<std::string_view> kDeviceCollectives = {"auto", "nccl", "host"};
   const std::vector<std::string_view> kExpertPlacements = {"home", "follow", "auto"};
   const std::vector<std::string_view> kWorkloads(WorkloadNames().begin(), WorkloadNames().end());
   return {
@@ -248,6 +249,18 @@ std::vector<Field> MakeSchema() {
       {WEFT_FIELD(cluster.share_devices),
        "Several ranks of a host may use one CUDA device, in turn: for tests of layouts, not for "
        "speed."},
+      {WEFT_FIELD(cluster.device_collectives),
+       "How tensors in the memory of CUDA devices go to other ranks. auto: by NCCL when every rank "
+       "has its library and a device of its own, otherwise through the host; the log says why.",
+       {},
+       Unit::kNone,
+       TextRule::kAny,
+       kDeviceCollectives},
+      {WEFT_FIELD(cluster.nccl_max_ctas),
+       "Blocks of threads (each takes a multiprocessor) that one collective of NCCL may have; "
+       "fewer "
+       "leave more of the device to computations beside it. 0: NCCL's choice.",
+       {0, 64}},
       {WEFT_FIELD(cluster.emulate),
        "Delay every transfer as the two links below would; both must then have a bandwidth."},
       {WEFT_FIELD(cluster.collective_deadline),

@@ -9,12 +9,24 @@
 #include "base/status_macros.h"
 #include "tests/comm/nccl/nccl_ranks.h"
 #include "tests/runtime/layout_cases.h"
+#include "tests/runtime/temporary_directory.h"
+#include "tests/runtime/training_job.h"
 #include "tests/support/cuda_emulator/emulated_device.h"
 #include "tests/support/cuda_emulator/emulated_nccl.h"
 #include "tests/support/spawn_ranks.h"
 
 namespace weft {
 namespace {
+
+// As a job does: whoever waits for the device is let go.
+std::unique_ptr<Backend> OverNccl(std::unique_ptr<Backend> host) {
+  const auto rank = std::make_shared<Backend*>(nullptr);
+  auto made = std::make_unique<NcclRank>(
+      std::move(host),
+      NcclOptions{.on_failure = [rank](const absl::Status& cause) { (*rank)->Abort(cause); }});
+  *rank = made.get();
+  return made;
+}
 
 // The job's ranks over NCCL. own(rank, job): what is different on one of them.
 absl::Status RunOverNccl(const TinyJob& job, std::vector<TinyResult>& results,
@@ -32,13 +44,7 @@ absl::Status RunOverNccl(const TinyJob& job, std::vector<TinyResult>& results,
                               RunTinyJob(backend, mine));
         return absl::OkStatus();
       },
-      [](std::unique_ptr<Backend> host) {
-        Backend* const whole = host.get();
-        // As a job does: whoever waits for the device is let go.
-        return std::make_unique<NcclRank>(
-            std::move(host),
-            NcclOptions{.on_failure = [whole](const absl::Status& s) { whole->Abort(s); }});
-      });
+      OverNccl);
 }
 
 class NcclTrainingTest : public testing::TestWithParam<LayoutCase> {};
@@ -66,6 +72,30 @@ TEST_P(NcclTrainingTest, TrainsTheModelOfTheCpu) {
 
 INSTANTIATE_TEST_SUITE_P(Cases, NcclTrainingTest, testing::ValuesIn(LayoutCases()),
                          [](const auto& test) { return test.param.name; });
+
+// A job with everything around the steps: calibration, plans, validation, a checkpoint.
+TEST(NcclJobTest, AWholeJobHasTheLossesOfTheCpu) {
+  TemporaryDirectory directory;
+  TrainingJob job(directory);
+  job.topology = {2, 2};
+  job.layout = {1, 2, 1};
+  job.options.training.steps = 6;
+  job.options.training.validate_every = 3;
+  job.options.tuning.profile_seconds = 0.1;
+  job.options.checkpoint.at_end = true;
+  const auto cpu = RunTrainingJob(job);
+  ASSERT_TRUE(cpu.ok()) << cpu.status();
+  cuda_emulator::SetDevices(2);
+  job.decorate = OverNccl;
+  job.own_device = [](Backend& backend) { return &static_cast<NcclRank&>(backend).device(); };
+  const auto nccl = RunTrainingJob(job);
+  ASSERT_TRUE(nccl.ok()) << nccl.status();
+  const std::vector<double> expected = cpu->Series("loss"), losses = nccl->Series("loss");
+  ASSERT_EQ(losses.size(), expected.size());
+  for (size_t step = 0; step < losses.size(); ++step)
+    EXPECT_NEAR(losses[step], expected[step], 1e-4);
+  EXPECT_NEAR(nccl->summary.val_bits_per_byte, cpu->summary.val_bits_per_byte, 1e-4);
+}
 
 TinyJob TwoRanks() {
   TinyJob job;

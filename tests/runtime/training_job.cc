@@ -122,9 +122,13 @@ absl::StatusOr<TrainingResult> RunTrainingJob(const TrainingJob& job) {
       [&](Backend& backend) -> absl::Status {
         const int32_t rank = backend.rank();
         const std::unique_ptr<ComputeDevice> cpu = MakeCpuDevice();
+        ComputeDevice* device = job.device == nullptr ? cpu.get() : job.device;
+        if (job.own_device != nullptr) device = job.own_device(backend);
         const JobArgs args{.backend = backend,
-                           .device = job.device == nullptr ? *cpu : *job.device,
+                           .device = *device,
                            .why_cpu = "",
+                           .device_backend = job.own_device == nullptr ? nullptr : &backend,
+                           .collectives = job.own_device == nullptr ? "" : "by NCCL",
                            .coordination = coordination.of(rank),
                            .options = job.options,
                            .topology = job.topology,

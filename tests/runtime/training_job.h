@@ -21,6 +21,8 @@ struct TrainingJob {
   Layout layout{1, 2, 2};
   ComputeDevice* device = nullptr;  // null: the CPU
   DecorateBackend decorate;
+  // Of a rank whose decorated backend is also of that device's memory; null: `device`.
+  std::function<ComputeDevice*(Backend& backend)> own_device = nullptr;
   InprocCoordination* coordination = nullptr;  // null: a quiet one
   std::string run_directory;                   // empty: a fresh one
   bool resume = false;
