@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,14 +12,16 @@
 
 namespace weft {
 
-// A rank on NCCL, with a device of its own: what its communicators get is already there.
+// A rank on NCCL: what its communicators get is already in its device's memory. Ranks of one
+// process have devices of their own.
 class NcclRank final : public Backend {
  public:
-  explicit NcclRank(std::unique_ptr<Backend> host, NcclOptions options = {})
+  explicit NcclRank(std::unique_ptr<Backend> host, const NcclOptions& options = {},
+                    std::optional<int> device = {})
       : host_(std::move(host)) {
-    auto device = MakeCudaDevice(host_->rank());
-    WEFT_CHECK(device.ok(), device.status().ToString());
-    device_ = *std::move(device);
+    auto opened = MakeCudaDevice(device.value_or(host_->rank()));
+    WEFT_CHECK(opened.ok(), opened.status().ToString());
+    device_ = *std::move(opened);
     kernels_ = device_->MakeKernels();
     auto made = MakeNcclBackend(*host_, *device_, options);
     WEFT_CHECK(made.ok(), made.status().ToString());
@@ -47,8 +50,8 @@ class NcclRank final : public Backend {
 // The same, for tests that have their tensors on the host.
 class NcclRankOnCopies final : public Backend {
  public:
-  explicit NcclRankOnCopies(std::unique_ptr<Backend> host)
-      : rank_(std::move(host)), on_device_(rank_, rank_.memory()) {}
+  explicit NcclRankOnCopies(std::unique_ptr<Backend> host, std::optional<int> device = {})
+      : rank_(std::move(host), {}, device), on_device_(rank_, rank_.memory()) {}
 
   int rank() const override { return rank_.rank(); }
   int world_size() const override { return rank_.world_size(); }
