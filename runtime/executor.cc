@@ -126,7 +126,7 @@ absl::Status Executor::Synchronize() {
   if (rules_.health == nullptr) return status;
   const absl::Status health = rules_.health();
   if (health.ok()) return status;
-  const absl::Status explained = Explained(health);
+  absl::Status explained = Explained(health);
   Failed(explained);
   // What tasks found aborted was so because of it.
   if (status.ok() || (absl::IsAborted(status) && !absl::IsAborted(health))) return explained;
@@ -169,7 +169,7 @@ absl::Status Executor::RunTask(size_t index, bool record_spans, IssueOrder::Turn
   const absl::Status status = program_.Run(op, task, &size);
   if (processor != nullptr && status.ok()) processor->End();
   if (!status.ok()) {
-    const absl::Status explained = Explained(status, &task);
+    absl::Status explained = Explained(status, &task);
     Failed(explained);
     return explained;
   }

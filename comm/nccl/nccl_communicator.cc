@@ -88,6 +88,7 @@ NcclCommunicator::~NcclCommunicator() {
   if (own_stream_ != nullptr) cudaStreamDestroy(own_stream_);
 }
 
+// What has no bytes on one member has none on all, and goes over the host on all.
 bool NcclCommunicator::OnDevice(const ConstTensorView& view) const {
   return view.data != nullptr && view.bytes() > 0 && memory_.Holds(view.data);
 }
@@ -132,7 +133,7 @@ absl::Status NcclCommunicator::AllGather(ConstTensorView send, TensorView recv) 
 // Rows that differ are a broadcast from each member, started together: every byte leaves its rank
 // once, as in NCCL's own all-gather, where sends to each peer would leave it size - 1 times.
 absl::Status NcclCommunicator::AllGatherV(const AllGatherVArgs& args) {
-  if (!OnDevice(args.recv)) {
+  if (TotalRows(args.rows) == 0 || !OnDevice(args.recv)) {
     return OnHost([&](Communicator& host) { return host.AllGatherV(args); });
   }
   CheckAllGatherV(args, rank(), size());
@@ -160,7 +161,7 @@ absl::Status NcclCommunicator::AllGatherV(const AllGatherVArgs& args) {
 // Rows that differ are a reduction to each member, started together: no room of our own, no kernel
 // of our own.
 absl::Status NcclCommunicator::ReduceScatterV(const ReduceScatterVArgs& args) {
-  if (!OnDevice(args.send)) {
+  if (TotalRows(args.rows) == 0 || !OnDevice(args.send)) {
     return OnHost([&](Communicator& host) { return host.ReduceScatterV(args); });
   }
   CheckReduceScatterV(args, rank(), size());

@@ -449,6 +449,9 @@ TEST_P(CommunicatorContract, TwoCommunicatorsRunFromTwoThreads) {
   RunRanks([](Backend& backend) -> absl::Status {
     WEFT_ASSIGN_OR_RETURN(auto first, ConnectWorld(backend, "first"));
     WEFT_ASSIGN_OR_RETURN(auto second, ConnectWorld(backend, "second"));
+    // On a device all ranks keep one order: without it, freeing memory on two ranks, which waits
+    // for all that their devices do, can wait for two collectives that wait for these ranks.
+    if (first->traits().completion == Completion::kStreamOrdered) return absl::OkStatus();
     constexpr int kRounds = 30;
     absl::Status other;
     std::thread thread([&] {

@@ -16,9 +16,11 @@ TEST(IssueOrderTest, TurnsComeInTheOrderInWhichTheyWereTaken) {
   for (int step = 0; step < 3; ++step) {
     order.Begin();
     std::vector<std::shared_ptr<IssueOrder::Turn>> turns;
+    turns.reserve(kTurns);
     for (int i = 0; i < kTurns; ++i) turns.push_back(order.Take());
     std::vector<int> seen;  // by whose turn it is
     std::vector<std::thread> threads;
+    threads.reserve(kThreads);
     for (int t = 0; t < kThreads; ++t) {
       threads.emplace_back([&, t] {
         for (int i = t; i < kTurns; i += kThreads) {
