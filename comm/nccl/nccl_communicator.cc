@@ -37,7 +37,7 @@ ncclDataType_t NcclType(DType dtype) {
     case DType::kI64:
       return ncclInt64;
     default:
-      WEFT_CHECK(false, "AllReduce takes f32, f64, bf16 and i64");
+      WEFT_CHECK(false, "NCCL adds up f32, f64, bf16 and i64");
       return ncclInt64;
   }
 }
@@ -166,12 +166,13 @@ absl::Status NcclCommunicator::ReduceScatterV(const ReduceScatterVArgs& args) {
   }
   CheckReduceScatterV(args, rank(), size());
   const int64_t row_bytes = RowBytes(args.send);
-  const int64_t width = row_bytes / SizeOf(DType::kF32);
+  const int64_t width = row_bytes / SizeOf(args.send.dtype);
+  const ncclDataType_t type = NcclType(args.send.dtype);
   return Enqueue("ReduceScatterV", [&](ncclComm_t comm, cudaStream_t stream) {
     if (AllEqual(args.rows)) {
       return nccl_.ReduceScatter(args.send.data, args.recv.data,
-                                 static_cast<size_t>(args.rows.front() * width), ncclFloat32,
-                                 ncclSum, comm, stream);
+                                 static_cast<size_t>(args.rows.front() * width), type, ncclSum,
+                                 comm, stream);
     }
     CallGroup calls(nccl_);
     PeerBlocks blocks(args.rows);
@@ -180,8 +181,7 @@ absl::Status NcclCommunicator::ReduceScatterV(const ReduceScatterVArgs& args) {
       if (block.rows > 0) {
         calls.Add(nccl_.Reduce, At(args.send.data, block.begin * row_bytes),
                   root == rank() ? args.recv.data : nullptr,
-                  static_cast<size_t>(block.rows * width), ncclFloat32, ncclSum, root, comm,
-                  stream);
+                  static_cast<size_t>(block.rows * width), type, ncclSum, root, comm, stream);
       }
     }
     return calls.End();

@@ -3,43 +3,47 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "comm/socket/rank_environment.h"
+#include "comm/socket/socket_session.h"
 #include "tests/comm/communicator_contract.h"
 #include "tests/comm/nccl/nccl_ranks.h"
-#include "tests/comm/nccl/rank_of_processes.h"
 #include "tests/support/spawn_ranks.h"
 
 namespace weft {
 namespace {
 
+// How this process finds the others; null: it is alone.
+absl::StatusOr<SocketSession*> Others() {
+  static auto* const session = new absl::StatusOr<std::unique_ptr<SocketSession>>(
+      []() -> absl::StatusOr<std::unique_ptr<SocketSession>> {
+        WEFT_ASSIGN_OR_RETURN(const std::optional<RankEnvironment> own, FindRankEnvironment());
+        if (!own.has_value()) return nullptr;
+        return SocketSession::Open(*own);
+      }());
+  WEFT_RETURN_IF_ERROR(session->status());
+  return (*session)->get();
+}
+
 // OK when the suite can run here; otherwise why not.
 absl::Status CanRun() {
   WEFT_RETURN_IF_ERROR(MakeCudaDevice(0).status());
-  WEFT_RETURN_IF_ERROR(FindNccl());
-  const std::optional<RankOfProcesses> own = FindRankOfProcesses();
-  return own.has_value() ? MakeHostBackend(*own).status() : absl::OkStatus();
+  return FindNccl();
 }
 
 std::unique_ptr<Backend> OnTheDevice(std::unique_ptr<Backend> host) {
   return std::make_unique<NcclRankOnCopies>(std::move(host), /*device=*/0);
 }
 
-ContractWorld World() {
-  const std::optional<RankOfProcesses> own = FindRankOfProcesses();
-  if (!own.has_value()) {
-    return {"one_rank", [](const RankFn& fn) { return SpawnRanks(1, fn, OnTheDevice); },
-            kNcclTraits};
-  }
-  return {absl::StrCat("processes_", own->world_size),
-          [own](const RankFn& fn) -> absl::Status {
-            WEFT_ASSIGN_OR_RETURN(auto host, MakeHostBackend(*own));
-            return fn(*OnTheDevice(std::move(host)));
-          },
-          kNcclTraits};
-}
-
 std::vector<ContractWorld> Worlds() {
-  if (!CanRun().ok()) return {};
-  return {World()};
+  if (!CanRun().ok() || !Others().ok()) return {};
+  SocketSession* const others = *Others();
+  if (others == nullptr) {
+    return {
+        {"one_rank", [](const RankFn& fn) { return SpawnRanks(1, fn, OnTheDevice); }, kNcclTraits}};
+  }
+  return {{absl::StrCat("processes_", others->world_size()),
+           [others](const RankFn& fn) { return fn(*OnTheDevice(others->MakeBackend())); },
+           kNcclTraits}};
 }
 
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(CommunicatorContract);
@@ -49,6 +53,7 @@ INSTANTIATE_TEST_SUITE_P(OnNccl, CommunicatorContract, testing::ValuesIn(Worlds(
 TEST(CommOnNcclTest, ThereAreADeviceAndNccl) {
   const absl::Status can = CanRun();
   if (!can.ok()) GTEST_SKIP() << can.message();
+  EXPECT_TRUE(Others().ok()) << Others().status();
 }
 
 }  // namespace
