@@ -13,7 +13,7 @@ void CheckMatrix(const ConstTensorView& v, int64_t rows, int64_t width, const ch
   WEFT_CHECK(v.shape.rank() == 2 && v.dim(0) == rows && v.dim(1) == width, what);
 }
 
-// fp32 or bf16, like all others of the call.
+// fp32 or bf16, like all others of the call. A view of no rows may have no data, and then no type.
 void CheckType(const ConstTensorView& v, DType type, const char* what) {
   WEFT_CHECK(v.data == nullptr || v.dtype == type, what);
 }
@@ -54,9 +54,10 @@ GemmShape CheckGemm(const GemmArgs& args) {
   shape.n = args.b.dim(args.transpose_b ? 0 : 1);
   WEFT_CHECK(args.b.dim(args.transpose_b ? 1 : 0) == shape.k, "Gemm: inner sizes are equal");
   CheckMatrix(args.c, shape.m, shape.n, "Gemm: c is [m, n]");
+  if (args.a.data == nullptr) return shape;
   CheckRowsType(args.a);
   CheckType(args.b, args.a.dtype, "Gemm: a and b are of one type");
-  WEFT_CHECK(args.c.dtype == args.a.dtype || args.c.dtype == DType::kF32,
+  WEFT_CHECK(args.c.data == nullptr || args.c.dtype == args.a.dtype || args.c.dtype == DType::kF32,
              "Gemm: c is of the type of a and b, or fp32");
   return shape;
 }
@@ -100,7 +101,7 @@ void CheckBias(const ConstTensorView& bias, const ConstTensorView& x) {
   WEFT_CHECK(x.shape.rank() == 2, "the rows a bias belongs to are a matrix");
   CheckVector(bias, x.dim(1), "bias is [n]");
   CheckRowsType(x);
-  WEFT_CHECK(bias.dtype == x.dtype || bias.dtype == DType::kF32,
+  WEFT_CHECK(x.data == nullptr || bias.dtype == x.dtype || bias.dtype == DType::kF32,
              "a bias is of the type of its rows, a gradient fp32");
 }
 
@@ -129,11 +130,11 @@ void CheckNormForward(const NormForwardArgs& args, bool centered) {
   CheckVector(args.gamma, width, "norm: gamma is [width]");
   CheckVector(args.rstd, rows, "norm: rstd is [rows]");
   CheckRowsType(args.x);
-  CheckType(args.gamma, args.x.dtype, "norm: x and gamma are of one type");
-  CheckType(args.y, args.x.dtype, "norm: x and y are of one type");
+  CheckType(args.x, args.gamma.dtype, "norm: x and gamma are of one type");
+  CheckType(args.y, args.gamma.dtype, "norm: x and y are of one type");
   if (!centered) return;
   CheckVector(args.beta, width, "norm: beta is [width]");
-  CheckType(args.beta, args.x.dtype, "norm: x and beta are of one type");
+  CheckType(args.beta, args.gamma.dtype, "norm: x and beta are of one type");
   CheckVector(args.mean, rows, "norm: mean is [rows]");
 }
 
@@ -145,8 +146,8 @@ void CheckNormBackward(const NormBackwardArgs& args, bool centered) {
   CheckVector(args.rstd, rows, "norm: rstd is [rows]");
   if (centered) CheckVector(args.mean, rows, "norm: mean is [rows]");
   CheckRowsType(args.x);
-  for (const ConstTensorView& v : {args.dy, args.gamma, ConstTensorView(args.dx)})
-    CheckType(v, args.x.dtype, "norm: x, dy, gamma and dx are of one type");
+  for (const ConstTensorView& v : {args.dy, args.x, ConstTensorView(args.dx)})
+    CheckType(v, args.gamma.dtype, "norm: x, dy, gamma and dx are of one type");
   if (args.dx.data != nullptr) CheckMatrix(args.dx, rows, width, "norm: dx is [rows, width]");
   if (args.d_gamma.data == nullptr) return;
   CheckVector(args.d_gamma, width, "norm: d_gamma is [width]");
@@ -236,8 +237,8 @@ void CheckEmbeddingForward(const ConstTensorView& tokens, const ConstTensorView&
                            const ConstTensorView& y, Indices indices) {
   CheckEmbedding(tokens, table, positions, length, y, indices);
   CheckRowsType(y);
-  CheckType(table, y.dtype, "embedding: table and y are of one type");
-  CheckType(positions, y.dtype, "embedding: positions and y are of one type");
+  CheckType(y, table.dtype, "embedding: table and y are of one type");
+  CheckType(positions, table.dtype, "embedding: table and positions are of one type");
 }
 
 void CheckEmbeddingBackward(const ConstTensorView& dy, const ConstTensorView& tokens,
