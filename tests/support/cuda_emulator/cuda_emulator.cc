@@ -52,8 +52,11 @@ class Block {
                "a block has whole warps, 1024 threads at most");
     thread_ = &thread;
     threads_ = threads;
-    for (unsigned i = 0; i < threads; ++i) fibers_[i].state = State::kReady;
-    shuffles_.fill({});
+    for (unsigned i = 0; i < threads; ++i) {
+      fibers_[i].state = State::kReady;
+      fibers_[i].exchanges = 0;
+    }
+    exchanges_.fill({});
     for (;;) {
       bool ran = false;
       for (unsigned k = 0; k < threads; ++k) {
@@ -86,13 +89,13 @@ class Block {
     Yield(ReleaseWarp(current_ / kWarp * kWarp) ? State::kReady : State::kAtWarp);
   }
 
-  uint64_t Shuffle(uint64_t mine, unsigned from) {
-    // A lane is at most one shuffle ahead of the others: two sets of slots do.
+  const std::array<uint64_t, kWarp>& Exchange(uint64_t mine) {
+    // A lane is at most one exchange ahead of the others: two sets of slots do.
     Fiber& fiber = fibers_[current_];
-    auto& slots = shuffles_[current_ / kWarp][fiber.shuffles++ % 2];
+    auto& slots = exchanges_[current_ / kWarp][fiber.exchanges++ % 2];
     slots[current_ % kWarp] = mine;
     SyncWarp();
-    return slots[from % kWarp];
+    return slots;
   }
   unsigned current() const { return current_; }
 
@@ -100,7 +103,7 @@ class Block {
   struct Fiber {
     State state = State::kReady;
     bool started = false;
-    unsigned shuffles = 0;
+    unsigned exchanges = 0;
     jmp_buf resume;
   };
 
@@ -151,7 +154,7 @@ class Block {
   char* stacks_ = nullptr;
   jmp_buf scheduler_;
   std::array<Fiber, kMostThreads> fibers_;
-  std::array<std::array<std::array<uint64_t, kWarp>, 2>, kMostThreads / kWarp> shuffles_{};
+  std::array<std::array<std::array<uint64_t, kWarp>, 2>, kMostThreads / kWarp> exchanges_{};
 };
 
 Block& ThisBlock() {
@@ -292,7 +295,7 @@ bool IsMemoryOf(int device, const void* data) {
          std::prev(after)->second == device;
 }
 
-uint64_t Shuffle(uint64_t mine, unsigned from) { return ThisBlock().Shuffle(mine, from); }
+const std::array<uint64_t, 32>& Exchange(uint64_t mine) { return ThisBlock().Exchange(mine); }
 unsigned Lane() { return ThisBlock().current() % kWarp; }
 
 void FailLaunches(int n) { TheDevice().failing_launches = n; }

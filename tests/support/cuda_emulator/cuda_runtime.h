@@ -1,5 +1,8 @@
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -136,8 +139,9 @@ namespace cuda_emulator {
 
 cudaError_t Launch(const cudaLaunchConfig_t& config, std::function<void()> thread);
 
-// The 64 bits that lane `from` of this warp gave; every lane of the warp calls it together.
-uint64_t Shuffle(uint64_t mine, unsigned from);
+// The 64 bits that each lane of this warp gave, until the next exchange but one; every lane calls
+// it together.
+const std::array<uint64_t, 32>& Exchange(uint64_t mine);
 unsigned Lane();
 
 template <typename T>
@@ -145,7 +149,7 @@ T ShuffleOf(T value, unsigned from) {
   static_assert(sizeof(T) <= 8);
   uint64_t bits = 0;
   __builtin_memcpy(&bits, &value, sizeof(T));
-  bits = Shuffle(bits, from);
+  bits = Exchange(bits)[from % 32];
   __builtin_memcpy(&value, &bits, sizeof(T));
   return value;
 }
@@ -160,6 +164,25 @@ template <typename T>
 T __shfl_sync(unsigned /*mask*/, T value, int lane) {
   return cuda_emulator::ShuffleOf(value, static_cast<unsigned>(lane));
 }
+
+// Of all lanes: REQUIRES that none has returned.
+template <typename T>
+unsigned __match_any_sync(unsigned /*mask*/, T value) {
+  const uint64_t bits = static_cast<uint64_t>(value);
+  const auto& given = cuda_emulator::Exchange(bits);
+  unsigned same = 0;
+  for (unsigned lane = 0; lane < 32; ++lane) same |= unsigned{given[lane] == bits} << lane;
+  return same;
+}
+inline unsigned __reduce_max_sync(unsigned /*mask*/, unsigned value) {
+  const auto& given = cuda_emulator::Exchange(value);
+  return static_cast<unsigned>(*std::max_element(given.begin(), given.end()));
+}
+inline unsigned __reduce_min_sync(unsigned /*mask*/, unsigned value) {
+  const auto& given = cuda_emulator::Exchange(value);
+  return static_cast<unsigned>(*std::min_element(given.begin(), given.end()));
+}
+inline int __popc(unsigned bits) { return std::popcount(bits); }
 
 template <typename... Parameters, typename... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
