@@ -65,6 +65,9 @@ class CudaKernels final : public Kernels {
  private:
   // sum += parts[0] + parts[1] + ..., in that order.
   void AddParts(const double* parts, int64_t count, double* sum);
+  // `weight` may be null.
+  void Gather(const char* name, const ConstTensorView& x, const ConstTensorView& index,
+              const float* weight, const TensorView& y);
   void NormForward(const NormForwardArgs& args, bool centered);
   void NormBackward(const NormBackwardArgs& args, bool centered);
 

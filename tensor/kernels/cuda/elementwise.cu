@@ -2,8 +2,12 @@
 
 #include "tensor/device/cuda/launch.h"
 #include "tensor/kernels/check_args.h"
+#include "tensor/kernels/cuda/column_sums.h"
 #include "tensor/kernels/cuda/cuda_kernels.h"
+#include "tensor/kernels/cuda/dispatch.h"
+#include "tensor/kernels/cuda/map.h"
 #include "tensor/kernels/cuda/reduce.h"
+#include "tensor/kernels/cuda/row_grid.h"
 
 namespace weft {
 namespace {
@@ -12,59 +16,58 @@ constexpr unsigned kThreads = 256;
 // Blocks of a sum over everything: a number that does not depend on the device, so that its bits do
 // not.
 constexpr unsigned kSumBlocks = 512;
-// Threads over columns, and over the rows that a block adds up for each.
-constexpr unsigned kColumns = 32;
-constexpr unsigned kRowLanes = 8;
 
-__device__ __forceinline__ int64_t GlobalThread() {
-  return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+struct Sum {
+  __device__ float operator()(float a, float b) const { return a + b; }
+};
+
+struct Times {
+  float factor;
+  __device__ float operator()(float x) const { return factor * x; }
+};
+
+struct Same {
+  __device__ float operator()(float x) const { return x; }
+};
+
+template <typename T, int kPack>
+__global__ void AddBiasKernel(const T* bias, T* x, int64_t rows, int width) {
+  const int64_t row = GridRow();
+  const int column = GridColumn(kPack);
+  if (row >= rows || column >= width) return;
+  T* const at = x + row * width + column;
+  Pack<kPack> values = Load<kPack>(at);
+  AddTo(values, Load<kPack>(bias + column));
+  Store(values, at);
 }
 
-__global__ void AddBiasKernel(const float* bias, float* x, int64_t elements, int64_t width) {
-  const int64_t i = GlobalThread();
-  if (i < elements) x[i] += bias[i % width];
-}
+template <typename T>
+struct BiasTerm {
+  const T* dy;
+  int width;
 
-__global__ void AddKernel(const float* a, const float* b, float* y, int64_t elements) {
-  const int64_t i = GlobalThread();
-  if (i < elements) y[i] = a[i] + b[i];
-}
-
-__global__ void ScaleKernel(float factor, float* x, int64_t elements) {
-  const int64_t i = GlobalThread();
-  if (i < elements) x[i] *= factor;
-}
-
-__global__ void RoundKernel(const float* from, BFloat16* to, int64_t elements) {
-  const int64_t i = GlobalThread();
-  if (i < elements) to[i] = BFloat16::FromFloat(from[i]);
-}
-
-__global__ void WidenKernel(const BFloat16* from, float* to, int64_t elements) {
-  const int64_t i = GlobalThread();
-  if (i < elements) to[i] = from[i].ToFloat();
-}
-
-__global__ void ColumnSumKernel(const float* dy, float* d_bias, int64_t rows, int64_t width) {
-  __shared__ double parts[kRowLanes][kColumns];
-  const int64_t column = static_cast<int64_t>(blockIdx.x) * kColumns + threadIdx.x;
-  double sum = 0;
-  if (column < width) {
-    for (int64_t row = threadIdx.y; row < rows; row += kRowLanes) sum += dy[row * width + column];
+  template <int kPack>
+  __device__ void operator()(int64_t row, int column, Pack<kPack> (&sums)[1]) const {
+    AddTo(sums[0], Load<kPack>(dy + row * width + column));
   }
-  parts[threadIdx.y][threadIdx.x] = sum;
-  __syncthreads();
-  if (threadIdx.y != 0 || column >= width) return;
-  double total = d_bias[column];
-  for (unsigned lane = 0; lane < kRowLanes; ++lane) total += parts[lane][threadIdx.x];
-  d_bias[column] = static_cast<float>(total);
-}
+};
 
+template <bool kAligned>
 __global__ void SquaresKernel(const float* x, int64_t elements, double* parts) {
+  constexpr int kPack = kVector<float>;
   __shared__ double warps[kThreads / kWarp];
+  const int64_t thread = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  const int64_t packs = elements / kPack;
   double sum = 0;
-  for (int64_t i = GlobalThread(); i < elements; i += int64_t{kSumBlocks} * kThreads) {
-    sum += static_cast<double>(x[i]) * x[i];
+#pragma unroll 4
+  for (int64_t pack = thread; pack < packs; pack += int64_t{kSumBlocks} * kThreads) {
+    const Pack<kPack> values = Load<kPack, kAligned>(x + pack * kPack);
+#pragma unroll
+    for (int i = 0; i < kPack; ++i) sum += static_cast<double>(values.at[i]) * values.at[i];
+  }
+  if (thread < elements % kPack) {
+    const double value = x[packs * kPack + thread];
+    sum += value * value;
   }
   sum = BlockSum(sum, warps);
   if (threadIdx.x == 0) parts[blockIdx.x] = sum;
@@ -78,54 +81,77 @@ __global__ void AddPartsKernel(const double* parts, int64_t count, double* sum) 
   if (threadIdx.x == 0) *sum += own;
 }
 
+template <int kPack, typename From, typename To>
+void ConvertPacks(CudaQueue& queue, const ConstTensorView& from, const TensorView& to) {
+  const int64_t n = to.elements();
+  Launch(queue, "Convert", GroupsOf(n, kPack * kMapThreads), kMapThreads,
+         UnaryKernel<kPack, Same, From, To>, Same{}, from.as<From>(), to.as<To>(), n);
+}
+
+template <typename From, typename To>
+void ConvertElements(CudaQueue& queue, const ConstTensorView& from, const TensorView& to) {
+  if (WideAccess<float>(0, {from.data, to.data})) {
+    ConvertPacks<kVector<float>, From, To>(queue, from, to);
+  } else {
+    ConvertPacks<1, From, To>(queue, from, to);
+  }
+}
+
 }  // namespace
 
 void CudaKernels::AddBias(ConstTensorView bias, TensorView x) {
   CheckBias(bias, x);
-  const int64_t n = x.elements();
-  Launch(queue_, "AddBias", GroupsOf(n, kThreads), kThreads, AddBiasKernel, bias.as<float>(),
-         x.as<float>(), n, x.dim(1));
+  const int64_t rows = x.dim(0), width = x.dim(1);
+  if (x.elements() == 0) return;
+  WithPacks(x.dtype, width, {bias.data, x.data}, [&]<typename T, int kPack>() {
+    const RowGrid over = GridOfRows(rows, width / kPack);
+    Launch(queue_, "AddBias", over.grid, over.block, AddBiasKernel<T, kPack>, bias.as<T>(),
+           x.as<T>(), rows, static_cast<int>(width));
+  });
 }
 
 void CudaKernels::BiasBackward(ConstTensorView dy, TensorView d_bias) {
   CheckBias(d_bias, dy);
-  Launch(queue_, "BiasBackward", GroupsOf(dy.dim(1), kColumns), dim3(kColumns, kRowLanes),
-         ColumnSumKernel, dy.as<float>(), d_bias.as<float>(), dy.dim(0), dy.dim(1));
+  const int64_t rows = dy.dim(0), width = dy.dim(1);
+  if (dy.elements() == 0) return;
+  WithPacks(dy.dtype, width, {dy.data}, [&]<typename T, int kPack>() {
+    AddColumnSums<kPack>(queue_, scratch_, "BiasBackward", rows, width,
+                         BiasTerm<T>{dy.as<T>(), static_cast<int>(width)},
+                         ColumnTotals<1>{{d_bias.as<float>()}});
+  });
 }
 
 void CudaKernels::Add(ConstTensorView a, ConstTensorView b, TensorView y) {
   CheckSameElements(a, b);
   CheckSameElements(a, y);
-  const int64_t n = y.elements();
-  Launch(queue_, "Add", GroupsOf(n, kThreads), kThreads, AddKernel, a.as<float>(), b.as<float>(),
-         y.as<float>(), n);
+  Map(queue_, "Add", Sum{}, a, b, y);
 }
 
 void CudaKernels::Scale(float factor, TensorView x) {
-  const int64_t n = x.elements();
-  Launch(queue_, "Scale", GroupsOf(n, kThreads), kThreads, ScaleKernel, factor, x.as<float>(), n);
+  CheckRowsType(x);
+  Map(queue_, "Scale", Times{factor}, x, x);
 }
 
 void CudaKernels::Convert(ConstTensorView from, TensorView to) {
   CheckConvert(from, to);
-  const int64_t n = to.elements();
+  if (to.elements() == 0) return;
   if (from.dtype == to.dtype) {
     memory_.Copy(from, to);
   } else if (to.dtype == DType::kBF16) {
-    Launch(queue_, "Convert", GroupsOf(n, kThreads), kThreads, RoundKernel, from.as<float>(),
-           to.as<BFloat16>(), n);
+    ConvertElements<float, BFloat16>(queue_, from, to);
   } else {
-    Launch(queue_, "Convert", GroupsOf(n, kThreads), kThreads, WidenKernel, from.as<BFloat16>(),
-           to.as<float>(), n);
+    ConvertElements<BFloat16, float>(queue_, from, to);
   }
 }
 
 void CudaKernels::SumOfSquares(ConstTensorView x, TensorView sum) {
   CheckSum(sum);
   const int64_t n = x.elements();
-  const unsigned blocks = std::min(GroupsOf(n, kThreads), kSumBlocks);
+  const unsigned blocks = std::min(GroupsOf(n, kVector<float> * kThreads), kSumBlocks);
   double* const parts = scratch_.Ensure<double>({kSumBlocks}).as<double>();
-  Launch(queue_, "SumOfSquares", blocks, kThreads, SquaresKernel, x.as<float>(), n, parts);
+  Launch(queue_, "SumOfSquares", blocks, kThreads,
+         WideAccess<float>(0, {x.data}) ? SquaresKernel<true> : SquaresKernel<false>, x.as<float>(),
+         n, parts);
   AddParts(parts, blocks, sum.as<double>());
 }
 

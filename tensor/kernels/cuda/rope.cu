@@ -1,31 +1,43 @@
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "tensor/device/cuda/launch.h"
 #include "tensor/kernels/check_args.h"
 #include "tensor/kernels/cuda/cuda_kernels.h"
+#include "tensor/kernels/cuda/dispatch.h"
 
 // Su et al. 2021, "RoFormer", in the half-split order of the published LLaMA-family weights.
 
 namespace weft {
 namespace {
 
-constexpr unsigned kThreads = 256;
+constexpr unsigned kThreads = 128;
 
-__global__ void RopeKernel(float* x, const float* cosines, const float* sines, int64_t pairs,
-                           int64_t heads, int64_t half, int64_t width, int64_t begin,
-                           int64_t length, float sign) {
-  const int64_t pair = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (pair >= pairs) return;
-  const int64_t i = pair % half;
-  const int64_t head = pair / half % heads;
-  const int64_t row = pair / (half * heads);
-  const int64_t entry = (begin + row) % length * half + i;
-  const float cosine = cosines[entry], sine = sign * sines[entry];
-  float* const first = x + row * width + head * 2 * half + i;
-  const float a = first[0], b = first[half];
-  first[0] = a * cosine - b * sine;
-  first[half] = b * cosine + a * sine;
+// A block for each row: threads along x are pairs of a head, along y heads.
+template <typename T, int kPack>
+__global__ void RopeKernel(T* x, const float* cosines, const float* sines, int heads, int half,
+                           int width, unsigned begin, unsigned length, float sign) {
+  const int64_t row = blockIdx.x;
+  const int64_t position = (begin + blockIdx.x) % length;
+  for (int i = static_cast<int>(threadIdx.x) * kPack; i < half;
+       i += static_cast<int>(blockDim.x) * kPack) {
+    const Pack<kPack> cosine = Load<kPack>(cosines + position * half + i);
+    const Pack<kPack> sine = Load<kPack>(sines + position * half + i);
+    for (int head = static_cast<int>(threadIdx.y); head < heads;
+         head += static_cast<int>(blockDim.y)) {
+      T* const at = x + row * width + head * 2 * half + i;
+      Pack<kPack> a = Load<kPack>(at), b = Load<kPack>(at + half);
+#pragma unroll
+      for (int j = 0; j < kPack; ++j) {
+        const float first = a.at[j], second = b.at[j], turn = sign * sine.at[j];
+        a.at[j] = fmaf(first, cosine.at[j], -(second * turn));
+        b.at[j] = fmaf(second, cosine.at[j], first * turn);
+      }
+      Store(a, at);
+      Store(b, at + half);
+    }
+  }
 }
 
 }  // namespace
@@ -54,13 +66,19 @@ const CudaKernels::RopeTable& CudaKernels::TableOf(int64_t length, int64_t head_
 
 void CudaKernels::Rope(const RopeArgs& args) {
   CheckRope(args);
-  const int64_t half = args.head_dim / 2;
-  const int64_t pairs = args.x.dim(0) * args.rotated_heads * half;
-  if (pairs == 0) return;
+  const int64_t half = args.head_dim / 2, rows = args.x.dim(0), width = args.x.dim(1);
+  if (rows * args.rotated_heads * half == 0) return;
   const RopeTable& table = TableOf(args.length, args.head_dim, args.theta);
-  Launch(queue_, "Rope", GroupsOf(pairs, kThreads), kThreads, RopeKernel, args.x.as<float>(),
-         table.cosine.as<float>(), table.sine.as<float>(), pairs, args.rotated_heads, half,
-         args.x.dim(1), args.begin, args.length, args.inverse ? -1.0f : 1.0f);
+  // A pack divides the two where it divides the bits of both.
+  WithPacks(args.x.dtype, half | width, {args.x.data}, [&]<typename T, int kPack>() {
+    unsigned across = 1;
+    while (across * kPack < half && across < kThreads) across *= 2;
+    Launch(queue_, "Rope", static_cast<unsigned>(rows), dim3(across, kThreads / across),
+           RopeKernel<T, kPack>, args.x.as<T>(), table.cosine.as<float>(), table.sine.as<float>(),
+           static_cast<int>(args.rotated_heads), static_cast<int>(half), static_cast<int>(width),
+           static_cast<unsigned>(args.begin), static_cast<unsigned>(args.length),
+           args.inverse ? -1.0f : 1.0f);
+  });
 }
 
 }  // namespace weft

@@ -4,7 +4,9 @@
 #include "tensor/device/cuda/launch.h"
 #include "tensor/kernels/check_args.h"
 #include "tensor/kernels/cuda/cuda_kernels.h"
+#include "tensor/kernels/cuda/dispatch.h"
 #include "tensor/kernels/cuda/reduce.h"
+#include "tensor/kernels/cuda/row_grid.h"
 
 namespace weft {
 namespace {
@@ -30,41 +32,83 @@ __global__ void CopyRowsKernel(const Word* from, RowBlocks blocks, Word* to, int
 }
 
 // `weight` null: as it is.
-__global__ void GatherKernel(const float* x, const int32_t* index, const float* weight, float* y,
-                             int64_t elements, int64_t width) {
-  const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i >= elements) return;
-  const int64_t row = i / width;
-  const float value = x[index[row] * width + i % width];
-  y[i] = weight == nullptr ? value : weight[row] * value;
+template <typename T, int kPack>
+__global__ void GatherKernel(const T* x, const int32_t* index, const float* weight, T* y,
+                             int64_t rows, int width) {
+  const int64_t row = GridRow();
+  const int column = GridColumn(kPack);
+  if (row >= rows || column >= width) return;
+  const T* const from = x + int64_t{index[row]} * width + column;
+  T* const to = y + row * width + column;
+  if (weight == nullptr) {
+    using Access = Elements<T, kPack>;
+    *reinterpret_cast<Access*>(to) = *reinterpret_cast<const Access*>(from);
+    return;
+  }
+  Pack<kPack> values = Load<kPack>(from);
+  const float factor = weight[row];
+#pragma unroll
+  for (int i = 0; i < kPack; ++i) values.at[i] *= factor;
+  Store(values, to);
 }
 
-__global__ void GatherSumKernel(const float* x, const int32_t* slot, const float* weight, float* y,
-                                int64_t elements, int64_t width, int64_t k, bool accumulate) {
-  const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i >= elements) return;
-  const int64_t row = i / width, column = i % width;
-  float sum = accumulate ? y[i] : 0.0f;
-  for (int64_t j = row * k; j < (row + 1) * k; ++j) {
-    if (slot[j] < 0) continue;
-    const float value = x[slot[j] * width + column];
-    sum += weight == nullptr ? value : weight[j] * value;
+// So many rows of a sum are on their way at once.
+constexpr int kBatch = 4;
+
+template <typename T, int kPack>
+__global__ void GatherSumKernel(const T* x, const int32_t* slot, const float* weight, T* y,
+                                int64_t rows, int width, int k, bool accumulate) {
+  const int64_t row = GridRow();
+  const int column = GridColumn(kPack);
+  if (row >= rows || column >= width) return;
+  T* const to = y + row * width + column;
+  Pack<kPack> sum = {};
+  if (accumulate) sum = Load<kPack>(to);
+  for (int first = 0; first < k; first += kBatch) {
+    Pack<kPack> values[kBatch] = {};
+    float factors[kBatch] = {};
+    bool there[kBatch];
+#pragma unroll
+    for (int j = 0; j < kBatch; ++j) {
+      const int64_t at = row * k + first + j;
+      const int64_t from = first + j < k ? slot[at] : -1;
+      there[j] = from >= 0;
+      if (!there[j]) continue;
+      values[j] = Load<kPack>(x + from * width + column);
+      factors[j] = weight == nullptr ? 1.0f : weight[at];
+    }
+#pragma unroll
+    for (int j = 0; j < kBatch; ++j) {
+#pragma unroll
+      for (int i = 0; i < kPack; ++i) {
+        const float more = fmaf(factors[j], values[j].at[i], sum.at[i]);
+        sum.at[i] = there[j] ? more : sum.at[i];  // no branch, which would drag the load behind it
+      }
+    }
   }
-  y[i] = sum;
+  Store(sum, to);
 }
 
 // A warp for each slot.
-__global__ void GatherDotKernel(const float* a, const float* x, const int32_t* slot, float* d,
-                                int64_t slots, int64_t width, int64_t k) {
-  const int64_t i = static_cast<int64_t>(blockIdx.x) * kRowsOfBlock + threadIdx.y;
+template <typename T, int kPack, bool kAligned>
+__global__ void GatherDotKernel(const T* a, const T* x, const int32_t* slot, float* d,
+                                int64_t slots, int width, unsigned k) {
+  const int64_t i = int64_t{blockIdx.x} * kRowsOfBlock + threadIdx.y;
   if (i >= slots) return;
   const int32_t row = slot[i];
-  double sum = 0;
-  for (int64_t c = threadIdx.x; row >= 0 && c < width; c += kWarp) {
-    sum += static_cast<double>(a[i / k * width + c]) * x[row * width + c];
+  float sum = 0;
+  if (row >= 0) {
+    const T* const left = a + int64_t{static_cast<unsigned>(i) / k} * width;
+    const T* const right = x + int64_t{row} * width;
+#pragma unroll 4
+    for (int c = static_cast<int>(threadIdx.x) * kPack; c < width; c += kWarp * kPack) {
+      const Pack<kPack> l = Load<kPack, kAligned>(left + c), r = Load<kPack, kAligned>(right + c);
+#pragma unroll
+      for (int e = 0; e < kPack; ++e) sum = fmaf(l.at[e], r.at[e], sum);
+    }
   }
   sum = WarpSum(sum);
-  if (threadIdx.x == 0) d[i] = static_cast<float>(sum);
+  if (threadIdx.x == 0) d[i] = sum;
 }
 
 template <typename Word>
@@ -98,41 +142,58 @@ void CudaKernels::CopyRows(ConstTensorView from, std::span<const RowBlock> block
     CopyWords<uint4>(queue_, from, blocks, to, row_bytes);
   } else if (divides % sizeof(uint32_t) == 0) {
     CopyWords<uint32_t>(queue_, from, blocks, to, row_bytes);
+  } else if (divides % sizeof(uint16_t) == 0) {
+    CopyWords<uint16_t>(queue_, from, blocks, to, row_bytes);
   } else {
     CopyWords<uint8_t>(queue_, from, blocks, to, row_bytes);
   }
 }
 
+void CudaKernels::Gather(const char* name, const ConstTensorView& x, const ConstTensorView& index,
+                         const float* weight, const TensorView& y) {
+  const int64_t rows = y.dim(0), width = y.dim(1);
+  if (y.elements() == 0) return;
+  WithPacks(y.dtype, width, {x.data, y.data}, [&]<typename T, int kPack>() {
+    const RowGrid over = GridOfRows(rows, width / kPack);
+    Launch(queue_, name, over.grid, over.block, GatherKernel<T, kPack>, x.as<T>(),
+           index.as<int32_t>(), weight, y.as<T>(), rows, static_cast<int>(width));
+  });
+}
+
 void CudaKernels::GatherRows(ConstTensorView x, ConstTensorView index, TensorView y) {
   CheckGather(x, index, {}, y, Indices::kOnDevice);
-  const int64_t n = y.elements();
-  Launch(queue_, "GatherRows", GroupsOf(n, kThreads), kThreads, GatherKernel, x.as<float>(),
-         index.as<int32_t>(), nullptr, y.as<float>(), n, y.dim(1));
+  Gather("GatherRows", x, index, nullptr, y);
 }
 
 void CudaKernels::GatherScaledRows(ConstTensorView x, ConstTensorView index, ConstTensorView weight,
                                    TensorView y) {
   CheckGather(x, index, weight, y, Indices::kOnDevice);
-  const int64_t n = y.elements();
-  Launch(queue_, "GatherScaledRows", GroupsOf(n, kThreads), kThreads, GatherKernel, x.as<float>(),
-         index.as<int32_t>(), weight.as<float>(), y.as<float>(), n, y.dim(1));
+  Gather("GatherScaledRows", x, index, OrNull<float>(weight), y);
 }
 
 void CudaKernels::GatherSum(ConstTensorView x, ConstTensorView slot, ConstTensorView weight,
                             bool accumulate, TensorView y) {
   CheckGatherSum(x, slot, weight, y, Indices::kOnDevice);
-  const int64_t n = y.elements();
-  Launch(queue_, "GatherSum", GroupsOf(n, kThreads), kThreads, GatherSumKernel, x.as<float>(),
-         slot.as<int32_t>(), weight.data == nullptr ? nullptr : weight.as<float>(), y.as<float>(),
-         n, y.dim(1), slot.dim(1), accumulate);
+  const int64_t rows = y.dim(0), width = y.dim(1);
+  if (y.elements() == 0) return;
+  WithPacks(y.dtype, width, {x.data, y.data}, [&]<typename T, int kPack>() {
+    const RowGrid over = GridOfRows(rows, width / kPack);
+    Launch(queue_, "GatherSum", over.grid, over.block, GatherSumKernel<T, kPack>, OrNull<T>(x),
+           slot.as<int32_t>(), OrNull<float>(weight), y.as<T>(), rows, static_cast<int>(width),
+           static_cast<int>(slot.dim(1)), accumulate);
+  });
 }
 
 void CudaKernels::GatherDot(ConstTensorView a, ConstTensorView x, ConstTensorView slot,
                             TensorView d) {
   CheckGatherDot(a, x, slot, d, Indices::kOnDevice);
-  const int64_t n = slot.elements();
-  Launch(queue_, "GatherDot", GroupsOf(n, kRowsOfBlock), dim3(kWarp, kRowsOfBlock), GatherDotKernel,
-         a.as<float>(), x.as<float>(), slot.as<int32_t>(), d.as<float>(), n, x.dim(1), slot.dim(1));
+  const int64_t slots = slot.elements(), width = x.dim(1);
+  if (slots == 0) return;
+  WithRowPacks(a.dtype, width, {a.data, x.data}, [&]<typename T, int kPack, bool kAligned>() {
+    Launch(queue_, "GatherDot", GroupsOf(slots, kRowsOfBlock), dim3(kWarp, kRowsOfBlock),
+           GatherDotKernel<T, kPack, kAligned>, a.as<T>(), OrNull<T>(x), slot.as<int32_t>(),
+           d.as<float>(), slots, static_cast<int>(width), static_cast<unsigned>(slot.dim(1)));
+  });
 }
 
 }  // namespace weft
