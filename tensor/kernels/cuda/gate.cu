@@ -1,162 +1,242 @@
-#include <algorithm>
-#include <cstring>
+#include <bit>
 
 #include "tensor/device/cuda/launch.h"
 #include "tensor/kernels/check_args.h"
 #include "tensor/kernels/cuda/cuda_kernels.h"
+#include "tensor/kernels/cuda/dispatch.h"
 #include "tensor/kernels/cuda/reduce.h"
 
 // Shazeer et al. 2017, eq. (2) to (5), without noise; the softmax comes before the choice (GShard,
-// Lepikhin et al. 2020). A warp for each token.
+// Lepikhin et al. 2020). A warp for each token; a lane has every 32nd expert.
 
 namespace weft {
 namespace {
 
 constexpr unsigned kTokensOfBlock = 4;
-constexpr unsigned kThreads = 256;
+constexpr int kMostHeld = 16;  // experts of a lane that stay in registers
 
-// A number for each (logit, expert) that is larger for whom the gate prefers: by logit, ties to the
-// lower expert; what is not a number comes last.
-__device__ __forceinline__ uint64_t Preference(float logit, int64_t expert) {
+// A number that is larger for whom the gate prefers; what is not a number comes last.
+__device__ __forceinline__ uint32_t Preference(float logit) {
   const float value = logit + 0.0f;  // -0 and 0 are a tie
-  uint32_t bits = 0;
-  memcpy(&bits, &value, sizeof(bits));
-  uint32_t key = (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
-  if (value != value) key = 0;
-  return static_cast<uint64_t>(key) << 32 | (0xffffffffu - static_cast<uint32_t>(expert));
+  const auto bits = std::bit_cast<uint32_t>(value);
+  const uint32_t key = (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
+  return value != value ? 0 : key;
 }
 
+// What a lane has of a token's row: in registers where kHeld (as many as a lane has experts) is not
+// 0, otherwise in memory.
+template <int kHeld>
+class LaneOfRow {
+ public:
+  __device__ LaneOfRow(const float* row, int experts) : row_(row), experts_(experts) {
+#pragma unroll
+    for (int i = 0; i < kHeld; ++i) {
+      const int expert = static_cast<int>(threadIdx.x) + i * kWarp;
+      held_[i] = expert < experts ? row[expert] : 0.0f;
+    }
+  }
+
+  // f(value, expert), experts ascending.
+  template <typename F>
+  __device__ void Each(F f) const {
+    if constexpr (kHeld > 0) {
+#pragma unroll
+      for (int i = 0; i < kHeld; ++i) {
+        const int expert = static_cast<int>(threadIdx.x) + i * kWarp;
+        if (expert < experts_) f(held_[i], expert);
+      }
+    } else {
+      for (int expert = static_cast<int>(threadIdx.x); expert < experts_; expert += kWarp)
+        f(row_[expert], expert);
+    }
+  }
+
+ private:
+  const float* row_;
+  int experts_;
+  float held_[kHeld > 0 ? kHeld : 1];
+};
+
+template <int kHeld>
 __global__ void GateForwardKernel(const float* logits_in, float* probs_out, int32_t* chosen_out,
-                                  float* weights_out, int64_t tokens, int64_t experts,
-                                  int64_t top_k, bool renormalize, bool forced) {
-  const int64_t token = static_cast<int64_t>(blockIdx.x) * kTokensOfBlock + threadIdx.y;
+                                  float* weights_out, int64_t tokens, int experts, int top_k,
+                                  bool renormalize, bool forced) {
+  const int64_t token = int64_t{blockIdx.x} * kTokensOfBlock + threadIdx.y;
   if (token >= tokens) return;
   const float* const logits = logits_in + token * experts;
   float* const probs = probs_out + token * experts;
   int32_t* const chosen = chosen_out + token * top_k;
   float* const weights = weights_out + token * top_k;
 
+  const LaneOfRow<kHeld> own(logits, experts);
   float largest = -INFINITY;
-  for (int64_t e = threadIdx.x; e < experts; e += kWarp) largest = fmaxf(largest, logits[e]);
+  own.Each([&](float logit, int /*expert*/) { largest = fmaxf(largest, logit); });
   largest = WarpMax(largest);
   float denominator = 0;
-  for (int64_t e = threadIdx.x; e < experts; e += kWarp) denominator += expf(logits[e] - largest);
+  own.Each([&](float logit, int /*expert*/) { denominator += expf(logit - largest); });
   denominator = WarpSum(denominator);
-  for (int64_t e = threadIdx.x; e < experts; e += kWarp) {
-    probs[e] = expf(logits[e] - largest) / denominator;
-  }
+  own.Each([&](float logit, int expert) { probs[expert] = expf(logit - largest) / denominator; });
 
-  uint64_t last = ~uint64_t{0};
+  // Of those that are behind the last one chosen in the order of preference, ties to the lower
+  // expert, every lane offers its best.
+  uint32_t last_key = ~uint32_t{0};
+  int last = -1;
   float sum = 0;
-  for (int64_t j = 0; j < top_k; ++j) {
-    int32_t expert = 0;
+  for (int j = 0; j < top_k; ++j) {
     if (forced) {
-      expert = chosen[j];
+      last = chosen[j];
     } else {
-      uint64_t best = 0;
-      for (int64_t e = threadIdx.x; e < experts; e += kWarp) {
-        const uint64_t preference = Preference(logits[e], e);
-        if (preference < last && preference > best) best = preference;
-      }
-      last = WarpMax(best);
-      expert = static_cast<int32_t>(0xffffffffu - static_cast<uint32_t>(last));
-      if (threadIdx.x == 0) chosen[j] = expert;
+      uint32_t best_key = 0;
+      int best = experts;
+      own.Each([&](float logit, int expert) {
+        const uint32_t key = Preference(logit);
+        const bool behind = key < last_key || (key == last_key && expert > last);
+        if (!behind || (best < experts && key <= best_key)) return;
+        best_key = key;
+        best = expert;
+      });
+      // Lanes without any offer no expert, with the key of what is not a number.
+      last_key = __reduce_max_sync(kAllLanes, best_key);
+      const bool offers = best < experts && best_key == last_key;
+      last = static_cast<int>(
+          __reduce_min_sync(kAllLanes, static_cast<unsigned>(offers ? best : experts)));
+      if (threadIdx.x == 0) chosen[j] = last;
     }
-    const float prob = expf(logits[expert] - largest) / denominator;
+    const float prob = expf(logits[last] - largest) / denominator;
     sum += prob;
     if (threadIdx.x == 0) weights[j] = prob;
   }
   if (!renormalize || threadIdx.x != 0) return;
-  for (int64_t j = 0; j < top_k; ++j) weights[j] /= sum;
+  for (int j = 0; j < top_k; ++j) weights[j] /= sum;
 }
 
+template <typename T, int kHeld>
 __global__ void GateBackwardKernel(const float* probs_in, const int32_t* chosen_in,
                                    const float* weights_in, const float* d_weights_in,
-                                   const float* d_probs_in, float* d_logits_out, int64_t tokens,
-                                   int64_t experts, int64_t top_k, bool renormalize) {
-  const int64_t token = static_cast<int64_t>(blockIdx.x) * kTokensOfBlock + threadIdx.y;
+                                   const float* d_probs_in, T* d_logits_out, int64_t tokens,
+                                   int experts, int top_k, bool renormalize) {
+  const int64_t token = int64_t{blockIdx.x} * kTokensOfBlock + threadIdx.y;
   if (token >= tokens) return;
   const float* const probs = probs_in + token * experts;
   const int32_t* const chosen = chosen_in + token * top_k;
   const float* const weights = weights_in + token * top_k;
   const float* const d_weights = d_weights_in + token * top_k;
   const float* const d_probs = d_probs_in + token * experts;
-  float* const d_logits = d_logits_out + token * experts;
+  T* const d_logits = d_logits_out + token * experts;
 
+  const LaneOfRow<kHeld> own(probs, experts);
   float mean = 0;
   float sum = 1;
   if (renormalize) {
     sum = 0;
-    for (int64_t j = 0; j < top_k; ++j) {
+    for (int j = 0; j < top_k; ++j) {
       sum += probs[chosen[j]];
-      mean += d_weights[j] * weights[j];
+      mean = fmaf(d_weights[j], weights[j], mean);
     }
   }
-  const auto d_prob = [&](int64_t e) {
-    float d = d_probs[e];
-    for (int64_t j = 0; j < top_k; ++j) {
-      if (chosen[j] == e) d += (d_weights[j] - mean) / sum;
+  const auto d_prob = [&](int expert) {
+    float d = d_probs[expert];
+    for (int j = 0; j < top_k; ++j) {
+      if (chosen[j] == expert) d += (d_weights[j] - mean) / sum;
     }
     return d;
   };
   float dot = 0;
-  for (int64_t e = threadIdx.x; e < experts; e += kWarp) dot += probs[e] * d_prob(e);
+  own.Each([&](float prob, int expert) { dot = fmaf(prob, d_prob(expert), dot); });
   dot = WarpSum(dot);
-  for (int64_t e = threadIdx.x; e < experts; e += kWarp) {
-    d_logits[e] = probs[e] * (d_prob(e) - dot);
-  }
+  own.Each([&](float prob, int expert) {
+    d_logits[expert] = FromFloat<T>(prob * (d_prob(expert) - dot));
+  });
 }
 
-// A block for each sequence, a thread for each expert. parts[sequence]: what it adds to the loss.
-__global__ void BalanceLossKernel(const float* probs, const int32_t* chosen, int64_t length,
-                                  int64_t experts, int64_t k, double coefficient, float* d_probs,
-                                  double* parts) {
-  __shared__ double warps[kThreads / kWarp];
-  const int64_t first = static_cast<int64_t>(blockIdx.x) * length;
-  double loss = 0;
-  for (int64_t e = threadIdx.x; e < experts; e += kThreads) {
-    int64_t count = 0;
-    for (int64_t i = first * k; i < (first + length) * k; ++i) count += chosen[i] == e;
-    const double fraction = static_cast<double>(count) / static_cast<double>(k * length);
-    double sum = 0;
-    for (int64_t t = first; t < first + length; ++t) sum += probs[t * experts + e];
-    loss += coefficient * fraction * sum / static_cast<double>(length);
-    const auto gradient = static_cast<float>(coefficient * fraction / static_cast<double>(length));
-    for (int64_t t = first; t < first + length; ++t) d_probs[t * experts + e] = gradient;
+// A block for 32 experts of a sequence: threads along x are experts, along y tokens.
+// parts[sequence, block]: what they add to the loss.
+constexpr int kExpertLanes = kWarp;
+constexpr int kTokenLanes = 16;
+
+__global__ __launch_bounds__(kExpertLanes* kTokenLanes) void BalanceLossKernel(
+    const float* probs, const int32_t* chosen, int64_t length, int experts, int k,
+    double coefficient, float* d_probs, double* parts) {
+  __shared__ int counts[kTokenLanes][kExpertLanes];
+  __shared__ double sums[kTokenLanes][kExpertLanes];
+  const int64_t first = blockIdx.x * length;
+  const int expert = static_cast<int>(blockIdx.y * kExpertLanes + threadIdx.x);
+  const bool there = expert < experts;
+  int count = 0;
+  double sum = 0;
+  for (int64_t t = first + threadIdx.y; t < first + length; t += kTokenLanes) {
+    for (int j = 0; j < k; ++j) count += chosen[t * k + j] == expert;
+    if (there) sum += probs[t * experts + expert];
   }
-  loss = BlockSum(loss, warps);
-  if (threadIdx.x == 0) parts[blockIdx.x] = loss;
+  counts[threadIdx.y][threadIdx.x] = count;
+  sums[threadIdx.y][threadIdx.x] = sum;
+  __syncthreads();
+  count = 0;
+  sum = 0;
+  for (int lane = 0; lane < kTokenLanes; ++lane) {
+    count += counts[lane][threadIdx.x];
+    sum += sums[lane][threadIdx.x];
+  }
+  const double fraction = static_cast<double>(count) / (static_cast<double>(k) * length);
+  const double factor = coefficient * fraction / static_cast<double>(length);
+  for (int64_t t = first + threadIdx.y; there && t < first + length; t += kTokenLanes)
+    d_probs[t * experts + expert] = static_cast<float>(factor);
+  if (threadIdx.y != 0) return;
+  const double loss = WarpSum(there ? factor * sum : 0.0);
+  if (threadIdx.x == 0) parts[int64_t{blockIdx.x} * gridDim.y + blockIdx.y] = loss;
+}
+
+// Calls f.template operator()<kHeld>().
+template <typename F>
+void WithHeld(int64_t experts, F f) {
+  if (experts <= 2 * kWarp) {
+    f.template operator()<2>();
+  } else if (experts <= kMostHeld * kWarp) {
+    f.template operator()<kMostHeld>();
+  } else {
+    f.template operator()<0>();
+  }
 }
 
 }  // namespace
 
 void CudaKernels::GateForward(const GateForwardArgs& args) {
   CheckGateForward(args, Indices::kOnDevice);
-  const int64_t tokens = args.logits.dim(0);
-  Launch(queue_, "GateForward", GroupsOf(tokens, kTokensOfBlock), dim3(kWarp, kTokensOfBlock),
-         GateForwardKernel, args.logits.as<float>(), args.probs.as<float>(),
-         args.experts.as<int32_t>(), args.weights.as<float>(), tokens, args.logits.dim(1),
-         args.top_k, args.renormalize, args.forced);
+  const int64_t tokens = args.logits.dim(0), experts = args.logits.dim(1);
+  WithHeld(experts, [&]<int kHeld>() {
+    Launch(queue_, "GateForward", GroupsOf(tokens, kTokensOfBlock), dim3(kWarp, kTokensOfBlock),
+           GateForwardKernel<kHeld>, args.logits.as<float>(), args.probs.as<float>(),
+           args.experts.as<int32_t>(), args.weights.as<float>(), tokens, static_cast<int>(experts),
+           static_cast<int>(args.top_k), args.renormalize, args.forced);
+  });
 }
 
 void CudaKernels::GateBackward(const GateBackwardArgs& args) {
   CheckGateBackward(args, Indices::kOnDevice);
-  const int64_t tokens = args.probs.dim(0);
-  Launch(queue_, "GateBackward", GroupsOf(tokens, kTokensOfBlock), dim3(kWarp, kTokensOfBlock),
-         GateBackwardKernel, args.probs.as<float>(), args.experts.as<int32_t>(),
-         args.weights.as<float>(), args.d_weights.as<float>(), args.d_probs.as<float>(),
-         args.d_logits.as<float>(), tokens, args.probs.dim(1), args.experts.dim(1),
-         args.renormalize);
+  const int64_t tokens = args.probs.dim(0), experts = args.probs.dim(1);
+  if (tokens == 0) return;
+  WithElement(args.d_logits.dtype, [&]<typename T>() {
+    WithHeld(experts, [&]<int kHeld>() {
+      Launch(queue_, "GateBackward", GroupsOf(tokens, kTokensOfBlock), dim3(kWarp, kTokensOfBlock),
+             GateBackwardKernel<T, kHeld>, args.probs.as<float>(), args.experts.as<int32_t>(),
+             args.weights.as<float>(), args.d_weights.as<float>(), args.d_probs.as<float>(),
+             args.d_logits.as<T>(), tokens, static_cast<int>(experts),
+             static_cast<int>(args.experts.dim(1)), args.renormalize);
+    });
+  });
 }
 
 void CudaKernels::BalanceLoss(const BalanceLossArgs& args) {
   CheckBalanceLoss(args, Indices::kOnDevice);
-  const int64_t sequences = args.probs.dim(0) / args.length;
-  double* const parts = scratch_.Ensure<double>({std::max<int64_t>(1, sequences)}).as<double>();
-  Launch(queue_, "BalanceLoss", static_cast<unsigned>(sequences), kThreads, BalanceLossKernel,
-         args.probs.as<float>(), args.experts.as<int32_t>(), args.length, args.probs.dim(1),
-         args.experts.dim(1), args.coefficient, args.d_probs.as<float>(), parts);
-  AddParts(parts, sequences, args.loss_sum.as<double>());
+  const int64_t sequences = args.probs.dim(0) / args.length, experts = args.probs.dim(1);
+  if (args.probs.elements() == 0) return;
+  const dim3 grid(static_cast<unsigned>(sequences), GroupsOf(experts, kExpertLanes));
+  const int64_t count = sequences * grid.y;
+  double* const parts = scratch_.Ensure<double>({count}).as<double>();
+  Launch(queue_, "BalanceLoss", grid, dim3(kExpertLanes, kTokenLanes), BalanceLossKernel,
+         args.probs.as<float>(), args.experts.as<int32_t>(), args.length, static_cast<int>(experts),
+         static_cast<int>(args.experts.dim(1)), args.coefficient, args.d_probs.as<float>(), parts);
+  AddParts(parts, count, args.loss_sum.as<double>());
 }
 
 }  // namespace weft
