@@ -5,11 +5,12 @@
 #include "tensor/device/cuda/launch.h"
 #include "tensor/kernels/check_args.h"
 #include "tensor/kernels/cuda/cuda_kernels.h"
+#include "tensor/kernels/cuda/dispatch.h"
 #include "tensor/kernels/cuda/reduce.h"
 
-// Dao et al. 2022, "FlashAttention", in fp32 on the ordinary cores: tiles of keys and values in
-// shared memory, softmax as it goes; the backward computes the probabilities again. A group of
-// neighbouring threads holds one row: each of them a part of the head's dimensions.
+// Dao et al. 2022, "FlashAttention", computed in fp32 on the ordinary cores: tiles of keys and
+// values in shared memory, softmax as it goes; the backward computes the probabilities again. A
+// group of neighbouring threads holds one row: each of them a part of the head's dimensions.
 //
 // Sums run over tiles of a sequence, from its start in the forward and from its end in the
 // gradients of keys and values, so that pieces that end at tiles give the bits of the whole.
@@ -44,22 +45,23 @@ struct Piece {
 
 // Rows [first, first + kRows) of a matrix of heads into shared memory, zeros where there is
 // nothing.
-template <int kRows, int kDims>
-__device__ __forceinline__ void LoadRows(const float* from, int64_t stride, int64_t first,
+template <int kRows, int kDims, typename T>
+__device__ __forceinline__ void LoadRows(const T* from, int64_t stride, int64_t first,
                                          int64_t limit, int64_t dims, float (*to)[kDims]) {
   for (int i = static_cast<int>(threadIdx.x); i < kRows * kDims;
        i += static_cast<int>(blockDim.x)) {
     const int64_t row = first + i / kDims;
     const int dim = i % kDims;
-    to[i / kDims][dim] = row < limit && dim < dims ? from[row * stride + dim] : 0.0f;
+    to[i / kDims][dim] = row < limit && dim < dims ? ToFloat(from[row * stride + dim]) : 0.0f;
   }
 }
 
 // The part of a row that a thread holds.
-template <int kEach>
-__device__ __forceinline__ void LoadPart(const float* row, int first, int64_t dims, bool there,
+template <int kEach, typename T>
+__device__ __forceinline__ void LoadPart(const T* row, int first, int64_t dims, bool there,
                                          float* to) {
-  for (int i = 0; i < kEach; ++i) to[i] = there && first + i < dims ? row[first + i] : 0.0f;
+  for (int i = 0; i < kEach; ++i)
+    to[i] = there && first + i < dims ? ToFloat(row[first + i]) : 0.0f;
 }
 
 template <int kThreadsOfRow>
@@ -71,10 +73,9 @@ __device__ __forceinline__ float SumOverRow(float value) {
 }
 
 // grid: tiles of a sequence, heads, sequences from `first_sequence` on.
-template <int kDims, int kThreadsOfRow, int kKeys>
+template <typename T, int kDims, int kThreadsOfRow, int kKeys>
 __global__ __launch_bounds__(kTile* kThreadsOfRow) void AttentionForwardKernel(
-    const float* qkv_in, float* out, float* lse_out, Layout at, Piece piece,
-    int64_t first_sequence) {
+    const T* qkv_in, T* out, float* lse_out, Layout at, Piece piece, int64_t first_sequence) {
   constexpr int kEach = kDims / kThreadsOfRow;
   __shared__ float keys[kKeys][kDims];
   __shared__ float values[kKeys][kDims];
@@ -85,7 +86,7 @@ __global__ __launch_bounds__(kTile* kThreadsOfRow) void AttentionForwardKernel(
   if (tile < piece.first(sequence, at.length) || tile >= limit) return;
   const int64_t t = tile + threadIdx.x / kThreadsOfRow;
   const int part = static_cast<int>(threadIdx.x) % kThreadsOfRow * kEach;
-  const float* const qkv = qkv_in + sequence * at.length * at.width();
+  const T* const qkv = qkv_in + sequence * at.length * at.width();
   float q[kEach];
   float o[kEach] = {};
   LoadPart<kEach>(qkv + t * at.width() + at.query(head), part, at.head_dim, t < at.length, q);
@@ -118,9 +119,9 @@ __global__ __launch_bounds__(kTile* kThreadsOfRow) void AttentionForwardKernel(
     __syncthreads();
   }
   if (t >= at.length) return;
-  float* const row = out + ((sequence * at.length + t) * at.heads + head) * at.head_dim;
+  T* const row = out + ((sequence * at.length + t) * at.heads + head) * at.head_dim;
   for (int i = 0; i < kEach; ++i) {
-    if (part + i < at.head_dim) row[part + i] = o[i] / denominator;
+    if (part + i < at.head_dim) row[part + i] = FromFloat<T>(o[i] / denominator);
   }
   if (part == 0) {
     lse_out[(sequence * at.heads + head) * at.length + t] = largest + logf(denominator);
@@ -128,7 +129,8 @@ __global__ __launch_bounds__(kTile* kThreadsOfRow) void AttentionForwardKernel(
 }
 
 // delta = d_out . out of each head of the piece's tokens, a warp each.
-__global__ void DeltaKernel(const float* out, const float* d_out, float* delta, Layout at,
+template <typename T>
+__global__ void DeltaKernel(const T* out, const T* d_out, float* delta, Layout at,
                             int64_t first_row, int64_t rows) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   if (i >= rows * at.heads) return;
@@ -136,16 +138,16 @@ __global__ void DeltaKernel(const float* out, const float* d_out, float* delta, 
   const int64_t begin = (token * at.heads + head) * at.head_dim;
   float sum = 0;
   for (int64_t d = threadIdx.x; d < at.head_dim; d += kWarp)
-    sum += out[begin + d] * d_out[begin + d];
+    sum = fmaf(ToFloat(out[begin + d]), ToFloat(d_out[begin + d]), sum);
   sum = WarpSum(sum);
   const int64_t sequence = token / at.length, t = token % at.length;
   if (threadIdx.x == 0) delta[(sequence * at.heads + head) * at.length + t] = sum;
 }
 
-template <int kDims, int kThreadsOfRow, int kKeys>
+template <typename T, int kDims, int kThreadsOfRow, int kKeys>
 __global__ __launch_bounds__(kTile* kThreadsOfRow) void AttentionQueriesKernel(
-    const float* qkv_in, const float* lse_in, const float* delta_in, const float* d_out_in,
-    float* d_qkv, Layout at, Piece piece, int64_t first_sequence) {
+    const T* qkv_in, const float* lse_in, const float* delta_in, const T* d_out_in, T* d_qkv,
+    Layout at, Piece piece, int64_t first_sequence) {
   constexpr int kEach = kDims / kThreadsOfRow;
   __shared__ float keys[kKeys][kDims];
   __shared__ float values[kKeys][kDims];
@@ -158,7 +160,7 @@ __global__ __launch_bounds__(kTile* kThreadsOfRow) void AttentionQueriesKernel(
   const int part = static_cast<int>(threadIdx.x) % kThreadsOfRow * kEach;
   const bool there = t < at.length;
   const int64_t token = sequence * at.length + t;
-  const float* const qkv = qkv_in + sequence * at.length * at.width();
+  const T* const qkv = qkv_in + sequence * at.length * at.width();
   float q[kEach];
   float d_out[kEach];
   float dq[kEach] = {};
@@ -190,17 +192,28 @@ __global__ __launch_bounds__(kTile* kThreadsOfRow) void AttentionQueriesKernel(
     __syncthreads();
   }
   if (!there) return;
-  float* const row = d_qkv + token * at.width() + at.query(head);
+  T* const row = d_qkv + token * at.width() + at.query(head);
   for (int i = 0; i < kEach; ++i) {
-    if (part + i < at.head_dim) row[part + i] = dq[i];
+    if (part + i < at.head_dim) row[part + i] = FromFloat<T>(dq[i]);
   }
 }
 
+// Where pieces leave what they add to keys and values of earlier tokens: in d_qkv itself, when its
+// type is that of sums.
+struct KvSums {
+  float* first;    // of the first token's first key; null: all tokens come at once
+  int64_t stride;  // of a token
+
+  __device__ float* At(int64_t token, int64_t offset) const {
+    return first == nullptr ? nullptr : first + token * stride + offset;
+  }
+};
+
 // grid: tiles of keys, heads of keys, sequences from `first_sequence` on.
-template <int kDims, int kThreadsOfRow, int kQueries>
+template <typename T, int kDims, int kThreadsOfRow, int kQueries>
 __global__ __launch_bounds__(kTile* kThreadsOfRow) void AttentionKeysKernel(
-    const float* qkv_in, const float* lse_in, const float* delta_in, const float* d_out_in,
-    float* d_qkv, Layout at, Piece piece, int64_t first_sequence) {
+    const T* qkv_in, const float* lse_in, const float* delta_in, const T* d_out_in, T* d_qkv,
+    KvSums kv_sums, Layout at, Piece piece, int64_t first_sequence) {
   constexpr int kEach = kDims / kThreadsOfRow;
   __shared__ float queries[kQueries][kDims];
   __shared__ float d_outs[kQueries][kDims];
@@ -213,8 +226,10 @@ __global__ __launch_bounds__(kTile* kThreadsOfRow) void AttentionKeysKernel(
   const int64_t u = tile + threadIdx.x / kThreadsOfRow;
   const int part = static_cast<int>(threadIdx.x) % kThreadsOfRow * kEach;
   const bool there = u < end;
-  const float* const qkv = qkv_in + sequence * at.length * at.width();
-  float* const row = d_qkv + (sequence * at.length + u) * at.width();
+  const T* const qkv = qkv_in + sequence * at.length * at.width();
+  const int64_t token = sequence * at.length + u;
+  float* const key_sums = kv_sums.At(token, kv * at.head_dim);
+  float* const value_sums = kv_sums.At(token, (at.kv_heads + kv) * at.head_dim);
   float k[kEach];
   float v[kEach];
   float dk[kEach];
@@ -223,8 +238,8 @@ __global__ __launch_bounds__(kTile* kThreadsOfRow) void AttentionKeysKernel(
   LoadPart<kEach>(qkv + u * at.width() + at.value(kv), part, at.head_dim, there, v);
   // What later pieces of the sequence have added.
   const bool more = there && end < at.length;
-  LoadPart<kEach>(row + at.key(kv), part, at.head_dim, more, dk);
-  LoadPart<kEach>(row + at.value(kv), part, at.head_dim, more, dv);
+  LoadPart<kEach>(key_sums, part, at.head_dim, more, dk);
+  LoadPart<kEach>(value_sums, part, at.head_dim, more, dv);
   const int64_t lowest = begin > tile ? begin : tile;
   const int64_t group = at.heads / at.kv_heads;
   for (int64_t queries_of = (end - 1) / kTile * kTile; queries_of >= lowest; queries_of -= kTile) {
@@ -260,10 +275,17 @@ __global__ __launch_bounds__(kTile* kThreadsOfRow) void AttentionKeysKernel(
     }
   }
   if (!there) return;
+  const bool complete = u >= begin;
+  T* const row = d_qkv + token * at.width();
   for (int i = 0; i < kEach; ++i) {
     if (part + i >= at.head_dim) continue;
-    row[at.key(kv) + part + i] = dk[i];
-    row[at.value(kv) + part + i] = dv[i];
+    if (complete) {
+      row[at.key(kv) + part + i] = FromFloat<T>(dk[i]);
+      row[at.value(kv) + part + i] = FromFloat<T>(dv[i]);
+    } else {
+      key_sums[part + i] = dk[i];
+      value_sums[part + i] = dv[i];
+    }
   }
 }
 
@@ -287,29 +309,38 @@ Sequences SequencesOf(RowRange tokens, int64_t length) {
           GroupsOf(length, kTile)};
 }
 
-template <int kDims, int kThreadsOfRow, int kKeys>
+template <typename T, int kDims, int kThreadsOfRow, int kKeys>
 void Forward(CudaQueue& queue, const AttentionForwardArgs& args, RowRange tokens) {
   const Sequences some = SequencesOf(tokens, args.length);
   Launch(queue, "AttentionForward", dim3(some.tiles, static_cast<unsigned>(args.heads), some.count),
-         kTile * kThreadsOfRow, AttentionForwardKernel<kDims, kThreadsOfRow, kKeys>,
-         args.qkv.as<float>(), args.out.as<float>(), args.lse.as<float>(), LayoutOf(args),
+         kTile * kThreadsOfRow, AttentionForwardKernel<T, kDims, kThreadsOfRow, kKeys>,
+         args.qkv.as<T>(), args.out.as<T>(), args.lse.as<float>(), LayoutOf(args),
          Piece{tokens.begin, tokens.end}, some.first);
 }
 
-template <int kDims, int kThreadsOfRow, int kRows>
+template <typename T>
+KvSums KvSumsOf(const AttentionBackwardArgs& args) {
+  if constexpr (std::is_same_v<T, float>) {
+    return {args.d_qkv.as<float>() + args.heads * args.head_dim, args.d_qkv.dim(1)};
+  } else {
+    return {OrNull<float>(args.d_kv), 2 * args.kv_heads * args.head_dim};
+  }
+}
+
+template <typename T, int kDims, int kThreadsOfRow, int kRows>
 void Backward(CudaQueue& queue, const AttentionBackwardArgs& args, RowRange tokens, float* delta) {
   const Layout at = LayoutOf(args);
   const Piece piece{tokens.begin, tokens.end};
   const Sequences some = SequencesOf(tokens, args.length);
   constexpr unsigned kThreads = kTile * kThreadsOfRow;
   Launch(queue, "AttentionQueries", dim3(some.tiles, static_cast<unsigned>(args.heads), some.count),
-         kThreads, AttentionQueriesKernel<kDims, kThreadsOfRow, kRows>, args.qkv.as<float>(),
-         args.lse.as<float>(), delta, args.d_out.as<float>(), args.d_qkv.as<float>(), at, piece,
+         kThreads, AttentionQueriesKernel<T, kDims, kThreadsOfRow, kRows>, args.qkv.as<T>(),
+         args.lse.as<float>(), delta, args.d_out.as<T>(), args.d_qkv.as<T>(), at, piece,
          some.first);
   Launch(queue, "AttentionKeys", dim3(some.tiles, static_cast<unsigned>(args.kv_heads), some.count),
-         kThreads, AttentionKeysKernel<kDims, kThreadsOfRow, kRows>, args.qkv.as<float>(),
-         args.lse.as<float>(), delta, args.d_out.as<float>(), args.d_qkv.as<float>(), at, piece,
-         some.first);
+         kThreads, AttentionKeysKernel<T, kDims, kThreadsOfRow, kRows>, args.qkv.as<T>(),
+         args.lse.as<float>(), delta, args.d_out.as<T>(), args.d_qkv.as<T>(), KvSumsOf<T>(args), at,
+         piece, some.first);
 }
 
 }  // namespace
@@ -317,13 +348,15 @@ void Backward(CudaQueue& queue, const AttentionBackwardArgs& args, RowRange toke
 void CudaKernels::AttentionForward(const AttentionForwardArgs& args) {
   const RowRange tokens = CheckAttentionForward(args);
   if (tokens.count() == 0) return;
-  if (args.head_dim <= 32) {
-    Forward<32, 1, 32>(queue_, args, tokens);
-  } else if (args.head_dim <= 64) {
-    Forward<64, 1, 32>(queue_, args, tokens);
-  } else {
-    Forward<128, 2, 32>(queue_, args, tokens);
-  }
+  WithElement(args.qkv.dtype, [&]<typename T>() {
+    if (args.head_dim <= 32) {
+      Forward<T, 32, 1, 32>(queue_, args, tokens);
+    } else if (args.head_dim <= 64) {
+      Forward<T, 64, 1, 32>(queue_, args, tokens);
+    } else {
+      Forward<T, 128, 2, 32>(queue_, args, tokens);
+    }
+  });
 }
 
 void CudaKernels::AttentionBackward(const AttentionBackwardArgs& args) {
@@ -331,16 +364,18 @@ void CudaKernels::AttentionBackward(const AttentionBackwardArgs& args) {
   if (tokens.count() == 0) return;
   float* const delta = scratch_.Ensure<float>({args.lse.elements()}).as<float>();
   constexpr unsigned kRowsOfBlock = 4;
-  Launch(queue_, "AttentionDelta", GroupsOf(tokens.count() * args.heads, kRowsOfBlock),
-         dim3(kWarp, kRowsOfBlock), DeltaKernel, args.out.as<float>(), args.d_out.as<float>(),
-         delta, LayoutOf(args), tokens.begin, tokens.count());
-  if (args.head_dim <= 32) {
-    Backward<32, 1, 32>(queue_, args, tokens, delta);
-  } else if (args.head_dim <= 64) {
-    Backward<64, 2, 32>(queue_, args, tokens, delta);
-  } else {
-    Backward<128, 4, 32>(queue_, args, tokens, delta);
-  }
+  WithElement(args.qkv.dtype, [&]<typename T>() {
+    Launch(queue_, "AttentionDelta", GroupsOf(tokens.count() * args.heads, kRowsOfBlock),
+           dim3(kWarp, kRowsOfBlock), DeltaKernel<T>, args.out.as<T>(), args.d_out.as<T>(), delta,
+           LayoutOf(args), tokens.begin, tokens.count());
+    if (args.head_dim <= 32) {
+      Backward<T, 32, 1, 32>(queue_, args, tokens, delta);
+    } else if (args.head_dim <= 64) {
+      Backward<T, 64, 2, 32>(queue_, args, tokens, delta);
+    } else {
+      Backward<T, 128, 4, 32>(queue_, args, tokens, delta);
+    }
+  });
 }
 
 }  // namespace weft
