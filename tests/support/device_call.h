@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <deque>
 
 #include "tensor/device/memory.h"
@@ -11,11 +12,13 @@ namespace weft {
 // the same tensor there.
 class DeviceCall {
  public:
-  explicit DeviceCall(Memory& memory) : memory_(memory) {}
+  // Tensors begin where an allocation does; those of which `shifted` has the bit (of the first, the
+  // second, ... that is named) an element later, as rows of a view may.
+  explicit DeviceCall(Memory& memory, uint64_t shifted = 0) : memory_(memory), shifted_(shifted) {}
   ~DeviceCall() {
     for (const Tensor& tensor : tensors_) {
       if (tensor.written) memory_.ToHost(tensor.device, tensor.host);
-      memory_.Free(tensor.device.data);
+      memory_.Free(tensor.allocated);
     }
   }
   DeviceCall(const DeviceCall&) = delete;
@@ -29,6 +32,7 @@ class DeviceCall {
  private:
   struct Tensor {
     TensorView host, device;
+    void* allocated = nullptr;
     bool written = false;
   };
 
@@ -39,13 +43,16 @@ class DeviceCall {
       tensor.written |= written;
       return tensor.device;
     }
-    Tensor& tensor = tensors_.emplace_back(Tensor{host, host, written});
-    tensor.device.data = memory_.Allocate(host.bytes());
+    const int64_t shift = (shifted_ >> tensors_.size() % 64 & 1) != 0 ? SizeOf(host.dtype) : 0;
+    void* const allocated = memory_.Allocate(host.bytes() + shift);
+    Tensor& tensor = tensors_.emplace_back(Tensor{host, host, allocated, written});
+    tensor.device.data = static_cast<char*>(allocated) + shift;
     memory_.FromHost(host, tensor.device);
     return tensor.device;
   }
 
   Memory& memory_;
+  const uint64_t shifted_;
   std::deque<Tensor> tensors_;
 };
 

@@ -58,7 +58,9 @@ TEST_P(KernelsAttentionTest, EqualsTheReference) {
       // of the scale.
       EXPECT_TRUE(Near(actual.out, expected.out, 5e-6 * scale * scale));
       EXPECT_TRUE(Near(actual.lse, expected.lse, 1e-5));
-      EXPECT_TRUE(Near(actual.d_qkv, expected.d_qkv, 3e-5 * scale * scale));
+      // Where the two outputs are rounded apart, keys and queries multiply what follows.
+      EXPECT_TRUE(
+          Near(actual.d_qkv, expected.d_qkv, bf16() ? 0.016 * scale : 3e-5 * scale * scale));
     }
   }
 }

@@ -23,7 +23,7 @@ class KernelsGateTest : public FastKernelsTest {};
 
 TEST_P(KernelsGateTest, EqualsTheReference) {
   for (const int64_t tokens : {0, 1, 77}) {
-    for (const int64_t experts : {1, 3, 8, 16, 60, 256}) {
+    for (const int64_t experts : {1, 3, 8, 16, 60, 256, 600}) {
       for (const int64_t top_k : {1, 2, 6}) {
         if (top_k > experts) continue;
         for (const bool renormalize : {true, false}) {
@@ -47,6 +47,16 @@ TEST_P(KernelsGateTest, EqualsTheReference) {
         }
       }
     }
+  }
+}
+
+// As many experts as a lane of a warp has none, one, or some of.
+TEST_P(KernelsGateTest, TiesOfManyExpertsGoToTheLowerOne) {
+  for (const int32_t experts : {5, 33, 64, 100, 513}) {
+    const Floats logits({1, experts}, -1);
+    const GateResult result = RunGate(*fast_, logits, experts, true);
+    for (int32_t e = 0; e < experts; ++e)
+      EXPECT_EQ(result.experts.values()[static_cast<size_t>(e)], e);
   }
 }
 

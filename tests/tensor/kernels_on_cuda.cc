@@ -8,11 +8,11 @@ std::vector<Implementation> Implementations() {
   // One for all tests: a device is slow to open.
   static const auto* const device =
       new absl::StatusOr<std::unique_ptr<ComputeDevice>>(MakeCudaDevice(0));
-  return {{"cuda",
-           []() -> std::unique_ptr<Kernels> {
-             return std::make_unique<StagedKernels>((**device)->MakeKernels());
-           },
-           std::string(device->status().message())}};
+  const auto make = []() -> std::unique_ptr<Kernels> {
+    return std::make_unique<StagedKernels>((**device)->MakeKernels());
+  };
+  const std::string unavailable(device->status().message());
+  return {{"cuda", make, unavailable}, {"cuda_bf16", make, unavailable, DType::kBF16}};
 }
 
 }  // namespace weft
