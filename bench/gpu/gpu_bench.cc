@@ -39,6 +39,14 @@ class Bench {
         seconds_(seconds) {}
 
   // Filled with numbers around zero: products of zeros take less power than real ones.
+  TensorView Numbers(DType dtype, const Shape& shape) {
+    const TensorView wide = Floats(shape);
+    if (dtype == DType::kF32) return wide;
+    Buffer& buffer = buffers_.emplace_back(kernels_->memory());
+    const TensorView view = buffer.Ensure<BFloat16>(shape);
+    kernels_->Convert(wide, view);
+    return view;
+  }
   TensorView Floats(const Shape& shape, float scale = 1) {
     Buffer& buffer = buffers_.emplace_back(kernels_->memory());
     const TensorView view = buffer.Ensure<float>(shape);
@@ -109,36 +117,54 @@ class Bench {
 };
 
 // What a step of a model with these widths does most.
-std::vector<Case> Cases(Bench& bench) {
-  constexpr int64_t kTokens = 8192, kHidden = 2048, kWidth = 4096, kExperts = 64, kTopK = 4;
-  constexpr int64_t kHeads = 16, kKvHeads = 4, kHeadDim = 128, kLength = 2048, kVocab = 32000;
-  constexpr double kFloat = sizeof(float);
-  const auto rows = static_cast<double>(kTokens);
-  std::vector<Case> cases;
-  const auto matrix = rows * kHidden * kFloat;
+constexpr int64_t kTokens = 8192, kHidden = 2048, kWidth = 4096, kExperts = 64, kTopK = 4;
+constexpr int64_t kHeads = 16, kKvHeads = 4, kHeadDim = 128, kLength = 2048, kVocab = 32000;
+constexpr auto kRows = static_cast<double>(kTokens);
+constexpr double kFloat = sizeof(float);
 
-  const TensorView x = bench.Floats({kTokens, kHidden}), y = bench.Floats({kTokens, kHidden});
-  const TensorView w = bench.Floats({kWidth, kHidden}), wide = bench.Floats({kTokens, kWidth});
-  const double product = 2 * rows * kHidden * kWidth;
+void AddProducts(Bench& bench, DType dtype, std::vector<Case>& cases) {
+  const auto t = [&](const Shape& shape) { return bench.Numbers(dtype, shape); };
+  const TensorView x = t({kTokens, kHidden}), y = t({kTokens, kHidden});
+  const TensorView w = t({kWidth, kHidden}), wide = t({kTokens, kWidth});
+  const TensorView dw = bench.Floats({kWidth, kHidden});
+  const double product = 2 * kRows * kHidden * kWidth;
   cases.push_back({"gemm_forward", product, 0,
                    [=](Kernels& k) { k.Gemm({.a = x, .b = w, .c = wide, .transpose_b = true}); }});
   cases.push_back(
       {"gemm_dx", product, 0, [=](Kernels& k) { k.Gemm({.a = wide, .b = w, .c = y}); }});
   cases.push_back({"gemm_dw", product, 0, [=](Kernels& k) {
-                     k.Gemm({.a = wide, .b = x, .c = w, .transpose_a = true, .accumulate = true});
+                     k.Gemm({.a = wide, .b = x, .c = dw, .transpose_a = true, .accumulate = true});
                    }});
+}
 
-  const TensorView gamma = bench.Floats({kHidden}), rstd = bench.Floats({kTokens});
+void AddRows(Bench& bench, DType dtype, std::vector<Case>& cases) {
+  const auto t = [&](const Shape& shape) { return bench.Numbers(dtype, shape); };
+  const double matrix = kRows * kHidden * static_cast<double>(SizeOf(dtype));
+  const double wide_matrix = kRows * kWidth * static_cast<double>(SizeOf(dtype));
+  const TensorView x = t({kTokens, kHidden}), y = t({kTokens, kHidden});
+  const TensorView dx = t({kTokens, kHidden});
+  const TensorView bias = t({kHidden}), d_bias = bench.Floats({kHidden});
+  cases.push_back({"add", 0, 3 * matrix, [=](Kernels& k) { k.Add(x, y, dx); }});
+  cases.push_back({"add_bias", 0, 2 * matrix, [=](Kernels& k) { k.AddBias(bias, dx); }});
+  cases.push_back({"bias_backward", 0, matrix, [=](Kernels& k) { k.BiasBackward(y, d_bias); }});
+
+  const TensorView gamma = t({kHidden}), rstd = bench.Floats({kTokens});
   cases.push_back({"rms_norm_forward", 0, 2 * matrix, [=](Kernels& k) {
                      k.RmsNormForward({x, gamma, {}, 1e-5f, y, {}, rstd});
                    }});
-  const TensorView d_gamma = bench.Floats({kHidden}), dx = bench.Floats({kTokens, kHidden});
+  const TensorView d_gamma = bench.Floats({kHidden});
   cases.push_back({"rms_norm_backward", 0, 5 * matrix, [=](Kernels& k) {
                      k.RmsNormBackward({y, x, gamma, {}, rstd, dx, d_gamma, {}});
                    }});
-  const TensorView half = bench.Floats({kTokens, kWidth / 2});
-  cases.push_back({"swiglu_forward", 0, 1.5 * rows * kWidth * kFloat,
-                   [=](Kernels& k) { k.SwigluForward(wide, half); }});
+
+  const TensorView wide = t({kTokens, kWidth}), half = t({kTokens, kWidth / 2});
+  const TensorView d_wide = t({kTokens, kWidth});
+  cases.push_back(
+      {"gelu_forward", 0, 2 * wide_matrix, [=](Kernels& k) { k.GeluForward(wide, d_wide); }});
+  cases.push_back(
+      {"swiglu_forward", 0, 1.5 * wide_matrix, [=](Kernels& k) { k.SwigluForward(wide, half); }});
+  cases.push_back({"swiglu_backward", 0, 2.5 * wide_matrix,
+                   [=](Kernels& k) { k.SwigluBackward(half, wide, d_wide); }});
 
   const TensorView slot = bench.Indices({kTokens, kTopK}, static_cast<int32_t>(kTokens));
   const TensorView index = bench.Indices({kTokens}, static_cast<int32_t>(kTokens));
@@ -146,19 +172,56 @@ std::vector<Case> Cases(Bench& bench) {
   cases.push_back({"gather_rows", 0, 2 * matrix, [=](Kernels& k) { k.GatherRows(x, index, y); }});
   cases.push_back({"gather_sum", 0, (kTopK + 1) * matrix,
                    [=](Kernels& k) { k.GatherSum(x, slot, weights, false, y); }});
+
+  const TensorView tokens = bench.Indices({kTokens}, kVocab);
+  const TensorView table = t({kVocab, kHidden}), d_table = bench.Floats({kVocab, kHidden});
+  cases.push_back({"embedding_forward", 0, 2 * matrix,
+                   [=](Kernels& k) { k.EmbeddingForward(tokens, table, {}, kLength, y); }});
+  // As if every row had a token of its own, whose gradient is read and written.
+  cases.push_back({"embedding_backward", 0, matrix + 2 * kRows * kHidden * kFloat,
+                   [=](Kernels& k) { k.EmbeddingBackward(y, tokens, kLength, d_table, {}); }});
+
+  constexpr int64_t kLogitRows = 2048;
+  const TensorView vocab = t({kLogitRows, kVocab}), loss = bench.Double();
+  const TensorView labels = bench.Indices({kLogitRows}, kVocab);
+  cases.push_back({"cross_entropy", 0,
+                   3.0 * kLogitRows * kVocab * static_cast<double>(SizeOf(dtype)), [=](Kernels& k) {
+                     k.CrossEntropy({vocab, labels, 1e-3f, true, loss});
+                   }});
+}
+
+void AddGate(Bench& bench, DType dtype, std::vector<Case>& cases) {
+  const double matrix = kRows * kExperts * kFloat;
   const TensorView logits = bench.Floats({kTokens, kExperts});
   const TensorView probs = bench.Floats({kTokens, kExperts});
   const TensorView experts = bench.Indices({kTokens, kTopK}, kExperts);
-  cases.push_back({"gate_forward", 0, 2 * rows * kExperts * kFloat, [=](Kernels& k) {
+  const TensorView weights = bench.Floats({kTokens, kTopK});
+  const TensorView d_logits = bench.Numbers(dtype, {kTokens, kExperts});
+  cases.push_back({"gate_forward", 0, 2 * matrix, [=](Kernels& k) {
                      k.GateForward({logits, kTopK, true, probs, experts, weights});
                    }});
+  cases.push_back({"gate_backward", 0,
+                   2 * matrix + kRows * kExperts * static_cast<double>(SizeOf(dtype)),
+                   [=](Kernels& k) {
+                     k.GateBackward({probs, experts, weights, weights, logits, true, d_logits});
+                   }});
+}
 
-  const TensorView qkv = bench.Floats({kTokens, (kHeads + 2 * kKvHeads) * kHeadDim});
-  const TensorView out = bench.Floats({kTokens, kHeads * kHeadDim});
-  const TensorView d_out = bench.Floats({kTokens, kHeads * kHeadDim});
-  const TensorView d_qkv = bench.Floats({kTokens, (kHeads + 2 * kKvHeads) * kHeadDim});
+void AddAttention(Bench& bench, DType dtype, std::vector<Case>& cases) {
+  const auto t = [&](const Shape& shape) { return bench.Numbers(dtype, shape); };
+  constexpr int64_t kQkv = (kHeads + 2 * kKvHeads) * kHeadDim;
+  const TensorView qkv = t({kTokens, kQkv}), d_qkv = t({kTokens, kQkv});
+  const TensorView out = t({kTokens, kHeads * kHeadDim}), d_out = t({kTokens, kHeads * kHeadDim});
   const TensorView lse = bench.Floats({kTokens / kLength, kHeads, kLength});
-  const double scores = 2 * rows * kLength * kHeads * kHeadDim;  // QK and PV, causal
+  const double turned = kRows * (kHeads + kKvHeads) * kHeadDim * static_cast<double>(SizeOf(dtype));
+  cases.push_back({"rope", 0, 2 * turned, [=](Kernels& k) {
+                     k.Rope({.x = qkv,
+                             .sequences = kTokens / kLength,
+                             .length = kLength,
+                             .rotated_heads = kHeads + kKvHeads,
+                             .head_dim = kHeadDim});
+                   }});
+  const double scores = 2 * kRows * kLength * kHeads * kHeadDim;  // QK and PV, causal
   cases.push_back({"attention_forward", scores, 0, [=](Kernels& k) {
                      k.AttentionForward(
                          {qkv, kTokens / kLength, kLength, kHeads, kKvHeads, kHeadDim, out, lse});
@@ -167,24 +230,47 @@ std::vector<Case> Cases(Bench& bench) {
                      k.AttentionBackward({qkv, out, lse, d_out, kTokens / kLength, kLength, kHeads,
                                           kKvHeads, kHeadDim, d_qkv});
                    }});
+}
 
-  constexpr int64_t kRows = 2048;
-  const TensorView vocab = bench.Floats({kRows, kVocab}), loss = bench.Double();
-  const TensorView labels = bench.Indices({kRows}, kVocab);
-  cases.push_back({"cross_entropy", 0, 3.0 * kRows * kVocab * kFloat, [=](Kernels& k) {
-                     k.CrossEntropy({vocab, labels, 1e-3f, true, loss});
-                   }});
-
+// With `dtype` bf16 the parameter is left rounded, too.
+void AddUpdates(Bench& bench, DType dtype, std::vector<Case>& cases) {
   constexpr int64_t kParameters = 1 << 26;
+  const bool rounds = dtype == DType::kBF16;
   const TensorView value = bench.Floats({kParameters}), m = bench.Floats({kParameters}, 1e-3f);
   const TensorView v = bench.Floats({kParameters}, 0), g = bench.Floats({kParameters});
-  cases.push_back(
-      {"adamw", 0, 7.0 * kParameters * kFloat, [=](Kernels& k) {
-         k.AdamW({.parameter = value, .m = m, .v = v, .gradient = g, .learning_rate = 1e-4});
-       }});
-  cases.push_back({"sum_of_squares", 0, 1.0 * kParameters * kFloat,
-                   [=](Kernels& k) { k.SumOfSquares(g, loss); }});
-  return cases;
+  const TensorView rounded = rounds ? bench.Numbers(dtype, {kParameters}) : TensorView{};
+  const TensorView sum = bench.Double();
+  cases.push_back({"adamw", 0, (rounds ? 30.0 : 28.0) * kParameters, [=](Kernels& k) {
+                     k.AdamW({.parameter = value,
+                              .m = m,
+                              .v = v,
+                              .gradient = g,
+                              .rounded = rounded,
+                              .learning_rate = 1e-4});
+                   }});
+  if (rounds) {
+    cases.push_back(
+        {"convert", 0, 6.0 * kParameters, [=](Kernels& k) { k.Convert(value, rounded); }});
+  } else {
+    cases.push_back(
+        {"sum_of_squares", 0, 4.0 * kParameters, [=](Kernels& k) { k.SumOfSquares(g, sum); }});
+  }
+}
+
+// One JSON object of each case in this type; names of cases in bf16 end in it.
+void Print(Bench& bench, DType dtype, const char*& separator) {
+  std::vector<Case> cases;
+  AddProducts(bench, dtype, cases);
+  AddRows(bench, dtype, cases);
+  AddGate(bench, dtype, cases);
+  AddAttention(bench, dtype, cases);
+  AddUpdates(bench, dtype, cases);
+  for (Case& kernel : cases) {
+    if (dtype == DType::kBF16) kernel.name += "_bf16";
+    std::printf("%s%s", separator, bench.Measure(kernel).c_str());
+    std::fflush(stdout);
+    separator = ",\n  ";
+  }
 }
 
 int Main(double seconds) {
@@ -193,16 +279,14 @@ int Main(double seconds) {
     std::fprintf(stderr, "gpu_bench: %s\n", std::string(device.status().message()).c_str());
     return 2;
   }
-  Bench bench(**device, seconds);
   std::printf(
-      "{\"device\": \"%s\", \"dtype\": \"f32\",\n \"bounds\": {\"flops_per_second\": %g, "
+      "{\"device\": \"%s\",\n \"bounds\": {\"flops_per_second\": %g, "
       "\"bytes_per_second\": %g},\n \"kernels\": [",
       (*device)->description().c_str(), kFlopsPerSecond, kBytesPerSecond);
   const char* separator = "\n  ";
-  for (const Case& kernel : Cases(bench)) {
-    std::printf("%s%s", separator, bench.Measure(kernel).c_str());
-    std::fflush(stdout);
-    separator = ",\n  ";
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    Bench bench(**device, seconds);  // whose tensors go with it
+    Print(bench, dtype, separator);
   }
   std::printf("\n ]}\n");
   return 0;
