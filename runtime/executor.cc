@@ -81,7 +81,7 @@ absl::Status Executor::Install(std::shared_ptr<const StepGraph> graph,
 absl::StatusOr<StepReport> Executor::RunStep(int64_t step, bool record_spans) {
   step_ = step;
   failed_ = false;
-  order_.Begin();
+  turns_.Begin();
   step_begin_nanos_ = clock_.NowNanos();
   record_spans = record_spans || streams_.processor != nullptr;
   absl::Status status;
@@ -90,9 +90,9 @@ absl::StatusOr<StepReport> Executor::RunStep(int64_t step, bool record_spans) {
     for (const int32_t task : launch.awaited) {
       status.Update(launch.stream->Wait(events_[static_cast<size_t>(task)]));
     }
-    std::shared_ptr<IssueOrder::Turn> turn;
+    std::shared_ptr<IssueTurns::Turn> turn;
     const Op& op = graph_->op(plan_->tasks[i].op);
-    if (rules_.in_plan_order && op.key.group != GroupKind::kNone) turn = order_.Take();
+    if (rules_.in_plan_order && op.key.group != GroupKind::kNone) turn = turns_.Take();
     status.Update(launch.stream->Enqueue([this, i, record_spans, own = std::move(turn)] {
       return RunTask(i, record_spans, own.get());
     }));
@@ -143,7 +143,7 @@ absl::Status Executor::Explained(const absl::Status& status, const PlanTask* tas
 void Executor::Failed(const absl::Status& explained) {
   if (failed_.exchange(true)) return;
   on_failure_(explained);
-  order_.LetGo();
+  turns_.LetGo();
 }
 
 int64_t Executor::ReadyNanos(size_t index) const {
@@ -153,7 +153,7 @@ int64_t Executor::ReadyNanos(size_t index) const {
   return ready;
 }
 
-absl::Status Executor::RunTask(size_t index, bool record_spans, IssueOrder::Turn* turn) {
+absl::Status Executor::RunTask(size_t index, bool record_spans, IssueTurns::Turn* turn) {
   if (turn != nullptr) turn->Await();
   // After the first failure nothing else of the step is worth running.
   if (failed_.load(std::memory_order_relaxed)) return absl::OkStatus();

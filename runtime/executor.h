@@ -13,7 +13,7 @@
 #include "graph/plan.h"
 #include "graph/span.h"
 #include "runtime/emulated_processor.h"
-#include "runtime/issue_order.h"
+#include "runtime/issue_turns.h"
 #include "runtime/step_program.h"
 #include "tensor/kernels/compute_device.h"
 
@@ -75,7 +75,7 @@ class Executor {
   absl::StatusOr<StepReport> RunStep(int64_t step, bool record_spans = true);
 
  private:
-  absl::Status RunTask(size_t index, bool record_spans, IssueOrder::Turn* turn);
+  absl::Status RunTask(size_t index, bool record_spans, IssueTurns::Turn* turn);
   // Blocks until all streams are empty.
   absl::Status Synchronize();
   // "step 12, epoch 3, TASK, rank 5" in front; without a task when that is not known.
@@ -98,7 +98,7 @@ class Executor {
   const Clock& clock_;
   std::function<void(const absl::Status&)> on_failure_;
   const CollectiveRules rules_;
-  IssueOrder order_;
+  IssueTurns turns_;
   std::shared_ptr<const StepGraph> graph_;
   std::shared_ptr<const Plan> plan_;
   std::vector<Launch> launches_;

@@ -65,7 +65,7 @@ __device__ __forceinline__ void AddTo(Pack<kCount>& sum, const Pack<kCount>& val
 
 // What one access moves.
 template <typename T, int kCount>
-struct alignas(sizeof(T) * kCount) Elements {
+struct alignas(sizeof(T) * kCount) Accessed {
   T at[kCount];
 };
 
@@ -78,7 +78,7 @@ inline constexpr int kOfAccess = kCount < kVector<T> ? kCount : kVector<T>;
 template <int kCount, bool kAligned = true, typename T>
 __device__ __forceinline__ Pack<kCount> Load(const T* from) {
   constexpr int kStep = kAligned ? kOfAccess<T, kCount> : 1;
-  using Access = Elements<T, kStep>;
+  using Access = Accessed<T, kStep>;
   Pack<kCount> out;
 #pragma unroll
   for (int first = 0; first < kCount; first += kStep) {
@@ -93,7 +93,7 @@ __device__ __forceinline__ Pack<kCount> Load(const T* from) {
 template <bool kAligned = true, int kCount, typename T>
 __device__ __forceinline__ void Store(const Pack<kCount>& values, T* to) {
   constexpr int kStep = kAligned ? kOfAccess<T, kCount> : 1;
-  using Access = Elements<T, kStep>;
+  using Access = Accessed<T, kStep>;
 #pragma unroll
   for (int first = 0; first < kCount; first += kStep) {
     Access access;

@@ -41,7 +41,7 @@ __global__ void GatherKernel(const T* x, const int32_t* index, const float* weig
   const T* const from = x + int64_t{index[row]} * width + column;
   T* const to = y + row * width + column;
   if (weight == nullptr) {
-    using Access = Elements<T, kPack>;
+    using Access = Accessed<T, kPack>;
     *reinterpret_cast<Access*>(to) = *reinterpret_cast<const Access*>(from);
     return;
   }

@@ -12,11 +12,11 @@ namespace weft {
 // One order for what the threads of several streams do: each thing waits for its turn, which comes
 // when all before it have passed. Turns are taken in that order by one thread; the rest is
 // thread-safe.
-class IssueOrder {
+class IssueTurns {
  public:
   class Turn {
    public:
-    Turn(IssueOrder& order, size_t place) : order_(order), place_(place) {}
+    Turn(IssueTurns& order, size_t place) : order_(order), place_(place) {}
     // Who is never called upon holds up nobody.
     ~Turn() { Pass(); }
     Turn(const Turn&) = delete;
@@ -28,7 +28,7 @@ class IssueOrder {
     void Pass() { order_.Pass(place_); }
 
    private:
-    IssueOrder& order_;
+    IssueTurns& order_;
     const size_t place_;
   };
 

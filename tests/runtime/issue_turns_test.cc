@@ -1,4 +1,4 @@
-#include "runtime/issue_order.h"
+#include "runtime/issue_turns.h"
 
 #include <gtest/gtest.h>
 
@@ -9,13 +9,13 @@
 namespace weft {
 namespace {
 
-TEST(IssueOrderTest, TurnsComeInTheOrderInWhichTheyWereTaken) {
+TEST(IssueTurnsTest, TurnsComeInTheOrderInWhichTheyWereTaken) {
   constexpr int kTurns = 60;
   constexpr int kThreads = 3;
-  IssueOrder order;
+  IssueTurns order;
   for (int step = 0; step < 3; ++step) {
     order.Begin();
-    std::vector<std::shared_ptr<IssueOrder::Turn>> turns;
+    std::vector<std::shared_ptr<IssueTurns::Turn>> turns;
     turns.reserve(kTurns);
     for (int i = 0; i < kTurns; ++i) turns.push_back(order.Take());
     std::vector<int> seen;  // by whose turn it is
@@ -37,8 +37,8 @@ TEST(IssueOrderTest, TurnsComeInTheOrderInWhichTheyWereTaken) {
 }
 
 // Work that its stream skips is destroyed without having run.
-TEST(IssueOrderTest, ATurnThatDiesHoldsUpNobody) {
-  IssueOrder order;
+TEST(IssueTurnsTest, ATurnThatDiesHoldsUpNobody) {
+  IssueTurns order;
   order.Begin();
   auto first = order.Take();
   auto second = order.Take();
@@ -55,8 +55,8 @@ TEST(IssueOrderTest, ATurnThatDiesHoldsUpNobody) {
   EXPECT_TRUE(came);
 }
 
-TEST(IssueOrderTest, AfterAFailureNobodyWaits) {
-  IssueOrder order;
+TEST(IssueTurnsTest, AfterAFailureNobodyWaits) {
+  IssueTurns order;
   order.Begin();
   const auto first = order.Take();
   const auto second = order.Take();
