@@ -1,9 +1,11 @@
 #!/bin/bash
 # Installs what Weft is built with, on Debian 12. Does nothing, in a blink, when all of it is there.
 #
-# usage: launch/install_dependencies.sh [--tests]
+# usage: launch/install_dependencies.sh [--tests] [--cuda]
 #   --tests   also what tests/run.sh needs: clang, clang-format, clang-tidy, git, numpy, strace
+#   --cuda    also what the CUDA device is built with beside NVIDIA's toolkit: CUTLASS's headers, into build/cutlass
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 packages=(
   build-essential g++ cmake ninja-build ccache pkg-config
@@ -22,11 +24,17 @@ fail() {
   exit 1
 }
 
-case "${1-}" in
-  "") ;;
-  --tests) packages+=("${test_packages[@]}") ;;
-  *) fail "unknown argument '$1'; the only one is --tests" ;;
-esac
+cuda=false
+for argument in "$@"; do
+  case "$argument" in
+    --tests) packages+=("${test_packages[@]}") ;;
+    --cuda)
+      cuda=true
+      packages+=(python3-pip)
+      ;;
+    *) fail "unknown argument '$argument'; there are --tests and --cuda" ;;
+  esac
+done
 
 command -v dpkg-query > /dev/null && command -v apt-get > /dev/null ||
   fail "this is not a Debian system; install the equivalents of: ${packages[*]}"
@@ -38,32 +46,52 @@ missing_packages() {
       sed -n 's/^ii *//p' | sort -u)
 }
 
-mapfile -t missing < <(missing_packages)
-[ "${#missing[@]}" -gt 0 ] || exit 0
+install_packages() {
+  local -a missing as_root=() apt_options
+  mapfile -t missing < <(missing_packages)
+  [ "${#missing[@]}" -gt 0 ] || return 0
 
-as_root=()
-if [ "$(id -u)" != 0 ]; then
-  command -v sudo > /dev/null ||
-    fail "root is needed to install: ${missing[*]}
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo > /dev/null ||
+      fail "root is needed to install: ${missing[*]}
   as root: apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
-  as_root=(sudo)
-  # Without a terminal nobody could type a password.
-  if [ ! -t 0 ]; then as_root+=(-n); fi
-fi
+    as_root=(sudo)
+    # Without a terminal nobody could type a password.
+    if [ ! -t 0 ]; then as_root+=(-n); fi
+  fi
+
+  echo "installing ${#missing[@]} packages: ${missing[*]}"
+  apt_options=(-qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
+  quietly "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get "${apt_options[@]}" update
+  quietly "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get "${apt_options[@]}" install -y --no-install-recommends "${missing[@]}"
+  mapfile -t missing < <(missing_packages)
+  [ "${#missing[@]}" -eq 0 ] || fail "still missing after the installation: ${missing[*]}"
+}
+
+# CUTLASS's headers are a part of its Python package; nothing of Python's is needed. PEP 668 does not mind a --target.
+cutlass=nvidia-cutlass==4.2.0.0
+install_cutlass() {
+  local where=build/cutlass
+  [ ! -f "$where/cutlass_library/source/include/cutlass/cutlass.h" ] || return 0
+  echo "installing $cutlass in $where"
+  rm -rf "$where.part"
+  python3 -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --target "$where.part" "$cutlass" \
+    > "$log" 2>&1 < /dev/null ||
+    fail "$cutlass could not be fetched from PyPI (without it products of groups run one by one): $(tail -n 1 "$log")"
+  rm -rf "$where"
+  mv "$where.part" "$where"
+}
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
 # quietly COMMAND...: shows its output only when it fails.
 quietly() {
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "$@" > "$log" 2>&1 < /dev/stdin && return
+  "$@" > "$log" 2>&1 < /dev/stdin && return
   tail -n 20 "$log" >&2
   fail "'$*' failed; its last lines are above"
 }
 
-echo "installing ${#missing[@]} packages: ${missing[*]}"
-apt_options=(-qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
-quietly apt-get "${apt_options[@]}" update
-quietly apt-get "${apt_options[@]}" install -y --no-install-recommends "${missing[@]}"
-mapfile -t missing < <(missing_packages)
-[ "${#missing[@]}" -eq 0 ] || fail "still missing after the installation: ${missing[*]}"
+install_packages
+if "$cuda"; then install_cutlass; fi

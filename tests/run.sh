@@ -216,7 +216,10 @@ tidy() {
   )
 }
 
-stage install check "install" launch/install_dependencies.sh --tests
+# With a CUDA compiler, CI compiles the device's code as well, CUTLASS's kernels included.
+cuda=()
+if command -v nvcc > /dev/null; then cuda=(--cuda); fi
+stage install check "install" launch/install_dependencies.sh --tests "${cuda[@]}"
 if [ "$failed" -gt 0 ]; then finish; fi
 stage release check "release: build" build release
 if [ "$failed" -gt 0 ]; then finish; fi # there is nothing to test
