@@ -29,3 +29,24 @@ endif()
 if(WEFT_HAS_CUDA AND WEFT_NCCL_INCLUDE_DIR)
   set(WEFT_HAS_NCCL ON)
 endif()
+
+# CUTLASS: headers that compile grouped products (tensor/kernels/cuda/cutlass). launch/install_dependencies.sh --cuda puts
+# them where they are found.
+set(WEFT_CUTLASS_DIR "" CACHE PATH "CUTLASS 4: the folder that has include/cutlass, or an installed PyPI package of it")
+set(WEFT_HAS_CUTLASS OFF)
+if(WEFT_HAS_CUDA)
+  find_path(WEFT_CUTLASS_INCLUDE cutlass/cutlass.h NO_DEFAULT_PATH
+    HINTS ${WEFT_CUTLASS_DIR} ${CMAKE_SOURCE_DIR}/build/cutlass
+    PATH_SUFFIXES include cutlass_library/source/include)
+  if(WEFT_CUTLASS_INCLUDE)
+    file(STRINGS ${WEFT_CUTLASS_INCLUDE}/cutlass/version.h lines REGEX "define CUTLASS_(MAJOR|MINOR|PATCH) ")
+    string(REGEX REPLACE "[^0-9;]" "" WEFT_CUTLASS_VERSION "${lines}")
+    string(REPLACE ";" "." WEFT_CUTLASS_VERSION "${WEFT_CUTLASS_VERSION}")
+    if(WEFT_CUTLASS_VERSION VERSION_LESS 4.2)
+      message(FATAL_ERROR "${WEFT_CUTLASS_INCLUDE} has CUTLASS ${WEFT_CUTLASS_VERSION}; 4.2 or later is needed")
+    endif()
+    set(WEFT_HAS_CUTLASS ON)
+  elseif(WEFT_CUTLASS_DIR)
+    message(FATAL_ERROR "WEFT_CUTLASS_DIR=${WEFT_CUTLASS_DIR} has no include/cutlass/cutlass.h")
+  endif()
+endif()

@@ -20,6 +20,7 @@ protobuf      google/protobuf/.*                  (proto|launch|tests/launch)/
 yaml-cpp      yaml-cpp/.*                         launch/config/
 nlohmann-json nlohmann/.*                         (graph/[a-z_]*_io\.|runtime/(checkpoint|data|summary)|profiler/sinks/|launch/|tests/|bench/)
 CUDA          (cuda|cublas|nccl|nvtx)[a-zA-Z_0-9./]* (tensor/(device|kernels)/cuda|comm/nccl|tests/support/cuda_emulator)/
+CUTLASS       (cutlass|cute)/.*                    tensor/kernels/cuda/cutlass/
 GoogleTest    (gtest|gmock)/.*                    tests/
 TABLE
 }
@@ -44,6 +45,7 @@ cat > "$work/scheduler/bad.cc" << 'CODE'
 #include "yaml-cpp/yaml.h"
 #include <nlohmann/json.hpp>
 #include <cuda_runtime.h>
+#include "cutlass/cutlass.h"
 #include "gtest/gtest.h"
 CODE
 echo '#include <mpi.h>' > "$work/comm/mpi/good.cc"

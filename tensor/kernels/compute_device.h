@@ -24,7 +24,7 @@ struct StreamOptions {
 class ComputeDevice {
  public:
   virtual ~ComputeDevice() = default;
-  virtual std::string description() const = 0;  // "CPU", "NVIDIA H100 80GB HBM3, 132 SMs, 79 GiB"
+  virtual std::string description() const = 0;  // "CPU", "NVIDIA H100 80GB HBM3, ..."
   // Of the memory that kernels work in; nullopt: nobody can say, as of a host's.
   virtual std::optional<int64_t> free_bytes() = 0;
   // What these make may outlive the CPU's device, and no other.
@@ -39,8 +39,19 @@ std::unique_ptr<ComputeDevice> MakeCpuDevice();
 // kUnavailable, in a sentence: why there is none.
 absl::StatusOr<int> CountCudaDevices();
 
+// How products of groups are computed where their tensors let it: by the library for single
+// products, over several streams; or by one kernel that knows groups. Bits of a row are those of
+// Gemm in the first way alone.
+enum class GroupedMethod : uint8_t { kOneByOne, kOneLaunch };
+
+struct CudaOptions {
+  bool libraries = true;  // NVIDIA's, where they are installed; false: Weft's kernels alone
+  GroupedMethod grouped = GroupedMethod::kOneLaunch;  // when this build has such a kernel
+};
+
 // kUnavailable, in a sentence, when this build has no CUDA, no driver runs, the driver or the
 // device is too old, or there is no device of this number.
-absl::StatusOr<std::unique_ptr<ComputeDevice>> MakeCudaDevice(int ordinal);
+absl::StatusOr<std::unique_ptr<ComputeDevice>> MakeCudaDevice(int ordinal,
+                                                              const CudaOptions& options = {});
 
 }  // namespace weft

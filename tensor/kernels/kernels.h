@@ -39,7 +39,9 @@ struct GemmArgs {
 };
 
 // Products of groups of rows, each with a matrix of its own: c(g) = a(g) * op(b[g]). The rows of a
-// group stand together, those of group 0 first. Bits of a row as in Gemm.
+// group stand together, those of group 0 first. Row-invariant: neither other rows nor other groups
+// of the call change a row's bits. They are those of Gemm, except where a device has a kernel for
+// groups (GroupedMethod::kOneLaunch).
 struct GroupedGemmArgs {
   ConstTensorView a;                   // T [sum of rows, k]
   std::span<const int64_t> rows;       // of each group

@@ -10,7 +10,8 @@ absl::StatusOr<int> CountCudaDevices() {
       "toolkit)");
 }
 
-absl::StatusOr<std::unique_ptr<ComputeDevice>> MakeCudaDevice(int /*ordinal*/) {
+absl::StatusOr<std::unique_ptr<ComputeDevice>> MakeCudaDevice(int /*ordinal*/,
+                                                              const CudaOptions& /*options*/) {
   return CountCudaDevices().status();
 }
 

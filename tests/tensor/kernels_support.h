@@ -69,6 +69,9 @@ struct Implementation {
   std::function<std::unique_ptr<Kernels>()> make;
   std::string unavailable;    // why `make` cannot be called here; its tests are skipped with it
   DType dtype = DType::kF32;  // of what may be fp32 or bf16: the tests' tensors are fp32 always
+  // Products of groups have the bits of Gemm. A kernel of its own adds up in an order of its own;
+  // then they have those of a call with any other rows and groups.
+  bool groups_like_gemm = true;
 };
 
 // What this program tests: the CPU kernels once for each instruction set that this machine runs

@@ -1,5 +1,6 @@
 #include "tensor/device/cuda/cuda_queue.h"
 
+#include "base/check.h"
 #include "tensor/device/cuda/cuda_error.h"
 
 namespace weft {
@@ -37,6 +38,12 @@ bool CudaQueue::Issued(cudaError_t error, const char* what) {
     own->error_ = CudaErrorText(error, what);
   }
   return error == cudaSuccess;
+}
+
+void CudaQueue::Failed(const std::string& text) {
+  Scope* const own = scope();
+  WEFT_CHECK(own != nullptr, text);
+  if (own->error_.empty()) own->error_ = text;
 }
 
 bool CudaQueue::Finish(const char* what) { return Issued(cudaStreamSynchronize(stream()), what); }

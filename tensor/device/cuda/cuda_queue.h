@@ -28,6 +28,8 @@ class CudaQueue {
   // After a call that gave work to stream(). The first error of a Work is kept for its stream;
   // outside of one an error is fatal. False when the call failed.
   bool Issued(cudaError_t error, const char* what);
+  // The same for a library that did not take its work: `text` says why.
+  void Failed(const std::string& text);
   // Waits until all work of this thread's stream has ended. Errors as in Issued.
   bool Finish(const char* what);
 

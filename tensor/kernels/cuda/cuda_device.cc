@@ -8,7 +8,9 @@
 #include "tensor/device/cuda/cuda_stream.h"
 #include "tensor/device/cuda/device_queue.h"
 #include "tensor/kernels/compute_device.h"
+#include "tensor/kernels/cuda/cublas_lt.h"
 #include "tensor/kernels/cuda/cuda_kernels.h"
+#include "tensor/kernels/cuda/products.h"
 
 namespace weft {
 namespace {
@@ -17,11 +19,16 @@ constexpr int kCapability = 9;  // what the kernels are compiled for: Hopper
 
 class CudaDevice final : public ComputeDevice {
  public:
-  CudaDevice(int ordinal, const cudaDeviceProp& properties)
-      : description_(absl::StrCat(properties.name, ", ", properties.multiProcessorCount, " SMs, ",
-                                  properties.totalGlobalMem >> 30, " GiB")),
+  CudaDevice(int ordinal, const cudaDeviceProp& properties, const CudaOptions& options)
+      : options_(options),
+        multiprocessors_(properties.multiProcessorCount),
         queue_(ordinal),
-        memory_(queue_) {}
+        memory_(queue_),
+        library_(options.libraries ? OpenCublasLt()
+                                   : absl::UnavailableError("it is not asked for")),
+        description_(absl::StrCat(properties.name, ", ", multiprocessors_, " SMs, ",
+                                  properties.totalGlobalMem >> 30, " GiB; ",
+                                  DescribeProducts(library_, options.grouped))) {}
 
   std::string description() const override { return description_; }
   std::optional<int64_t> free_bytes() override {
@@ -33,7 +40,10 @@ class CudaDevice final : public ComputeDevice {
   }
   Memory& staging_memory() override { return pinned_; }
   std::unique_ptr<Kernels> MakeKernels() override {
-    return std::make_unique<CudaKernels>(queue_, memory_);
+    return std::make_unique<CudaKernels>(
+        queue_, memory_,
+        std::make_unique<Products>(queue_, memory_, library_.ok() ? library_->get() : nullptr,
+                                   options_.grouped, multiprocessors_));
   }
   std::unique_ptr<Stream> MakeStream(const StreamOptions& options) override {
     return std::make_unique<CudaStream>(queue_, options.name, options.computes ? 0 : -1);
@@ -41,10 +51,13 @@ class CudaDevice final : public ComputeDevice {
   CudaQueue& queue() { return queue_; }
 
  private:
-  const std::string description_;
-  CudaQueue queue_;
+  const CudaOptions options_;
+  const int multiprocessors_;
+  CudaQueue queue_;  // selects the device for what follows
   CudaMemory memory_;
   CudaPinnedMemory pinned_;
+  const absl::StatusOr<std::unique_ptr<CublasLt>> library_;
+  const std::string description_;
 };
 
 std::string Version(int version) { return absl::StrCat(version / 1000, ".", version % 1000 / 10); }
@@ -79,7 +92,8 @@ absl::StatusOr<int> CountCudaDevices() {
   return count;
 }
 
-absl::StatusOr<std::unique_ptr<ComputeDevice>> MakeCudaDevice(int ordinal) {
+absl::StatusOr<std::unique_ptr<ComputeDevice>> MakeCudaDevice(int ordinal,
+                                                              const CudaOptions& options) {
   WEFT_ASSIGN_OR_RETURN(const int count, CountCudaDevices());
   if (ordinal < 0 || ordinal >= count) {
     return absl::UnavailableError(
@@ -96,7 +110,7 @@ absl::StatusOr<std::unique_ptr<ComputeDevice>> MakeCudaDevice(int ordinal) {
                                                properties.minor, "; the kernels are built for ",
                                                kCapability, ".0"));
   }
-  return std::make_unique<CudaDevice>(ordinal, properties);
+  return std::make_unique<CudaDevice>(ordinal, properties, options);
 }
 
 }  // namespace weft

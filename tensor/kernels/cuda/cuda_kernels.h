@@ -2,14 +2,16 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <utility>
 
 #include "tensor/device/buffer.h"
 #include "tensor/device/cuda/cuda_queue.h"
-#include "tensor/kernels/grouped_products.h"
 #include "tensor/kernels/kernels.h"
 
 namespace weft {
+
+class Products;
 
 // The operations on a CUDA device, a family in each file of this folder. Calls give work to the
 // queue's stream and return; nothing is allocated once the largest shapes have been seen. Indices
@@ -17,15 +19,15 @@ namespace weft {
 // atomics: the same arguments give the same bits.
 class CudaKernels final : public Kernels {
  public:
-  // Both outlive the kernels; `memory` is of the queue's device.
-  CudaKernels(CudaQueue& queue, Memory& memory)
-      : queue_(queue), memory_(memory), scratch_(memory) {}
+  // The first two outlive the kernels; `memory` is of the queue's device.
+  CudaKernels(CudaQueue& queue, Memory& memory, std::unique_ptr<Products> products);
+  ~CudaKernels() override;
 
   Memory& memory() override { return memory_; }
 
   void Gemm(const GemmArgs& args) override;
-  void GroupedGemm(const GroupedGemmArgs& args) override { GemmOfEachGroup(*this, args); }
-  void GroupedWgrad(const GroupedWgradArgs& args) override { WgradOfEachGroup(*this, args); }
+  void GroupedGemm(const GroupedGemmArgs& args) override;
+  void GroupedWgrad(const GroupedWgradArgs& args) override;
   void AddBias(ConstTensorView bias, TensorView x) override;
   void BiasBackward(ConstTensorView dy, TensorView d_bias) override;
   void Add(ConstTensorView a, ConstTensorView b, TensorView y) override;
@@ -80,6 +82,7 @@ class CudaKernels final : public Kernels {
   CudaQueue& queue_;
   Memory& memory_;
   Buffer scratch_;  // of one call; the next one of the stream may overwrite it
+  std::unique_ptr<Products> products_;
   std::map<std::pair<int64_t, float>, RopeTable> rope_tables_;  // by head_dim and theta
 };
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 // What tests may ask of the emulator; the code under test sees cuda_runtime.h alone.
 
 namespace cuda_emulator {
@@ -8,5 +10,13 @@ namespace cuda_emulator {
 void FailLaunches(int n);
 // 0: as on a machine without a driver, cudaGetDeviceCount fails.
 void SetDevices(int count);
+
+// Whether devices that are opened from now on find cuBLASLt; its products and algorithms chosen
+// since the start.
+void SetCublasLt(bool there);
+int64_t LtProductsRun();
+int64_t LtAlgorithmsChosen();
+// Launches of grouped kernels since the start.
+int64_t GroupedLaunches();
 
 }  // namespace cuda_emulator
