@@ -3,6 +3,8 @@ begins. The exit code is 0 when the device passed all of them."""
 
 import argparse
 import datetime
+import glob
+import importlib.util
 import json
 import os
 import pathlib
@@ -17,9 +19,20 @@ import provenance  # noqa: E402
 DEADLINE_SECONDS = 480
 
 
-def run(words):
-    """Exit code (None: cut off) and output."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+def cublas_lt_folders():
+    """Where libcublasLt may be beside the loader's own places: a CUDA toolkit's folders, and those of NVIDIA's Python packages, which
+    PyTorch comes with. The newest major version first."""
+    places = [pathlib.Path(place) for place in glob.glob("/usr/local/cuda*/lib*") + glob.glob("/usr/local/cuda*/targets/*/lib")]
+    for packages in sys.path:
+        places += pathlib.Path(packages or ".").glob("nvidia/*/lib")
+    return [str(place) for version in (13, 12) for place in places if (place / f"libcublasLt.so.{version}").exists()]
+
+
+def run(words, environment=None):
+    """Exit code (None: cut off) and output. Without an environment, one for programs of ours."""
+    if environment is None:
+        folders = [folder for folder in (os.environ.get("LD_LIBRARY_PATH"), *cublas_lt_folders()) if folder]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "LD_LIBRARY_PATH": ":".join(folders)}
     try:
         done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=DEADLINE_SECONDS,
                               env=environment)
@@ -43,17 +56,29 @@ def test_phase(program):
             "end_of_output": "" if code == 0 else output[-3000:]}
 
 
-def bench_phase(program, seconds):
-    code, output = run([program, seconds])
+def bench_phase(words, environment=None):
+    code, output = run(words, environment)
     try:
-        return {"exit_code": code, **json.loads(output)}
-    except json.JSONDecodeError:
+        # Libraries may have said something before.
+        return {"exit_code": code, **json.loads(output[output.index("{"):output.rindex("}") + 1])}
+    except ValueError:
         return {"exit_code": code, "end_of_output": output[-3000:]}
+
+
+def experts_phase(program, seconds):
+    """Weft's experts, and PyTorch's on the same device where it is installed."""
+    result = bench_phase([program, seconds])
+    if importlib.util.find_spec("torch") is None:
+        result["pytorch"] = {"exit_code": None, "end_of_output": "PyTorch is not installed for this python3"}
+    elif result["exit_code"] == 0:
+        result["pytorch"] = bench_phase([sys.executable, ROOT / "bench" / "gpu" / "torch_grouped.py", seconds],
+                                        dict(os.environ))  # it knows its own libraries
+    return result
 
 
 def good(name, result):
     # A test that skips everything has shown nothing.
-    return result["exit_code"] == 0 and (name == "kernels_measured" or (result["passed"] > 0 and result["skipped"] == 0))
+    return result["exit_code"] == 0 and (name.endswith("_measured") or (result["passed"] > 0 and result["skipped"] == 0))
 
 
 def table(result):
@@ -61,6 +86,31 @@ def table(result):
     for kernel in result.get("kernels", []):
         lines.append(f"{kernel['kernel']:24} {kernel['seconds'] * 1e6:8.1f}us {kernel['tflops']:9.2f} "
                      f"{kernel['gb_per_second']:9.1f} {kernel['of_bound'] * 100:8.1f}%")
+    return "\n".join(lines)
+
+
+def experts_table(result):
+    lines = [f"{'single product':40} {'TFLOP/s':>9} {'of bound':>9}"]
+    for product in result.get("single", []):
+        shape = f"{product['product']} {product['rows']} x {product['in']} x {product['out']}"
+        lines.append(f"{shape:40} {product['tflops']:9.1f} {product['of_bound'] * 100:8.1f}%")
+    lines.append(f"\n{'experts: tokens, hidden, width, E, k':40} {'load':9} {'by':18} {'forward':>8} {'backward':>9} TFLOP/s")
+    pytorch = result.get("pytorch", {})
+    for ours in result.get("layers", []):
+        sizes = [ours[name] for name in ("tokens", "hidden", "width", "experts", "top_k", "load")]
+        shape = ", ".join(str(size) for size in sizes[:-1])
+        lines.append(f"{shape:40} {ours['load']:9} {'Weft, ' + ours['groups']:18} {ours['forward_tflops']:8.1f} "
+                     f"{ours['backward_tflops']:9.1f}")
+        for theirs in pytorch.get("layers", []):
+            if ours["groups"] != "one by one" or [theirs[name] for name in
+                                                  ("tokens", "hidden", "width", "experts", "top_k", "load")] != sizes:
+                continue
+            by = "PyTorch, fused" if theirs["fused"] else "PyTorch, eager"
+            figures = (f"{theirs['forward_tflops']:8.1f} {theirs['backward_tflops']:9.1f}" if "error" not in theirs
+                       else theirs["error"])
+            lines.append(f"{shape:40} {ours['load']:9} {by:18} {figures}")
+    if "layers" not in pytorch:
+        lines.append(f"PyTorch: {pytorch.get('end_of_output', 'not run').strip() or 'said nothing'}")
     return "\n".join(lines)
 
 
@@ -73,9 +123,11 @@ def main():
     report = {"command": "bench/gpu/run.sh --json FILE", "date": datetime.date.today().isoformat(),
               "commit": provenance.commit(), "machine": provenance.machine(), "phases": {}}
     phases = {"kernels_checked": lambda: test_phase(args.programs / "cuda_kernels_test"),
+              "products_checked": lambda: test_phase(args.programs / "cuda_products_test"),
               "collectives_checked": lambda: test_phase(args.programs / "comm_on_device_test"),
               "training_checked": lambda: test_phase(args.programs / "cuda_training_test"),
-              "kernels_measured": lambda: bench_phase(args.programs / "gpu_bench", args.seconds)}
+              "kernels_measured": lambda: bench_phase([args.programs / "gpu_bench", args.seconds]),
+              "experts_measured": lambda: experts_phase(args.programs / "moe_bench", args.seconds)}
     passed = True
     for name, phase in phases.items():
         result = phase()
@@ -85,6 +137,8 @@ def main():
         print(f"{name}: {'passed' if good(name, result) else 'FAILED'}", flush=True)
         if name == "kernels_measured":
             print(table(result))
+        elif name == "experts_measured":
+            print(experts_table(result))
         elif not good(name, result):
             print(result["why_skipped"] or result["end_of_output"])
             if result["passed"] == 0 and result["skipped"] > 0:
