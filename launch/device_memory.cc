@@ -17,8 +17,9 @@ absl::Status CheckOwn(const MemoryEstimate& estimate, ComputeDevice& device,
   const int64_t sharing = (ranks_on_host + devices - 1) / devices;
   if (estimate.total() <= *free / sharing) return absl::OkStatus();
   return absl::FailedPreconditionError(
-      absl::StrCat("training takes about ", ToString(estimate), ", and of ", device.description(),
-                   absl::StrFormat(" %.2f GiB are free", static_cast<double>(*free) / (1 << 30)),
+      absl::StrCat("training takes about ", ToString(estimate),
+                   absl::StrFormat(", and its CUDA device has %.2f GiB free",
+                                   static_cast<double>(*free) / (1 << 30)),
                    sharing > 1 ? absl::StrCat(" for ", sharing, " ranks") : "",
                    "; more micro_batches, zero_stage: 1, bf16 or more ranks take less"));
 }
