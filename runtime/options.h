@@ -86,6 +86,8 @@ struct TuningOptions {
   int32_t replan_every = 20;   // steps between looks at the refined costs
   double hysteresis = 2.0;     // times its own error that a predicted gain must exceed
   double profile_seconds = 8;  // budget of the calibration
+  // Passes of the planner that no policy runs (scheduler/policies.h).
+  std::vector<std::string> without_passes;
   std::vector<int32_t> degrees = {1, 2, 3, 4, 6, 8};  // candidate pipeline degrees
   // Candidates where an EP group spans nodes.
   std::vector<std::string> all_to_alls = {"direct", "pipe", "2dh", "1dh"};

@@ -8,6 +8,7 @@ PlanRequest PlanRequestOf(const TuningOptions& options, const std::string& polic
   PlanRequest request;
   request.policy = policy;
   request.degrees = options.degrees;
+  request.without_passes = options.without_passes;
   request.all_to_alls.clear();
   for (const std::string& name : options.all_to_alls) {
     const absl::StatusOr<AllToAllAlgorithm> algorithm = ParseAllToAllAlgorithm(name);

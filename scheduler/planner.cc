@@ -75,7 +75,8 @@ absl::StatusOr<Plan> MakePlan(const PlanRequest& request, const PlanPasses& pass
 }
 
 absl::StatusOr<Plan> MakePlan(const PlanRequest& request) {
-  WEFT_ASSIGN_OR_RETURN(const PlanPasses passes, MakePasses(request.policy));
+  WEFT_ASSIGN_OR_RETURN(const PlanPasses passes,
+                        MakePasses(request.policy, request.without_passes));
   return MakePlan(request, passes);
 }
 

@@ -27,6 +27,8 @@ struct PlanRequest {
   // Candidates where an EP group spans nodes; a policy knows some of them.
   std::vector<AllToAllAlgorithm> all_to_alls{kAllToAllAlgorithms.begin(),
                                              kAllToAllAlgorithms.end()};
+  // Passes left out, also where the policy tries those of others; of PassNames().
+  std::vector<std::string> without_passes = {};
   // Where experts do not work at home. Sizes in the graph are those under these placements.
   Placements placements = {};
   int64_t epoch = 0;
@@ -46,7 +48,7 @@ class PlanPass {
 // graph is not valid.
 absl::StatusOr<Plan> MakePlan(const PlanRequest& request, const PlanPasses& passes);
 
-// With all passes of request.policy.
+// With the passes of request.policy but request.without_passes.
 absl::StatusOr<Plan> MakePlan(const PlanRequest& request);
 
 }  // namespace weft

@@ -69,12 +69,9 @@ absl::string_view View(std::string_view text) {
 }
 
 absl::Status CheckPasses(const std::vector<std::string>& names) {
-  std::set<std::string> known;
-  for (const Policy& policy : Policies()) {
-    for (const PassMaker make : policy.passes) known.emplace(make()->name());
-  }
+  const std::vector<std::string>& known = PassNames();
   for (const std::string& name : names) {
-    if (known.contains(name)) continue;
+    if (std::binary_search(known.begin(), known.end(), name)) continue;
     return absl::InvalidArgumentError(absl::StrCat(
         "pass '", name, "' is not known; the passes are ", absl::StrJoin(known, ", ")));
   }
@@ -88,6 +85,17 @@ const std::vector<std::string>& PolicyNames() {
     std::vector<std::string> result;
     for (const Policy& policy : Policies()) result.push_back(policy.name);
     return result;
+  }();
+  return names;
+}
+
+const std::vector<std::string>& PassNames() {
+  static const std::vector<std::string> names = [] {
+    std::set<std::string> result;
+    for (const Policy& policy : Policies()) {
+      for (const PassMaker make : policy.passes) result.emplace(make()->name());
+    }
+    return std::vector<std::string>(result.begin(), result.end());
   }();
   return names;
 }

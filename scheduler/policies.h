@@ -31,6 +31,9 @@ const std::vector<std::string>& PolicyNames();
 // kInvalidArgument, with the known ones, for a policy that is not.
 absl::Status CheckPolicy(std::string_view policy);
 
+// The passes of all policies, each once, by name.
+const std::vector<std::string>& PassNames();
+
 // What the policy takes for granted: how many streams, how they are served, how gradients are cut.
 // REQUIRES: CheckPolicy(policy).
 PlanDraft StartOf(std::string_view policy, const StepModel& model);

@@ -30,6 +30,15 @@ absl::Status NotAllowed(const Field& field, std::string_view key, const std::str
       absl::StrCat(std::string(key), " = ", value, ": must be ", AllowedElements(field)));
 }
 
+absl::Status NoChoice(const Field& field, std::string_view key, std::string_view text) {
+  constexpr size_t kShortWord = 4;  // is near too many others
+  const std::string_view nearest =
+      text.size() > kShortWord ? NearestWord(text, field.choices) : std::string_view();
+  const std::string hint =
+      nearest.empty() ? "" : absl::StrCat(" (did you mean '", std::string(nearest), "'?)");
+  return NotAllowed(field, key, absl::StrCat(Quoted(text), hint));
+}
+
 bool InRange(double value, const Range& range) {
   return std::isfinite(value) && (range.above_min ? value > range.min : value >= range.min) &&
          (range.below_max ? value < range.max : value <= range.max);
@@ -95,7 +104,7 @@ class Reader {
           return absl::OkStatus();
         }
       }
-      return NotAllowed(field_, key, Quoted(text));
+      return NoChoice(field_, key, text);
     }
     if (field_.text == TextRule::kNotEmpty && text.empty())
       return NotAllowed(field_, key, Quoted(text));

@@ -31,6 +31,7 @@ static_assert(static_cast<int>(Routing::kLearned) == 0 && static_cast<int>(Routi
 
 std::vector<Field> MakeSchema() {
   const std::vector<std::string_view> kPolicies(PolicyNames().begin(), PolicyNames().end());
+  const std::vector<std::string_view> kPasses(PassNames().begin(), PassNames().end());
   std::vector<std::string_view> kAllToAlls(kAllToAllAlgorithms.size());
   std::transform(kAllToAllAlgorithms.begin(), kAllToAllAlgorithms.end(), kAllToAlls.begin(),
                  [](AllToAllAlgorithm algorithm) { return Name(algorithm); });
@@ -296,6 +297,13 @@ std::vector<Field> MakeSchema() {
        Unit::kNone,
        TextRule::kAny,
        kPolicies},
+      {WEFT_FIELD(tuning.without_passes),
+       "Passes of the planner that are left out of every policy (docs/policies.md), to see what "
+       "each is worth.",
+       {},
+       Unit::kNone,
+       TextRule::kAny,
+       kPasses},
       {WEFT_FIELD(tuning.replan), "Look for a better plan while training."},
       {WEFT_FIELD(tuning.replan_every), "Steps between two looks.", kCount},
       {WEFT_FIELD(tuning.trial_rounds),

@@ -213,6 +213,7 @@ void CheckSystem(const JobOptions& options, std::vector<Conflict>& conflicts) {
         {"tuning.all_to_alls", "tuning.all_to_alls = [] must name at least one algorithm"});
   }
   CheckDifferent("tuning.all_to_alls", options.tuning.all_to_alls, conflicts);
+  CheckDifferent("tuning.without_passes", options.tuning.without_passes, conflicts);
   CheckPlacement(options, conflicts);
   CheckDifferent("run.compare", options.run.compare, conflicts);
   const ServiceOptions& service = options.service;

@@ -14,7 +14,7 @@ class BestOfPolicies final : public PlanPass {
     double best = SecondsOf(model, draft);
     for (const std::string& policy : PolicyNames()) {
       if (policy == "weft") continue;  // it is the one that asks
-      const absl::StatusOr<PlanPasses> passes = MakePasses(policy);
+      const absl::StatusOr<PlanPasses> passes = MakePasses(policy, request.without_passes);
       if (!passes.ok()) continue;
       PlanDraft candidate = StartOf(policy, model);
       for (const auto& pass : *passes) pass->Run(request, model, candidate);

@@ -96,6 +96,28 @@ TEST(PlannerTest, EveryPassCanBeLeftOutAndNoneLoses) {
   }
 }
 
+// What the request leaves out is not done, and does not come back with the best of the others.
+TEST(PlannerTest, ARequestNamesThePassesThatAreLeftOut) {
+  const StepGraph graph = BuildTestGraph(TestModel{});
+  const auto costs = BalancedCosts();
+  PlanRequest request = RequestFor(graph, *costs);
+  const Plan with = MustPlan(request);
+  const auto cuts = [](const Plan& plan) {
+    return std::any_of(plan.degrees.begin(), plan.degrees.end(),
+                       [](const DegreeChoice& choice) { return choice.degree > 1; });
+  };
+  EXPECT_TRUE(cuts(with));
+  request.without_passes = {"choose_degrees", "serve_by_priority", "refine",
+                            "improve_small",  "partition_rest",    "pipeline_blocks"};
+  const absl::StatusOr<Plan> without = MakePlan(request);
+  ASSERT_TRUE(without.ok()) << without.status();
+  EXPECT_FALSE(cuts(*without));
+  EXPECT_GT(without->predicted_seconds, with.predicted_seconds);
+  request.without_passes = {"guess"};
+  EXPECT_NE(MakePlan(request).status().message().find("pass 'guess' is not known"),
+            absl::string_view::npos);
+}
+
 TEST(PlannerTest, GradientsFillTheWindowsOfLaterLayers) {
   TestModel model;
   model.layers = 4;

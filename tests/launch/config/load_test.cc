@@ -140,6 +140,12 @@ TEST(LoadConfigTest, ChecksRanges) {
             "w7 or zipf");
   EXPECT_EQ(ErrorOf("tuning: {degrees: [1, 0]}"),
             "exp.yaml:1:19: tuning.degrees[1] = '0': must be 1 to 64");
+  EXPECT_EQ(ErrorOf("tuning: {without_passes: [refine, slice_gradient]}"),
+            "exp.yaml:1:26: tuning.without_passes[1] = 'slice_gradient' (did you mean "
+            "'slice_gradients'?): must be best_of_policies, choose_all_to_all, "
+            "choose_degrees, chunk_gradients, delay_wgrad, "
+            "gradients_beside_dense, improve_small, partition_rest, pipeline_blocks, ready_first, "
+            "refine, serve_by_priority or slice_gradients");
   EXPECT_EQ(ErrorOf("run: {name: ../x}"),
             "exp.yaml:1:13: run.name = '../x': must be 1 to 64 letters, digits, '.', '_' or '-', "
             "not starting with "

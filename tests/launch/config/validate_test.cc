@@ -175,6 +175,9 @@ TEST(ValidateOptionsTest, APolicyIsComparedOnce) {
   EXPECT_EQ(ConflictOf(options), "tuning.all_to_alls names pipe twice");
   options.tuning.all_to_alls = {};
   EXPECT_EQ(ConflictOf(options), "tuning.all_to_alls = [] must name at least one algorithm");
+  options = GoodOptions();
+  options.tuning.without_passes = {"refine", "refine"};
+  EXPECT_EQ(ConflictOf(options), "tuning.without_passes names refine twice");
 }
 
 TEST(ValidateOptionsTest, TheServiceLeavesTheHostOnlyOnDemand) {
