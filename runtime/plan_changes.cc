@@ -17,12 +17,22 @@ void PlanChanges::Installed(std::shared_ptr<const Plan> plan, double install_sec
   memory_.Begin(plan);
   history_.Begin(plan, ours ? proposed_->predicted_gain : std::nullopt);
   proposed_.reset();
+  trial_ = false;
   running_ = std::move(plan);
   install_seconds_ = install_seconds;
 }
 
+void PlanChanges::Tried(std::shared_ptr<const Plan> plan) {
+  memory_.Begin(std::move(plan));
+  trial_ = true;
+}
+
+std::vector<ConsideredPlan> PlanChanges::considered() const {
+  return ConsideredPlansOf(search_, *running_, replanner_.Predict(*running_), memory_, load_);
+}
+
 void PlanChanges::Measured(double step_seconds, double fullness) {
-  history_.Record(step_seconds);
+  if (!trial_) history_.Record(step_seconds);
   load_ = PlanMemory::BucketOf(fullness);
   memory_.Record(load_, step_seconds);
 }
@@ -75,6 +85,7 @@ absl::StatusOr<PlanChanges::News> PlanChanges::BetweenSteps(bool look) {
   WEFT_ASSIGN_OR_RETURN(std::optional<ReplanOutcome> outcome, planner_.Take(running_->epoch));
   if (outcome.has_value()) {
     news.predicted_seconds = outcome->decision.current_seconds;
+    Consider(std::move(outcome->search));
     if (outcome->plan.has_value()) {
       news.proposal = Propose(*std::move(outcome->plan), outcome->decision.gain(),
                               std::move(outcome->decision.reason));

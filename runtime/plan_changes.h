@@ -4,14 +4,17 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "graph/plan.h"
 #include "runtime/background_planner.h"
+#include "runtime/considered_plans.h"
 #include "runtime/options.h"
 #include "runtime/plan_history.h"
 #include "runtime/plan_memory.h"
+#include "runtime/plan_search.h"
 #include "runtime/replanner.h"
 
 namespace weft {
@@ -29,6 +32,10 @@ class PlanChanges {
 
   // `plan` was installed, which took `install_seconds`, and runs from the next step on.
   void Installed(std::shared_ptr<const Plan> plan, double install_seconds);
+  // `plan` takes its turn in a trial from the next step on: it is remembered, not judged.
+  void Tried(std::shared_ptr<const Plan> plan);
+  // What the newest search compared, where it was not begun here.
+  void Consider(PlanSearch search) { search_ = std::move(search); }
   // How long a training step took under it, and how full the busiest rank has been lately
   // (ExpertLoads::Fullness).
   void Measured(double step_seconds, double fullness);
@@ -45,11 +52,16 @@ class PlanChanges {
   // Between two steps; never waits for a planning. REQUIRES: Installed was called.
   absl::StatusOr<News> BetweenSteps(bool look);
 
+  // The plan that was installed last. REQUIRES: Installed was called.
+  const Plan& running() const { return *running_; }
+
   // Blocks until no planning is under way, at most as long as one takes.
   void Wait() const { planner_.Wait(); }
 
   const std::vector<PlanSwitch>& switches() const { return history_.switches(); }
   std::vector<PlanMemory::Entry> remembered() const { return memory_.Entries(); }
+  // What the newest search compared, as of now. REQUIRES: Installed was called.
+  std::vector<ConsideredPlan> considered() const;
 
  private:
   // Made, but not yet installed.
@@ -68,6 +80,8 @@ class PlanChanges {
   Replanner& replanner_;
   PlanHistory history_;
   PlanMemory memory_;
+  PlanSearch search_;  // the newest
+  bool trial_ = false;
   int32_t load_ = 0;  // bucket of the last step
   std::shared_ptr<const Plan> running_;
   double install_seconds_ = 0;

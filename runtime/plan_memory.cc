@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <tuple>
 #include <utility>
 
@@ -77,12 +78,24 @@ std::optional<PlanMemory::Recalled> PlanMemory::Recall(int32_t bucket,
   return best;
 }
 
+PlanMemory::Entry PlanMemory::Measured::ToEntry() const {
+  return {bucket, plan->epoch, static_cast<int32_t>(seconds.size()), Median(Values(seconds))};
+}
+
+std::optional<PlanMemory::Entry> PlanMemory::Find(const Plan& plan, int32_t bucket) const {
+  const Measured* nearest = nullptr;
+  for (const Measured& one : measured_) {
+    if (!SameTasks(*one.plan, plan)) continue;
+    if (nearest == nullptr || std::abs(one.bucket - bucket) < std::abs(nearest->bucket - bucket))
+      nearest = &one;
+  }
+  if (nearest == nullptr) return std::nullopt;
+  return nearest->ToEntry();
+}
+
 std::vector<PlanMemory::Entry> PlanMemory::Entries() const {
   std::vector<Entry> entries;
-  for (const Measured& one : measured_) {
-    entries.push_back({one.bucket, one.plan->epoch, static_cast<int32_t>(one.seconds.size()),
-                       Median(Values(one.seconds))});
-  }
+  for (const Measured& one : measured_) entries.push_back(one.ToEntry());
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
     return std::tie(a.bucket, a.seconds, a.epoch) < std::tie(b.bucket, b.seconds, b.epoch);
   });

@@ -45,12 +45,16 @@ class PlanMemory {
     double seconds = 0;  // median
   };
   std::vector<Entry> Entries() const;
+  // What a plan with these tasks took in the bucket nearest to this one; nothing if it never ran.
+  std::optional<Entry> Find(const Plan& plan, int32_t bucket) const;
 
  private:
   struct Measured {
     std::shared_ptr<const Plan> plan;
     int32_t bucket = 0;
     std::deque<double> seconds;
+
+    Entry ToEntry() const;
   };
   // Where the running plan's steps in the bucket are; one past the end when there are none.
   size_t IndexOfRunning(int32_t bucket) const;

@@ -1,11 +1,11 @@
 #include "runtime/plan_search.h"
 
 #include <algorithm>
-#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_format.h"
 #include "base/status_macros.h"
 #include "runtime/plan_request.h"
 #include "scheduler/placement/placement_terms.h"
@@ -33,51 +33,67 @@ bool ExpertsCanMove(const StepGraph& graph) {
   return std::any_of(graph.ops.begin(), graph.ops.end(), [](const Op& op) { return op.away; });
 }
 
+// One way to let experts work elsewhere.
+struct Way {
+  std::string experts;
+  Placements placements;
+};
+
 // Ways to follow the load: how much of the communication counts, how long a memory.
-std::vector<FollowLoad> WaysToFollow(const PlanningInputs& inputs) {
-  std::vector<FollowLoad> ways;
+std::vector<Way> WaysToFollow(const PlanningInputs& inputs) {
+  std::vector<Way> ways;
   for (const double exposed : {1.0, 0.25}) {
-    FollowLoad way =
+    FollowLoad terms =
         PlacementTerms(*inputs.graph, *inputs.costs, inputs.arrived_rows,
                        inputs.rows * (inputs.graph->ep - 1) / inputs.graph->ep, exposed);
-    way.copies = inputs.options.allow_reassociation;
+    terms.copies = inputs.options.allow_reassociation;
     for (const int32_t window : {1, 8}) {
-      way.window = window;
-      ways.push_back(way);
+      terms.window = window;
+      ways.push_back(
+          {absl::StrFormat("follow %d step%s, %g exposed", window, window == 1 ? "" : "s", exposed),
+           inputs.loads->FollowAll(terms)});
     }
   }
   return ways;
 }
 
 // Ways to bring shards of experts together, in all layers alike.
-std::vector<Placements> WaysToGather(const StepGraph& graph) {
+std::vector<Way> WaysToGather(const StepGraph& graph) {
   std::set<int32_t> layers;
   for (const Op& op : graph.ops) {
     if (op.shards) layers.insert(op.layer);
   }
-  std::vector<Placements> ways;
+  std::vector<Way> ways;
   for (int32_t gathered = 2; gathered <= graph.esp && !layers.empty(); ++gathered) {
     if (graph.esp % gathered != 0) continue;
-    Placements& way = ways.emplace_back();
+    Way& way = ways.emplace_back();
+    way.experts = absl::StrFormat("gather %d of %d shards", gathered, graph.esp);
     for (const int32_t layer : layers) {
-      way.layers.push_back({layer, ExpertPlacement(graph.experts, graph.ep).by_member(), gathered});
+      way.placements.layers.push_back(
+          {layer, ExpertPlacement(graph.experts, graph.ep).by_member(), gathered});
     }
   }
   return ways;
 }
 
-// The placements under which the quick policy is predicted fastest; none: of no way.
-absl::StatusOr<std::optional<Placements>> Fastest(const PlanningInputs& inputs, int64_t epoch,
-                                                  std::vector<Placements> ways) {
-  std::optional<Placements> fastest;
-  double seconds = 0;
-  for (Placements& way : ways) {
-    WEFT_ASSIGN_OR_RETURN(const Plan plan, PlanUnder(inputs, kQuickPolicy, epoch, way));
-    if (fastest.has_value() && plan.predicted_seconds >= seconds) continue;
-    seconds = plan.predicted_seconds;
-    fastest = std::move(way);
+// Adds a candidate for each way, the fastest of them, if any, planned in full.
+absl::Status AddKind(const PlanningInputs& inputs, const std::string& policy, int64_t epoch,
+                     const std::vector<Way>& ways, std::vector<PlanCandidate>& candidates) {
+  const size_t first = candidates.size();
+  for (const Way& way : ways) {
+    WEFT_ASSIGN_OR_RETURN(Plan plan, PlanUnder(inputs, kQuickPolicy, epoch, way.placements));
+    const double seconds = plan.predicted_seconds;
+    candidates.push_back({way.experts, std::move(plan), seconds});
   }
-  return fastest;
+  if (ways.empty()) return absl::OkStatus();
+  const auto fastest = std::min_element(
+      candidates.begin() + static_cast<std::ptrdiff_t>(first), candidates.end(),
+      [](const PlanCandidate& a, const PlanCandidate& b) { return a.seconds < b.seconds; });
+  WEFT_ASSIGN_OR_RETURN(fastest->plan,
+                        PlanUnder(inputs, policy, epoch, Placements(fastest->plan.placements)));
+  fastest->seconds = fastest->plan.predicted_seconds;
+  fastest->finalist = true;
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -99,32 +115,39 @@ StepGraph GraphUnder(const PlanningInputs& inputs, const Placements& placements)
   return graph;
 }
 
-absl::StatusOr<Plan> SearchPlan(const PlanningInputs& inputs, const std::string& policy,
-                                int64_t epoch) {
+absl::StatusOr<PlanSearch> SearchPlans(const PlanningInputs& inputs, const std::string& policy,
+                                       int64_t epoch) {
   const std::string& where = inputs.options.expert_placement;
   const bool may_follow = where != "home" && policy == kFollowingPolicy &&
                           inputs.loads != nullptr && ExpertsCanMove(*inputs.graph);
   // Before anything was seen there is nothing to follow but an order to do so.
   const bool follows = may_follow && (where == "follow" || !inputs.loads->empty());
-  std::vector<Placements> following;
-  for (const FollowLoad& way : follows ? WaysToFollow(inputs) : std::vector<FollowLoad>())
-    following.push_back(inputs.loads->FollowAll(way));
-  std::vector<Placements> gathering;
+  std::vector<Way> following, gathering;
+  if (follows) following = WaysToFollow(inputs);
   if (where == "auto" && policy == kFollowingPolicy && inputs.options.allow_reassociation)
     gathering = WaysToGather(*inputs.graph);
-  std::optional<Plan> best;
-  for (std::vector<Placements>* ways : {&following, &gathering}) {
-    WEFT_ASSIGN_OR_RETURN(const std::optional<Placements> fastest,
-                          Fastest(inputs, epoch, std::move(*ways)));
-    if (!fastest.has_value()) continue;
-    WEFT_ASSIGN_OR_RETURN(Plan plan, PlanUnder(inputs, policy, epoch, *fastest));
-    if (!best.has_value() || plan.predicted_seconds < best->predicted_seconds)
-      best = std::move(plan);
+  PlanSearch search;
+  if (!follows || where != "follow") {
+    WEFT_ASSIGN_OR_RETURN(Plan home, PlanUnder(inputs, policy, epoch, {}));
+    const double seconds = home.predicted_seconds;
+    search.candidates.push_back({"at home", std::move(home), seconds, true});
   }
-  if (follows && where == "follow") return *std::move(best);
-  WEFT_ASSIGN_OR_RETURN(Plan home, PlanUnder(inputs, policy, epoch, {}));
-  const bool away = best.has_value() && best->predicted_seconds < home.predicted_seconds;
-  return away ? *std::move(best) : std::move(home);
+  WEFT_RETURN_IF_ERROR(AddKind(inputs, policy, epoch, following, search.candidates));
+  WEFT_RETURN_IF_ERROR(AddKind(inputs, policy, epoch, gathering, search.candidates));
+  search.chosen = search.candidates.size();
+  for (size_t i = 0; i < search.candidates.size(); ++i) {
+    if (!search.candidates[i].finalist) continue;
+    const bool first = search.chosen == search.candidates.size();
+    if (first || search.candidates[i].seconds < search.candidates[search.chosen].seconds)
+      search.chosen = i;
+  }
+  return search;
+}
+
+absl::StatusOr<Plan> SearchPlan(const PlanningInputs& inputs, const std::string& policy,
+                                int64_t epoch) {
+  WEFT_ASSIGN_OR_RETURN(PlanSearch search, SearchPlans(inputs, policy, epoch));
+  return std::move(search.candidates[search.chosen].plan);
 }
 
 }  // namespace weft

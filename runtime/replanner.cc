@@ -38,16 +38,22 @@ Replanner::Replanner(std::shared_ptr<const StepGraph> graph, const TuningOptions
   inputs_.arrived_rows = inputs_.rows * shape->layout.esp;
 }
 
+absl::StatusOr<PlanSearch> Replanner::Search(const std::string& policy, int64_t epoch) const {
+  return SearchPlans(inputs_, policy, epoch);
+}
+
 absl::StatusOr<Plan> Replanner::MakePlan(const std::string& policy, int64_t epoch) const {
   return SearchPlan(inputs_, policy, epoch);
 }
 
-absl::StatusOr<std::vector<Plan>> Replanner::Rivals(const std::string& policy, int64_t epoch,
-                                                    size_t most) const {
-  WEFT_ASSIGN_OR_RETURN(Plan favourite, MakePlan(policy, epoch));
-  const double limit = kRivalSeconds * favourite.predicted_seconds;
-  std::vector<Plan> rivals = {std::move(favourite)};
-  if (policy != "weft") return rivals;
+absl::StatusOr<Replanner::Contest> Replanner::Rivals(const std::string& policy, int64_t epoch,
+                                                     size_t most) const {
+  Contest contest;
+  WEFT_ASSIGN_OR_RETURN(contest.search, Search(policy, epoch));
+  std::vector<Plan>& rivals = contest.plans;
+  rivals.push_back(contest.search.plan());
+  if (policy != "weft") return contest;
+  const double limit = kRivalSeconds * rivals.front().predicted_seconds;
   ProfileTable undisturbed = table_;
   undisturbed.contention = {};
   PlanningInputs bold = inputs_;
@@ -70,7 +76,7 @@ absl::StatusOr<std::vector<Plan>> Replanner::Rivals(const std::string& policy, i
     other.epoch = epoch + static_cast<int64_t>(rivals.size());
     rivals.push_back(std::move(other));
   }
-  return rivals;
+  return contest;
 }
 
 absl::StatusOr<std::string> Replanner::Explain(const Plan& plan) const {
@@ -117,13 +123,14 @@ PlanningSnapshot Replanner::Snapshot(std::shared_ptr<const Plan> current,
 absl::StatusOr<ReplanOutcome> PlanAnew(const PlanningSnapshot& snapshot) {
   const PlanningInputs& inputs = snapshot.inputs;
   const Plan& current = *snapshot.current;
-  WEFT_ASSIGN_OR_RETURN(Plan candidate,
-                        SearchPlan(inputs, inputs.options.policy, current.epoch + 1));
+  ReplanOutcome outcome;
+  WEFT_ASSIGN_OR_RETURN(outcome.search,
+                        SearchPlans(inputs, inputs.options.policy, current.epoch + 1));
+  const Plan& candidate = outcome.search.plan();
   const StepGraph now = GraphUnder(inputs, current.placements);
   const StepGraph then = GraphUnder(inputs, candidate.placements);
-  ReplanOutcome outcome;
   outcome.decision = Decide(*inputs.costs, {now, current}, {then, candidate}, snapshot.terms);
-  if (outcome.decision.replace) outcome.plan = std::move(candidate);
+  if (outcome.decision.replace) outcome.plan = candidate;
   return outcome;
 }
 

@@ -32,6 +32,7 @@ struct PlanningSnapshot {
 struct ReplanOutcome {
   ReplanDecision decision;
   std::optional<Plan> plan;  // set when the decision is to replace
+  PlanSearch search;         // that it came from
 };
 
 // Looks for a plan that is worth switching to, as the epoch after the current plan's. Pure; how
@@ -48,13 +49,17 @@ class Replanner {
             const ProfileTable& calibration, const std::optional<StepShape>& shape);
 
   // With the newest costs.
+  absl::StatusOr<PlanSearch> Search(const std::string& policy, int64_t epoch) const;
   absl::StatusOr<Plan> MakePlan(const std::string& policy, int64_t epoch) const;
   // What a trial should try (plan_trial.h): the plan of `policy`; if that is weft, also the one
   // that it would make if streams cost one another nothing, which overlaps more, and the fastest
   // plans of the others that are predicted to take at most a tenth longer. `most` in all, with
   // different tasks, their epochs from `epoch` on.
-  absl::StatusOr<std::vector<Plan>> Rivals(const std::string& policy, int64_t epoch,
-                                           size_t most) const;
+  struct Contest {
+    std::vector<Plan> plans;
+    PlanSearch search;  // that found the first
+  };
+  absl::StatusOr<Contest> Rivals(const std::string& policy, int64_t epoch, size_t most) const;
   absl::StatusOr<std::string> Explain(const Plan& plan) const;
   double Predict(const Plan& plan) const;
   // Seconds that each stream has to do, tasks alone, by StreamKind.

@@ -66,6 +66,22 @@ nlohmann::ordered_json ByLoad(const std::vector<PlanMemory::Entry>& entries) {
   return list;
 }
 
+nlohmann::ordered_json Considered(const std::vector<ConsideredPlan>& rows) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const ConsideredPlan& row : rows) {
+    nlohmann::ordered_json& line = list.emplace_back();
+    line = {{"experts", row.experts},      {"all_to_all", row.all_to_all},
+            {"policy", row.policy},        {"predicted_seconds", row.predicted_seconds},
+            {"measured_seconds", nullptr}, {"runs", row.runs}};
+    if (!row.measured.has_value()) continue;
+    line["measured_seconds"] = row.measured->seconds;
+    line["measured_steps"] = row.measured->steps;
+    line["busiest_rank_from"] = PlanMemory::BeginOf(row.measured->bucket);
+    line["busiest_rank_to"] = PlanMemory::BeginOf(row.measured->bucket + 1);
+  }
+  return list;
+}
+
 }  // namespace
 
 std::string SummaryToJson(const JobSummary& s) {
@@ -86,6 +102,7 @@ std::string SummaryToJson(const JobSummary& s) {
   json["plan_epoch"] = s.plan_epoch;
   json["plan_switches"] = Switches(s.plan_switches);
   json["plans_by_load"] = ByLoad(s.plans_by_load);
+  json["plans_considered"] = Considered(s.considered);
   json["world_size"] = s.world_size;
   json["workspace_growths"] = s.workspace_growths;
   json["stopped"] = s.stopped;

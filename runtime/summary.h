@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "runtime/comparison.h"
+#include "runtime/considered_plans.h"
 #include "runtime/plan_history.h"
 #include "runtime/plan_memory.h"
 #include "runtime/workload_comparison.h"
@@ -31,6 +32,7 @@ struct JobSummary {
   int64_t plan_epoch = 0;
   std::vector<PlanSwitch> plan_switches;  // those that ran long enough to be judged
   std::vector<PlanMemory::Entry> plans_by_load;
+  std::vector<ConsideredPlan> considered;  // by the newest search
   int32_t world_size = 1;
   int64_t workspace_growths = 0;  // buffers that grew after the first ten steps, all ranks together
   bool stopped = false;           // ended early on request, with a checkpoint

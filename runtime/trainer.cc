@@ -86,9 +86,10 @@ class Trainer {
   absl::Status Profile();
   absl::Status InstallFirstPlan();
   absl::Status LoadGivenPlan();
-  absl::StatusOr<std::string> FirstPlanText() const;
+  absl::StatusOr<std::string> FirstPlanText();
   absl::StatusOr<std::string> PlanText(const std::string& policy, int64_t epoch) const;
   absl::StatusOr<std::shared_ptr<const Plan>> SharePlan(const absl::StatusOr<std::string>& made);
+  absl::StatusOr<std::string> Explanation(const Plan& plan) const;
   absl::Status Install(const std::shared_ptr<const Plan>& plan);
   absl::Status Train();
   absl::StatusOr<StepReport> TrainStep(int64_t step);
@@ -254,9 +255,12 @@ absl::Status Trainer::Profile() {
   return args_.run.Write("profile.json", ProfileToJson(calibration_));
 }
 
-absl::StatusOr<std::string> Trainer::FirstPlanText() const {
+absl::StatusOr<std::string> Trainer::FirstPlanText() {
   if (!given_plan_.empty()) return given_plan_;
-  return PlanText(o_.tuning.policy, 0);
+  WEFT_ASSIGN_OR_RETURN(PlanSearch search, replanner_->Search(o_.tuning.policy, 0));
+  std::string text = PlanToJson(*worker_->graph(StepKind::kTraining), search.plan());
+  changes_->Consider(std::move(search));
+  return text;
 }
 
 absl::StatusOr<std::string> Trainer::PlanText(const std::string& policy, int64_t epoch) const {
@@ -298,14 +302,18 @@ absl::Status Trainer::InstallFirstPlan() {
                                                   *worker_->graph(StepKind::kForward), {})));
 }
 
+absl::StatusOr<std::string> Trainer::Explanation(const Plan& plan) const {
+  WEFT_ASSIGN_OR_RETURN(const std::string text, replanner_->Explain(plan));
+  return absl::StrCat(text, ToTable(changes_->considered()), ToTable(changes_->remembered()));
+}
+
 absl::Status Trainer::Install(const std::shared_ptr<const Plan>& plan) {
   const int64_t begin = MonotonicClock().NowNanos();
   WEFT_RETURN_IF_ERROR(worker_->Install(StepKind::kTraining, plan));
   if (!first()) return absl::OkStatus();
   changes_->Installed(plan, static_cast<double>(MonotonicClock().NowNanos() - begin) * 1e-9);
   prediction_ = replanner_->Predict(*plan);
-  WEFT_ASSIGN_OR_RETURN(std::string explanation, replanner_->Explain(*plan));
-  explanation += ToTable(changes_->remembered());
+  WEFT_ASSIGN_OR_RETURN(const std::string explanation, Explanation(*plan));
   const std::string json = PlanToJson(*worker_->graph(StepKind::kTraining), *plan);
   WEFT_RETURN_IF_ERROR(args_.run.Write("plan.json", json));
   WEFT_RETURN_IF_ERROR(args_.run.Write("explain.txt", explanation));
@@ -341,22 +349,24 @@ bool Trainer::TrialAhead() const {
 
 // COLLECTIVE. What rank 0 would try takes turns from the next step on.
 absl::Status Trainer::BeginTrial() {
-  absl::StatusOr<std::vector<Plan>> rivals = std::vector<Plan>();
+  absl::StatusOr<Replanner::Contest> contest = Replanner::Contest();
   if (first()) {
     replanner_->Refresh();
     const int64_t epoch = worker_->plan(StepKind::kTraining)->epoch + 1;
-    rivals = replanner_->Rivals(o_.tuning.policy, epoch, kMostRivals);
+    contest = replanner_->Rivals(o_.tuning.policy, epoch, kMostRivals);
+    if (contest.ok()) changes_->Consider(std::move(contest->search));
   }
   Communicator& control = *worker_->groups().control;
-  WEFT_RETURN_IF_ERROR(AgreeOnStatus(control, rivals.status()));
+  WEFT_RETURN_IF_ERROR(AgreeOnStatus(control, contest.status()));
+  const std::vector<Plan>& rivals = contest->plans;
   WEFT_ASSIGN_OR_RETURN(const std::string text,
-                        BroadcastText(control, absl::StrCat(rivals->size())));
+                        BroadcastText(control, absl::StrCat(rivals.size())));
   size_t count = 0;
   if (!absl::SimpleAtoi(text, &count)) return absl::InternalError("a trial of no plans");
   std::vector<std::shared_ptr<const Plan>> plans(count);
   for (size_t i = 0; i < count; ++i) {
     WEFT_ASSIGN_OR_RETURN(
-        plans[i], SharePlan(first() ? PlanToJson(*worker_->graph(StepKind::kTraining), (*rivals)[i])
+        plans[i], SharePlan(first() ? PlanToJson(*worker_->graph(StepKind::kTraining), rivals[i])
                                     : std::string()));
   }
   trial_.emplace(std::move(plans), o_.tuning.trial_rounds);
@@ -366,7 +376,9 @@ absl::Status Trainer::BeginTrial() {
 absl::Status Trainer::TakeTurn() {
   if (worker_->plan(StepKind::kTraining) == trial_->plan()) return absl::OkStatus();
   WEFT_RETURN_IF_ERROR(worker_->Install(StepKind::kTraining, trial_->plan()));
-  if (first()) prediction_ = replanner_->Predict(*trial_->plan());
+  if (!first()) return absl::OkStatus();
+  changes_->Tried(trial_->plan());
+  prediction_ = replanner_->Predict(*trial_->plan());
   return absl::OkStatus();
 }
 
@@ -436,6 +448,7 @@ absl::Status Trainer::Train() {
     if (first()) replanner_->RecordRows(worker_->expert_counts());
     if (trial_.has_value()) {
       trial_->Record(report.seconds);
+      if (first()) changes_->Measured(report.seconds, replanner_->fullness());
       if (trial_->over()) WEFT_RETURN_IF_ERROR(EndTrial());
     } else {
       WEFT_RETURN_IF_ERROR(ChangePlan(report.seconds));
@@ -619,6 +632,9 @@ absl::Status Trainer::Finish() {
   summary_.plan_switches = changes_->switches();
   summary_.plans_by_load = changes_->remembered();
   replanner_->Refresh();
+  summary_.considered = changes_->considered();
+  WEFT_ASSIGN_OR_RETURN(const std::string explanation, Explanation(changes_->running()));
+  WEFT_RETURN_IF_ERROR(args_.run.Write("explain.txt", explanation));
   return args_.run.Write("profile.json", ProfileToJson(replanner_->costs_table()));
 }
 

@@ -46,6 +46,12 @@ def summary(run, steps, *fields):
         need(1 <= one["busiest_rank_from"] < one["busiest_rank_to"], f"an odd load: {one}")
         need(0 <= one["plan_epoch"] <= got["plan_epoch"], f"a plan that never ran: {one}")
         need(one["steps"] >= 1 and one["step_seconds"] > 0, f"no measurement: {one}")
+    considered = got.pop("plans_considered")
+    need(sum(one["runs"] for one in considered) == 1, f"not one plan runs: {considered}")
+    for one in considered:
+        need(one["predicted_seconds"] > 0, f"no prediction: {one}")
+        measured = one["measured_seconds"]
+        need(measured > 0 if "measured_steps" in one else measured is None, f"odd measurement: {one}")
     for name, value in got.items():
         need(isinstance(value, (int, float)) and math.isfinite(value), f"{name} is {value}")
         need(value >= 0, f"{name} is {value}")

@@ -35,6 +35,18 @@ TEST_F(PlanMemoryTest, BucketsAreEighthsOfTheMean) {
   EXPECT_DOUBLE_EQ(PlanMemory::BeginOf(11), 2.375);
 }
 
+TEST_F(PlanMemoryTest, FindsWhatAPlanTookUnderTheNearestLoad) {
+  Run(a_, 0, 0.2, 8);
+  Run(a_, 5, 0.4, 6);
+  EXPECT_EQ(memory_.Find(*a_, 1)->bucket, 0);
+  const auto found = memory_.Find(*MakePlan(7, 3), 4);
+  ASSERT_TRUE(found.has_value()) << "plans that issue the same tasks are one";
+  EXPECT_EQ(found->bucket, 5);
+  EXPECT_EQ(found->steps, 6);
+  EXPECT_NEAR(found->seconds, 0.4, 2e-3);
+  EXPECT_FALSE(memory_.Find(*b_, 0).has_value());
+}
+
 TEST_F(PlanMemoryTest, RecallsTheFastestOfTheSameLoadOnly) {
   Run(a_, 0, 0.2, 8);
   Run(a_, 5, 0.4, 8);

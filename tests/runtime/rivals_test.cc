@@ -15,7 +15,7 @@ class RivalsTest : public testing::Test {
     Replanner replanner(graph_, TuningOptions{}, calibration_, std::nullopt);
     auto rivals = replanner.Rivals(policy, 5, most);
     EXPECT_TRUE(rivals.ok()) << rivals.status();
-    return rivals.ok() ? *std::move(rivals) : std::vector<Plan>();
+    return rivals.ok() ? std::move(rivals->plans) : std::vector<Plan>();
   }
 
   const std::shared_ptr<const StepGraph> graph_ =

@@ -1,6 +1,7 @@
 // Which plan runs, and when it changes, is of no consequence for what is learned; and all ranks
 // change it at the same step or none does.
 
+#include <algorithm>
 #include <atomic>
 
 #include "absl/strings/str_cat.h"
@@ -171,6 +172,17 @@ TEST_F(TrainerPlansTest, ATrialOfPlansChangesNoBit) {
   }
   ASSERT_EQ(tried.summary.comparison.size(), 2u);
   EXPECT_EQ(tried.Json("plan.json")["epoch"], last) << "the plan that stays is in the run's folder";
+  // What was tried is in the table of what was considered.
+  const auto considered = nlohmann::json::parse(SummaryToJson(tried.summary))["plans_considered"];
+  ASSERT_GE(considered.size(), 1u);
+  EXPECT_EQ(considered[0]["experts"], "at home");
+  EXPECT_TRUE(std::any_of(considered.begin(), considered.end(), [](const nlohmann::json& row) {
+    return row.value("measured_steps", 0) >= 2;
+  })) << tried.Read("explain.txt");
+  EXPECT_EQ(std::count_if(considered.begin(), considered.end(),
+                          [](const nlohmann::json& row) { return row["runs"] == true; }),
+            1);
+  EXPECT_NE(tried.Read("explain.txt").find(" at home  "), std::string::npos);
 }
 
 // A plan that nobody chose to begin with: the job trains until its own planning has replaced it and

@@ -1,0 +1,71 @@
+#include "runtime/considered_plans.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "base/units.h"
+#include "scheduler/replan.h"
+
+namespace weft {
+namespace {
+
+std::string AllToAllsOf(const Plan& plan) {
+  std::vector<std::string> names;
+  for (const AllToAllChoice& choice : plan.all_to_alls) {
+    std::string name(Name(choice.algorithm));
+    if (std::find(names.begin(), names.end(), name) == names.end())
+      names.push_back(std::move(name));
+  }
+  return names.empty() ? "direct" : absl::StrJoin(names, ", ");
+}
+
+}  // namespace
+
+std::vector<ConsideredPlan> ConsideredPlansOf(const PlanSearch& search, const Plan& running,
+                                              double running_seconds, const PlanMemory& memory,
+                                              int32_t load) {
+  std::vector<ConsideredPlan> rows;
+  bool runs = false;
+  const auto add = [&](const std::string& experts, const Plan& plan, double seconds) {
+    ConsideredPlan& row = rows.emplace_back();
+    row.experts = experts;
+    row.all_to_all = AllToAllsOf(plan);
+    row.policy = plan.policy;
+    row.predicted_seconds = seconds;
+    row.measured = memory.Find(plan, load);
+    row.runs = SameTasks(plan, running);
+    runs = runs || row.runs;
+  };
+  for (const PlanCandidate& candidate : search.candidates)
+    add(candidate.experts, candidate.plan, candidate.seconds);
+  if (!runs && !rows.empty())
+    add(absl::StrCat("as in plan ", running.epoch), running, running_seconds);
+  return rows;
+}
+
+std::string ToTable(const std::vector<ConsideredPlan>& rows) {
+  if (rows.empty()) return "";
+  std::string table =
+      "plans that the newest search compared (*: runs)\n"
+      "    experts                        all-to-all    planned by     predicted    measured"
+      "               busiest rank\n";
+  for (const ConsideredPlan& row : rows) {
+    std::string measured = "not run", load;
+    if (row.measured.has_value()) {
+      const PlanMemory::Entry& entry = *row.measured;
+      measured = absl::StrFormat("%s, %d steps", FormatSeconds(entry.seconds), entry.steps);
+      load = absl::StrFormat("%.3f to %.3f", PlanMemory::BeginOf(entry.bucket),
+                             PlanMemory::BeginOf(entry.bucket + 1));
+    }
+    std::string line = absl::StrFormat(
+        "  %s %-30s %-13s %-14s %-12s %-22s %s", row.runs ? "*" : " ", row.experts, row.all_to_all,
+        row.policy, FormatSeconds(row.predicted_seconds), measured, load);
+    line.erase(line.find_last_not_of(' ') + 1);
+    absl::StrAppend(&table, line, "\n");
+  }
+  return table;
+}
+
+}  // namespace weft
