@@ -148,7 +148,7 @@ const OptimalOrder::Known& OptimalOrder::Stretch(const Schedule& schedule, doubl
   const double first = RunSchedule(Reordered(schedule, best_order_), begin, end);
   best_ = std::min(first, below);
   State state;
-  state.end.resize(static_cast<size_t>(schedule.size()));
+  state.begin.resize(static_cast<size_t>(schedule.size()));
   Search(state);
   const Known result{best_, best_ < below, best_order_};
   if (nodes_ >= stop_at_) return cut_off_ = result;  // perhaps not the least
@@ -187,8 +187,8 @@ void OptimalOrder::Search(const State& state) {
     std::iota(best_order_.begin(), best_order_.end(), 0);
     std::stable_sort(best_order_.begin(), best_order_.end(), [&](int32_t a, int32_t b) {
       const auto at = [&](int32_t task) {
-        const double end = state.end[static_cast<size_t>(task)];
-        return std::pair(end - schedule_->seconds(task), end);
+        const double begin = state.begin[static_cast<size_t>(task)];
+        return std::pair(begin, begin + schedule_->seconds(task));
       };
       return at(a) < at(b);
     });
@@ -224,7 +224,7 @@ void OptimalOrder::Search(const State& state) {
   for (const int32_t task : branches) {
     State next = state;
     next.served.set(static_cast<size_t>(task));
-    next.end[static_cast<size_t>(task)] = end_of(task);
+    next.begin[static_cast<size_t>(task)] = heads[static_cast<size_t>(task)];
     next.free[static_cast<size_t>(stream)] = end_of(task);
     Search(next);
   }
@@ -239,8 +239,8 @@ std::vector<double> OptimalOrder::Heads(const State& state) const {
     heads[t] = state.free[static_cast<size_t>(schedule_->stream(task))];
     ForEachNeed(*schedule_, task, [&](int32_t need) {
       const size_t n = static_cast<size_t>(need);
-      const double end = state.served[n] ? state.end[n] : heads[n] + schedule_->seconds(need);
-      heads[t] = std::max(heads[t], end);
+      const double begin = state.served[n] ? state.begin[n] : heads[n];
+      heads[t] = std::max(heads[t], begin + schedule_->seconds(need));
     });
   }
   return heads;

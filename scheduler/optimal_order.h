@@ -42,7 +42,7 @@ class OptimalOrder {
   struct State {
     Tasks served;
     std::array<double, kNumStreams> free = {};
-    std::vector<double> end;  // of served tasks
+    std::vector<double> begin;  // of served tasks
   };
 
   const Known& Stretch(const Schedule& schedule, double below);

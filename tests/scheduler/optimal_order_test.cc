@@ -57,5 +57,35 @@ TEST(OptimalOrderTest, IsTheBestOfAllOrders) {
   }
 }
 
+// Tenths add up to what is no double, and a task of no time begins and ends at such a sum.
+TEST(OptimalOrderTest, NeedsComeFirstWhateverRoundingDoes) {
+  const CounterRng random(2, "optimal_order");
+  uint64_t draw = 0;
+  for (int i = 0; i < 300; ++i) {
+    Schedule schedule;
+    for (int32_t task = 0; task < 12; ++task) {
+      const auto stream = static_cast<StreamKind>(random.Bits(draw++) % kNumStreams);
+      schedule.Add(stream, 0.1 * static_cast<double>(random.Bits(draw++) % 4));
+      for (int32_t need = std::max(0, task - 3); need < task; ++need) {
+        if (random.Bits(draw++) % 2 == 0) schedule.Need(need);
+      }
+    }
+    std::vector<int32_t> order;
+    const double seconds = OptimalOrder().Seconds(schedule, kNever, &order);
+    ASSERT_EQ(order.size(), 12u);
+    std::vector<bool> issued(order.size(), false);
+    for (const int32_t task : order) {
+      for (int32_t n = schedule.needs_begin(task); n < schedule.needs_end(task); ++n) {
+        ASSERT_TRUE(issued[static_cast<size_t>(schedule.needs()[static_cast<size_t>(n)])])
+            << "instance " << i << ", task " << task;
+      }
+      issued[static_cast<size_t>(task)] = true;
+    }
+    std::vector<double> begin;
+    std::vector<double> end;
+    ASSERT_NEAR(RunSchedule(Reordered(schedule, order), begin, end), seconds, 1e-9) << i;
+  }
+}
+
 }  // namespace
 }  // namespace weft
