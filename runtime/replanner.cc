@@ -58,18 +58,26 @@ absl::StatusOr<Replanner::Contest> Replanner::Rivals(const std::string& policy, 
   undisturbed.contention = {};
   PlanningInputs bold = inputs_;
   bold.costs = CostsOf(undisturbed);
+  const auto faster = [](const Plan& a, const Plan& b) {
+    return a.predicted_seconds < b.predicted_seconds;
+  };
   std::vector<Plan> others;
+  for (size_t i = 0; i < contest.search.candidates.size(); ++i) {
+    const PlanCandidate& candidate = contest.search.candidates[i];
+    if (candidate.finalist && i != contest.search.chosen) others.push_back(candidate.plan);
+  }
+  std::stable_sort(others.begin(), others.end(), faster);
+  // The bold one comes before policies: nothing is lost where streams are in nobody's way.
   WEFT_ASSIGN_OR_RETURN(others.emplace_back(), SearchPlan(bold, policy, epoch));
+  const auto policies = static_cast<std::ptrdiff_t>(others.size());
   for (const std::string& other : PolicyNames()) {
     if (other == policy) continue;
     WEFT_ASSIGN_OR_RETURN(others.emplace_back(), MakePlan(other, epoch));
   }
-  // The bold one stays in front: nothing is lost where streams are in nobody's way.
-  std::stable_sort(others.begin() + 1, others.end(), [](const Plan& a, const Plan& b) {
-    return a.predicted_seconds < b.predicted_seconds;
-  });
+  std::stable_sort(others.begin() + policies, others.end(), faster);
   for (Plan& other : others) {
-    if (rivals.size() == most || other.predicted_seconds > limit) break;
+    if (rivals.size() == most) break;
+    if (other.predicted_seconds > limit) continue;
     const bool known = std::any_of(rivals.begin(), rivals.end(),
                                    [&](const Plan& rival) { return SameTasks(rival, other); });
     if (known) continue;

@@ -51,10 +51,11 @@ class Replanner {
   // With the newest costs.
   absl::StatusOr<PlanSearch> Search(const std::string& policy, int64_t epoch) const;
   absl::StatusOr<Plan> MakePlan(const std::string& policy, int64_t epoch) const;
-  // What a trial should try (plan_trial.h): the plan of `policy`; if that is weft, also the one
-  // that it would make if streams cost one another nothing, which overlaps more, and the fastest
-  // plans of the others that are predicted to take at most a tenth longer. `most` in all, with
-  // different tasks, their epochs from `epoch` on.
+  // What a trial should try (plan_trial.h): the plan of `policy`; if that is weft, also the best of
+  // every other kind (experts at home, following the load, gathering shards), the one that weft
+  // would make if streams cost one another nothing, which overlaps more, and the fastest plans of
+  // the other policies. In this order, those predicted to take at most a tenth longer, `most` in
+  // all, with different tasks, their epochs from `epoch` on.
   struct Contest {
     std::vector<Plan> plans;
     PlanSearch search;  // that found the first

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "models/build_step_graph.h"
 #include "runtime/replanner.h"
 #include "scheduler/policies.h"
 #include "tests/scheduler/step_graph_builder.h"
@@ -54,6 +57,41 @@ TEST_F(RivalsTest, OneOverlapsMoreThanTheModelDares) {
   ASSERT_GE(rivals.size(), 2u);
   EXPECT_FALSE(SameTasks(rivals[0], undisturbed[0]));
   EXPECT_TRUE(SameTasks(rivals[1], undisturbed[0]));
+}
+
+// Small experts of many rows, where gathering shards is worth as much as gathering rows; and large
+// experts of few rows, where it is not.
+TEST(RivalKindsTest, TheBestOfEveryKindIsTriedWhereItIsAboutAsFast) {
+  for (const bool small : {true, false}) {
+    StepShape shape;
+    shape.model.num_layers = 2;
+    shape.model.hidden_size = 64;
+    shape.model.ffn_hidden_size = small ? 16 : 4096;
+    shape.model.moe.num_experts = 8;
+    shape.topology = {4, 4};
+    shape.layout = {1, 1, 4};
+    shape.batch = {small ? 16 : 1, small ? 64 : 4, 1, small ? 64 : 4};
+    const auto graph = std::make_shared<const StepGraph>(BuildStepGraph(
+        shape.model, shape.topology, shape.layout, shape.batch, StepKind::kTraining));
+    TuningOptions options;
+    options.allow_reassociation = true;
+    const Replanner replanner(graph, options, ProfileTable{}, shape);
+    const auto contest = replanner.Rivals("weft", 0, 4);
+    ASSERT_TRUE(contest.ok()) << contest.status();
+    const auto tried = [&](bool gathered) {
+      return std::any_of(contest->plans.begin(), contest->plans.end(), [&](const Plan& plan) {
+        return plan.policy == "weft" && plan.placements.empty() != gathered;
+      });
+    };
+    EXPECT_TRUE(tried(false));
+    EXPECT_EQ(tried(true), small);
+    for (const Plan& plan : contest->plans)
+      EXPECT_LE(plan.predicted_seconds, 1.1 * contest->plans[0].predicted_seconds);
+    if (small) {
+      EXPECT_FALSE(SameTasks(contest->plans[0], contest->plans[1]));
+      EXPECT_EQ(contest->plans[1].policy, "weft") << "kinds come before other policies";
+    }
+  }
 }
 
 }  // namespace
