@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -19,19 +20,20 @@ import provenance  # noqa: E402
 DEADLINE_SECONDS = 480
 
 
-def cublas_lt_folders():
-    """Where libcublasLt may be beside the loader's own places: a CUDA toolkit's folders, and those of NVIDIA's Python packages, which
-    PyTorch comes with. The newest major version first."""
+def library_folders():
+    """Where libcublasLt and libnccl may be beside the loader's own places: a CUDA toolkit's folders, and those of NVIDIA's Python
+    packages, which PyTorch comes with. The newest major version first."""
     places = [pathlib.Path(place) for place in glob.glob("/usr/local/cuda*/lib*") + glob.glob("/usr/local/cuda*/targets/*/lib")]
     for packages in sys.path:
         places += pathlib.Path(packages or ".").glob("nvidia/*/lib")
-    return [str(place) for version in (13, 12) for place in places if (place / f"libcublasLt.so.{version}").exists()]
+    wanted = ("libcublasLt.so.13", "libcublasLt.so.12", "libnccl.so.2")
+    return [str(place) for name in wanted for place in places if (place / name).exists()]
 
 
 def run(words, environment=None):
     """Exit code (None: cut off) and output. Without an environment, one for programs of ours."""
     if environment is None:
-        folders = [folder for folder in (os.environ.get("LD_LIBRARY_PATH"), *cublas_lt_folders()) if folder]
+        folders = [folder for folder in (os.environ.get("LD_LIBRARY_PATH"), *library_folders()) if folder]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "LD_LIBRARY_PATH": ":".join(folders)}
     try:
         done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=DEADLINE_SECONDS,
@@ -43,13 +45,13 @@ def run(words, environment=None):
 
 def count(output, word):
     """Of GoogleTest's summary: '[  PASSED  ] 39 tests.'"""
-    found = re.search(r"^\[ *" + word + r" *\] (\d+) test", output, re.MULTILINE)
+    found = re.search(r"^(?:rank 0: )?\[ *" + word + r" *\] (\d+) test", output, re.MULTILINE)
     return int(found.group(1)) if found else 0
 
 
-def test_phase(program):
-    code, output = run([program])
-    failed = re.findall(r"^\[ *FAILED *\] (\S+?),? ", output, re.MULTILINE)
+def test_phase(*words):
+    code, output = run(words)
+    failed = re.findall(r"^(?:rank \d+: )?\[ *FAILED *\] (\S+?),? ", output, re.MULTILINE)
     skipped = re.search(r": Skipped\n(.+)$", output, re.MULTILINE)
     return {"exit_code": code, "passed": count(output, "PASSED"), "skipped": count(output, "SKIPPED"),
             "why_skipped": skipped.group(1) if skipped else "", "failed": sorted(set(failed)),
@@ -74,6 +76,33 @@ def experts_phase(program, seconds):
         result["pytorch"] = bench_phase([sys.executable, ROOT / "bench" / "gpu" / "torch_grouped.py", seconds],
                                         dict(os.environ))  # it knows its own libraries
     return result
+
+
+def ranks_phase(programs, ranks):
+    """The suite of all communicators over NCCL, by processes that share the device."""
+    script = ROOT / "tests" / "comm" / "nccl" / "on_one_device.sh"
+    return test_phase("bash", script, programs / "comm_on_nccl_test", ranks)
+
+
+def training_phase(program):
+    """Training of the model that fills one H100, then of a smaller one by four ranks that exchange while they compute."""
+    result = bench_phase([program])
+    smaller = ["layers=4", "hidden=1024", "ffn=1024", "heads=8", "kv_heads=2", "experts=16", "sequences=1", "micro_batches=1"]
+    result["four_ranks"] = bench_phase([program, "ranks=4", "degree=2", *smaller])
+    result["four_ranks_uncut"] = bench_phase([program, "ranks=4", "degree=1", *smaller])
+    codes = [result["exit_code"], result["four_ranks"]["exit_code"], result["four_ranks_uncut"]["exit_code"]]
+    result["exit_code"] = next((code for code in codes if code != 0), 0)
+    return result
+
+
+def sanitizer_phase(programs):
+    """compute-sanitizer over the order of rows, gathers and norms: every access of memory, on small shapes."""
+    tool = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
+    if not pathlib.Path(tool).exists():
+        return {"exit_code": None, "passed": 0, "skipped": 0, "why_skipped": "", "failed": [],
+                "end_of_output": "compute-sanitizer is not installed here"}
+    return test_phase(tool, "--error-exitcode", "9", programs / "cuda_kernels_test",
+                      "--gtest_filter=*Order*:*Norms*:*Gather*:*Gate*:*Embedding*")
 
 
 def good(name, result):
@@ -114,6 +143,18 @@ def experts_table(result):
     return "\n".join(lines)
 
 
+def training_table(result):
+    lines = []
+    for what, run_of in (("one rank", result), ("four ranks, 2 chunks", result["four_ranks"]),
+                         ("four ranks, uncut", result["four_ranks_uncut"])):
+        if "tokens_per_second" not in run_of:
+            lines.append(f"{what:22} {run_of.get('end_of_output', 'said nothing').strip()}")
+            continue
+        lines.append(f"{what:22} {run_of['tokens_per_second'] / 1e3:8.1f} k tokens/s, {run_of['mfu_of_790'] * 100:5.1f}% of 790, "
+                     f"{run_of['mfu_of_989'] * 100:5.1f}% of 989 TFLOP/s, {run_of['overlap_share'] * 100:4.0f}% of exchanges beside compute")
+    return "\n".join(lines)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--programs", type=pathlib.Path, required=True)
@@ -125,9 +166,14 @@ def main():
     phases = {"kernels_checked": lambda: test_phase(args.programs / "cuda_kernels_test"),
               "products_checked": lambda: test_phase(args.programs / "cuda_products_test"),
               "collectives_checked": lambda: test_phase(args.programs / "comm_on_device_test"),
+              "nccl_checked": lambda: test_phase(args.programs / "comm_on_nccl_test"),
+              "nccl_of_2_checked": lambda: ranks_phase(args.programs, 2),
+              "nccl_of_4_checked": lambda: ranks_phase(args.programs, 4),
               "training_checked": lambda: test_phase(args.programs / "cuda_training_test"),
               "kernels_measured": lambda: bench_phase([args.programs / "gpu_bench", args.seconds]),
-              "experts_measured": lambda: experts_phase(args.programs / "moe_bench", args.seconds)}
+              "experts_measured": lambda: experts_phase(args.programs / "moe_bench", args.seconds),
+              "training_measured": lambda: training_phase(args.programs / "device_train_bench"),
+              "memory_checked": lambda: sanitizer_phase(args.programs)}
     passed = True
     for name, phase in phases.items():
         result = phase()
@@ -139,6 +185,8 @@ def main():
             print(table(result))
         elif name == "experts_measured":
             print(experts_table(result))
+        elif name == "training_measured":
+            print(training_table(result))
         elif not good(name, result):
             print(result["why_skipped"] or result["end_of_output"])
             if result["passed"] == 0 and result["skipped"] > 0:
