@@ -13,7 +13,8 @@ Implementation Way(const std::string& name, const CudaOptions& options, DType dt
       new absl::StatusOr<std::unique_ptr<ComputeDevice>>(MakeCudaDevice(0, options));
   return {name,
           [device]() -> std::unique_ptr<Kernels> {
-            return std::make_unique<StagedKernels>((**device)->MakeKernels());
+            return std::make_unique<StagedKernels>((**device)->MakeKernels(),
+                                                   StagedKernels::Addresses::kAligned);
           },
           std::string(device->status().message()), dtype,
           options.grouped == GroupedMethod::kOneByOne};

@@ -106,7 +106,7 @@ TEST_P(LaunchCommandTest, TheFirstCauseOfTheRanksIsTheReason) {
   ASSERT_TRUE(
       WriteFailureFile(directory_, {1, 0, "birch", 7, absl::DataLossError("shard 2 is damaged")})
           .ok());
-  EXPECT_EQ(LaunchTwo("exit 4"), 4);
+  EXPECT_EQ(LaunchTwo(absl::StrCat(kMeet, "exit 4")), 4);
   EXPECT_EQ(Exit()["rank"], 1);
   EXPECT_EQ(Exit()["reason"], "shard 2 is damaged");
 }
