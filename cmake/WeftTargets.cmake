@@ -28,6 +28,15 @@ function(weft_binary name)
   weft_check_layer(${layer} ${ARG_DEPS})
 endfunction()
 
+# weft_test_suite(<name> SRCS ... DEPS ...): tests, or what tests share, compiled once for every weft_test that has
+#   weft::<name> among its DEPS. What they run on, a source of that test says.
+function(weft_test_suite name)
+  cmake_parse_arguments(ARG "" "" "SRCS;DEPS" ${ARGN})
+  add_library(weft_${name} OBJECT ${ARG_SRCS})
+  target_link_libraries(weft_${name} PUBLIC ${ARG_DEPS} PRIVATE weft_warnings GTest::gtest)
+  add_library(weft::${name} ALIAS weft_${name})
+endfunction()
+
 # weft_test(<name> SRCS x_test.cc DEPS ... [LABELS ...]): one GoogleTest binary, one ctest entry.
 function(weft_test name)
   cmake_parse_arguments(ARG "" "" "SRCS;DEPS;LABELS" ${ARGN})

@@ -137,7 +137,7 @@ run_ctest() {
 
 # programs_of PRESET REGEX: the programs, built or not, of the unit tests of a configured preset whose names match.
 programs_of() {
-  ctest --test-dir "build/$1" -N -L '^unit$' -LE '^(fault|long)$' -R "$2" | sed -n 's/^ *Test *#[0-9]*: \([a-z0-9_]*\).*/\1/p' | sort -u |
+  ctest --test-dir "build/$1" -N -L '^unit$' -LE '^(fault|long|device)$' -R "$2" | sed -n 's/^ *Test *#[0-9]*: \([a-z0-9_]*\).*/\1/p' | sort -u |
     while read -r name; do # a test that runs a script has no program of its name
       if grep -rqF --include=CTestTestfile.cmake "/tests/$name\"" "build/$1/tests"; then echo "$name"; fi
     done
@@ -159,7 +159,7 @@ sanitize() {
   }
   check "$preset: build" build "$preset" "${programs[@]}" || return
   names=$(printf '%s|' "${programs[@]}")
-  run_ctest "$preset" -L '^unit$' -LE '^(fault|long)$' -R "^(${names%|})(\..*)?\$"
+  run_ctest "$preset" -L '^unit$' -LE '^(fault|long|device)$' -R "^(${names%|})(\..*)?\$"
 }
 
 # The sources that differ from the branch this work goes into; on that branch, those of its last commit.
