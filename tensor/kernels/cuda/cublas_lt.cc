@@ -16,6 +16,7 @@ namespace weft {
 namespace {
 
 // Asked for together: enough that one takes every number of rows.
+constexpr int64_t kWorkspaceBytes = int64_t{8} << 20;
 constexpr int kMostCandidates = 16;
 constexpr uint32_t kAlignment = 16;
 
@@ -196,9 +197,11 @@ class LoadedCublasLt final : public CublasLt {
     return absl::StrCat("cuBLASLt ", major, ".", version / 100 % 100, ".", version % 100);
   }
 
-  std::vector<LtAlgorithm> Candidates(const LtProduct& product, int64_t workspace_bytes) override {
+  int64_t workspace_bytes() const override { return kWorkspaceBytes; }
+
+  std::vector<LtAlgorithm> Candidates(const LtProduct& product) override {
     const Description description(functions_, product);
-    const Preference preference(functions_, workspace_bytes);
+    const Preference preference(functions_, kWorkspaceBytes);
     std::array<cublasLtMatmulHeuristicResult_t, kMostCandidates> results{};
     int count = 0;
     const cublasStatus_t status =
@@ -215,20 +218,18 @@ class LoadedCublasLt final : public CublasLt {
     return candidates;
   }
 
-  bool Takes(const LtProduct& product, const LtAlgorithm& algorithm,
-             int64_t workspace_bytes) override {
+  bool Takes(const LtProduct& product, const LtAlgorithm& algorithm) override {
     const Description description(functions_, product);
     const cublasLtMatmulAlgo_t library_algorithm = ToLibrary(algorithm);
     cublasLtMatmulHeuristicResult_t result{};
     return functions_.check(handle_, description.operation(), description.a.get(),
                             description.b.get(), description.c.get(), description.c.get(),
                             &library_algorithm, &result) == CUBLAS_STATUS_SUCCESS &&
-           result.workspaceSize <= static_cast<size_t>(workspace_bytes);
+           result.workspaceSize <= static_cast<size_t>(kWorkspaceBytes);
   }
 
   absl::Status Run(const LtProduct& product, const LtAlgorithm& algorithm, const void* a,
-                   const void* b, void* c, void* workspace, int64_t workspace_bytes,
-                   cudaStream_t stream) override {
+                   const void* b, void* c, void* workspace, cudaStream_t stream) override {
     const Description description(functions_, product);
     const cublasLtMatmulAlgo_t library_algorithm = ToLibrary(algorithm);
     const float alpha = 1;
@@ -236,7 +237,7 @@ class LoadedCublasLt final : public CublasLt {
     const cublasStatus_t status = functions_.matmul(
         handle_, description.operation(), &alpha, a, description.a.get(), b, description.b.get(),
         &beta, c, description.c.get(), c, description.c.get(), &library_algorithm, workspace,
-        static_cast<size_t>(workspace_bytes), stream);
+        static_cast<size_t>(kWorkspaceBytes), stream);
     if (status == CUBLAS_STATUS_SUCCESS) return absl::OkStatus();
     return absl::InternalError(absl::StrCat("cublasLtMatmul returned ", static_cast<int>(status)));
   }

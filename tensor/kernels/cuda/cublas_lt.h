@@ -42,18 +42,17 @@ class CublasLt {
   virtual ~CublasLt() = default;
 
   virtual std::string description() const = 0;  // "cuBLASLt 13.0.2"
+  // Scratch memory that a stream's products need; algorithms that want more are no candidates.
+  virtual int64_t workspace_bytes() const = 0;
 
   // For `product`, what the library takes for fastest first; maybe none. None splits the sum over
   // k, so that an element's bits do not depend on who else computes.
-  virtual std::vector<LtAlgorithm> Candidates(const LtProduct& product,
-                                              int64_t workspace_bytes) = 0;
-  virtual bool Takes(const LtProduct& product, const LtAlgorithm& algorithm,
-                     int64_t workspace_bytes) = 0;
-  // Gives the product to the stream. `workspace`: of that stream's work alone, aligned to 16 bytes.
-  // An error names what the library says.
+  virtual std::vector<LtAlgorithm> Candidates(const LtProduct& product) = 0;
+  virtual bool Takes(const LtProduct& product, const LtAlgorithm& algorithm) = 0;
+  // Gives the product to the stream. `workspace`: workspace_bytes() of that stream's work alone,
+  // aligned to 16 bytes. An error names what the library says.
   virtual absl::Status Run(const LtProduct& product, const LtAlgorithm& algorithm, const void* a,
-                           const void* b, void* c, void* workspace, int64_t workspace_bytes,
-                           cudaStream_t stream) = 0;
+                           const void* b, void* c, void* workspace, cudaStream_t stream) = 0;
 };
 
 // On this thread's device. kUnavailable, in a sentence, when the library is not there.

@@ -12,8 +12,7 @@ namespace weft {
 namespace {
 
 constexpr int64_t kAlignment = 16;  // bytes, of every address
-constexpr int64_t kWorkspaceBytes = int64_t{8} << 20;
-constexpr int kCaller = 0;  // the workspace of the caller's stream; those of lanes follow
+constexpr int kCaller = 0;          // the workspace of the caller's stream; those of lanes follow
 
 // The row count that algorithms of products of rows are chosen for, and counts which the chosen one
 // must take.
@@ -64,12 +63,13 @@ bool LtProducts::Run(const GemmArgs& args, const GemmShape& shape, int lane, cud
                      .n = shape.n};
   const std::optional<LtAlgorithm>& algorithm = AlgorithmFor(kind);
   if (!algorithm.has_value()) return false;
-  workspaces_.Reserve(kWorkspaceBytes * (1 + Lanes::kMost));
-  char* const workspace = workspaces_.as<char>() + lane * kWorkspaceBytes;
+  const int64_t bytes = library_.workspace_bytes();
+  workspaces_.Reserve(bytes * (1 + Lanes::kMost));
+  char* const workspace = workspaces_.as<char>() + lane * bytes;
   const LtProduct product =
       ProductOf(args.transpose_a, args.transpose_b, args.accumulate, args.c.dtype, shape);
-  const absl::Status status = library_.Run(product, *algorithm, args.b.data, args.a.data,
-                                           args.c.data, workspace, kWorkspaceBytes, stream);
+  const absl::Status status =
+      library_.Run(product, *algorithm, args.b.data, args.a.data, args.c.data, workspace, stream);
   if (!status.ok()) {
     // Another way would give these rows other bits than the rest has.
     queue_.Failed(absl::StrCat("the product of [", shape.m, ", ", shape.k, "] and [", shape.k, ", ",
@@ -95,9 +95,9 @@ std::optional<LtAlgorithm> LtProducts::Choose(const Kind& kind) {
   std::vector<int64_t> taken(kTakenRows.begin(), kTakenRows.end());
   if (kind.transpose_a) taken = {kind.k / 2 + 1, kind.k / 4 * 3, kind.k};
   for (const LtAlgorithm& algorithm :
-       library_.Candidates(product(kind.transpose_a ? kind.k : kChosenRows), kWorkspaceBytes)) {
+       library_.Candidates(product(kind.transpose_a ? kind.k : kChosenRows))) {
     const bool takes = std::all_of(taken.begin(), taken.end(), [&](int64_t rows) {
-      return rows == 0 || library_.Takes(product(rows), algorithm, kWorkspaceBytes);
+      return rows == 0 || library_.Takes(product(rows), algorithm);
     });
     if (takes) return algorithm;
   }

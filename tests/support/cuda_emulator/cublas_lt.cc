@@ -58,26 +58,25 @@ class EmulatedCublasLt final : public CublasLt {
  public:
   std::string description() const override { return "plain loops in the place of cuBLASLt"; }
 
+  int64_t workspace_bytes() const override { return kWorkspaceBytes; }
+
   // What is best depends on the number of columns, our rows; the best for many is refused for one.
-  std::vector<LtAlgorithm> Candidates(const LtProduct& product,
-                                      int64_t /*workspace_bytes*/) override {
+  std::vector<LtAlgorithm> Candidates(const LtProduct& product) override {
     ++algorithms_chosen;
     if (product.c.columns >= 1000) return {{{kRefusedForOne}}, {{kDescending}}, {{kAscending}}};
     return {{{kAscending}}, {{kDescending}}};
   }
 
-  bool Takes(const LtProduct& product, const LtAlgorithm& algorithm,
-             int64_t /*workspace_bytes*/) override {
+  bool Takes(const LtProduct& product, const LtAlgorithm& algorithm) override {
     return algorithm.data[0] != kRefusedForOne || product.c.columns > 1;
   }
 
   absl::Status Run(const LtProduct& product, const LtAlgorithm& algorithm, const void* a,
-                   const void* b, void* c, void* workspace, int64_t workspace_bytes,
-                   cudaStream_t stream) override {
+                   const void* b, void* c, void* workspace, cudaStream_t stream) override {
     WEFT_CHECK(Multiple(a) && Multiple(b) && Multiple(c) && Multiple(workspace) &&
                    Multiple(product.a) && Multiple(product.b) && Multiple(product.c),
                "cuBLASLt takes multiples of 16 bytes");
-    if (!Takes(product, algorithm, workspace_bytes)) {
+    if (!Takes(product, algorithm)) {
       return absl::InternalError("the algorithm does not take so few columns");
     }
     ++products_run;
@@ -92,6 +91,7 @@ class EmulatedCublasLt final : public CublasLt {
 
  private:
   static constexpr uint64_t kRefusedForOne = 3;
+  static constexpr int64_t kWorkspaceBytes = 256;
 };
 
 }  // namespace
