@@ -10,12 +10,13 @@
 namespace weft {
 namespace {
 
-constexpr std::array<std::string_view, 34> kKindNames = {"embedding",
+constexpr std::array<std::string_view, 36> kKindNames = {"embedding",
                                                          "mp_all_gather",
                                                          "mp_reduce_scatter",
                                                          "attention",
                                                          "dense_ffn",
                                                          "router",
+                                                         "shared_expert",
                                                          "counts_all_to_all",
                                                          "counts_all_gather",
                                                          "counts_node_gather",
@@ -31,6 +32,7 @@ constexpr std::array<std::string_view, 34> kKindNames = {"embedding",
                                                          "unpermute",
                                                          "head",
                                                          "expert_wgrad",
+                                                         "shared_expert_wgrad",
                                                          "attention_wgrad",
                                                          "grad_reduce_scatter",
                                                          "grad_all_reduce",
@@ -136,7 +138,8 @@ Collective CollectiveOf(OpKind kind) {
 }  // namespace
 
 bool IsWeightGradient(OpKind kind) {
-  return kind == OpKind::kExpertWgrad || kind == OpKind::kAttentionWgrad;
+  return kind == OpKind::kExpertWgrad || kind == OpKind::kSharedExpertWgrad ||
+         kind == OpKind::kAttentionWgrad;
 }
 
 std::string_view Name(OpKind kind) { return kKindNames[static_cast<size_t>(kind)]; }

@@ -18,6 +18,7 @@ enum class OpKind : uint8_t {
   kAttention,          // norm, QKV, attention, projection, residual
   kDenseFfn,           // norm, FFN without experts, residual
   kRouter,             // norm, gate, order: which row goes where
+  kSharedExpert,       // FFN that every token of a layer with experts visits
   kCountsAllToAll,     // int32 row counts over EP
   kCountsAllGather,    // row counts over ESP
   kCountsNodeGather,   // row counts of a node's members of EP, for all-to-alls that pass rows on
@@ -33,6 +34,7 @@ enum class OpKind : uint8_t {
   kUnpermute,          // weighted sum of expert outputs per token, residual
   kHead,               // final norm, logits, loss
   kExpertWgrad,        // dW of a layer's experts
+  kSharedExpertWgrad,  // ... and of its shared ones
   kAttentionWgrad,     // dW of what stands beside a layer's pipeline: attention, norms, gate
   kGradReduceScatter,  // dense gradients inside the node
   kGradAllReduce,      // ... between nodes

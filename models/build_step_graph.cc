@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
@@ -54,11 +55,12 @@ class Builder {
       shards_.push_back(MakeParameterCatalog(spec, layout, RankId{j}));
     rows_ = batch.tokens() * spec.moe.top_k;
     hidden_units_ = (spec.ffn_hidden_size + layout.esp - 1) / layout.esp;
-    shape_ = Fingerprint(absl::StrCat(spec.hidden_size, "/", spec.ffn_hidden_size, "/",
-                                      hidden_units_, "/", spec.num_heads / layout.mp, "/",
-                                      spec.num_kv_heads / layout.mp, "/", spec.vocab_size, "/",
-                                      batch.length, "/", spec.moe.num_experts, "/", spec.moe.top_k,
-                                      "/", static_cast<int>(spec.backbone)));
+    shape_ = Fingerprint(absl::StrCat(
+        spec.hidden_size, "/", spec.ffn_hidden_size, "/", hidden_units_, "/",
+        spec.num_heads / layout.mp, "/", spec.num_kv_heads / layout.mp, "/", spec.vocab_size, "/",
+        batch.length, "/", spec.moe.num_experts, "/", spec.moe.top_k, "/",
+        static_cast<int>(spec.backbone),
+        spec.moe.shared_experts > 0 ? absl::StrCat("/shared ", spec.moe.shared_experts) : ""));
   }
 
   StepGraph Build() {
@@ -256,14 +258,28 @@ class Builder {
                 .size = Elements(),
                 .cut = Cut::kEither},
                {last});
-    const std::vector<OpId> back =
-        Pipeline(layer, Direction::kForward, ExchangeCounts(layer, last));
+    const OpId routed = last;
+    const std::vector<OpId> counted = ExchangeCounts(layer, routed);
+    const std::optional<OpId> shared = SharedExpert(layer, Direction::kForward, routed);
+    std::vector<OpId> back = Pipeline(layer, Direction::kForward, counted);
+    if (shared.has_value()) back.push_back(*shared);
     return Add({.kind = OpKind::kUnpermute,
                 .direction = Direction::kForward,
                 .layer = layer,
                 .size = Elements(),
                 .cut = Cut::kEither},
                back);
+  }
+
+  // Beside the pipeline: it needs no row of another rank.
+  std::optional<OpId> SharedExpert(int32_t layer, Direction direction, OpId last) {
+    if (spec_.moe.shared_experts == 0) return std::nullopt;
+    return Add({.kind = OpKind::kSharedExpert,
+                .direction = direction,
+                .layer = layer,
+                .size = SharedExpertFlops(spec_, batch_.tokens()),
+                .cut = Cut::kEither},
+               {last});
   }
 
   // Returns what says the sizes of all chunks: the operations that end last.
@@ -373,8 +389,9 @@ class Builder {
                 .size = HeadFlops(spec_, batch_, true)},
                {last});
     for (int32_t layer = spec_.num_layers - 1; layer >= 0; --layer) {
+      std::vector<OpId> wgrads;  // of dense parameters
       if (spec_.is_moe_layer(layer)) {
-        last = MoeBackward(layer, last);
+        last = MoeBackward(layer, last, wgrads);
       } else {
         last = Add({.kind = OpKind::kDenseFfn,
                     .direction = Direction::kBackward,
@@ -389,32 +406,43 @@ class Builder {
                               .layer = layer,
                               .size = AttentionWgradFlops(spec_, batch_)},
                              {attention.products});
-      finished_.push_back(wgrad);
+      wgrads.push_back(wgrad);
+      finished_.insert(finished_.end(), wgrads.begin(), wgrads.end());
       if (LastMicroBatch()) {
-        ReduceGradient(layer, DenseElements(layer), wgrad);
-        if (layout_.mp > 1) ReduceGradient(layer, HeadsElements(layer), wgrad, /*heads=*/true);
+        ReduceGradient(layer, DenseElements(layer), std::move(wgrads));
+        if (layout_.mp > 1) ReduceGradient(layer, HeadsElements(layer), {wgrad}, /*heads=*/true);
       }
     }
     last = Add({.kind = OpKind::kEmbedding, .direction = Direction::kBackward, .size = Elements()},
                {last});
     finished_.push_back(last);
-    if (LastMicroBatch()) ReduceGradient(-1, catalog_.outer.elements, last);
+    if (LastMicroBatch()) ReduceGradient(-1, catalog_.outer.elements, {last});
   }
 
-  OpId MoeBackward(int32_t layer, OpId last) {
+  // Appends to wgrads, of dense parameters, what has to end beside the attention's.
+  OpId MoeBackward(int32_t layer, OpId last, std::vector<OpId>& wgrads) {
     const OpId start = Add({.kind = OpKind::kUnpermute,
                             .direction = Direction::kBackward,
                             .layer = layer,
                             .size = Elements(),
                             .cut = Cut::kEither},
                            {last});
-    const std::vector<OpId> back = Pipeline(layer, Direction::kBackward, {start});
+    const std::optional<OpId> shared = SharedExpert(layer, Direction::kBackward, start);
+    std::vector<OpId> back = Pipeline(layer, Direction::kBackward, {start});
     const OpId wgrad = Add({.kind = OpKind::kExpertWgrad,
                             .direction = Direction::kBackward,
                             .layer = layer,
                             .size = ExpertSize()},
                            {expert_});
     finished_.push_back(wgrad);
+    if (shared.has_value()) {
+      wgrads.push_back(Add({.kind = OpKind::kSharedExpertWgrad,
+                            .direction = Direction::kBackward,
+                            .layer = layer,
+                            .size = SharedExpertFlops(spec_, batch_.tokens())},
+                           {*shared}));
+      back.push_back(*shared);
+    }
     if (LastMicroBatch()) {
       std::vector<OpId> summed = {wgrad};
       if (ExpertsCanMove(layer)) {
@@ -472,25 +500,26 @@ class Builder {
 
   // Dense gradients, replicated on all ranks: reduce-scatter inside the node, all-reduce between
   // nodes, all-gather inside. Gradients of heads, the same over the ranks that hold these.
-  void ReduceGradient(int32_t layer, int64_t elements, OpId last, bool heads = false) {
+  void ReduceGradient(int32_t layer, int64_t elements, std::vector<OpId> needs,
+                      bool heads = false) {
     if (layout_.zero_stage > 0) {
-      ExchangeShards(layer, elements, {last}, heads, Direction::kBackward);
+      ExchangeShards(layer, elements, std::move(needs), heads, Direction::kBackward);
       return;
     }
     const GroupKind inside = heads ? GroupKind::kMpPeers : GroupKind::kIntra;
     const int32_t local = topology_.ranks_per_node / (heads ? layout_.mp : 1);
     const int64_t share = (elements + local - 1) / local;
     const auto slices = [&](OpKind kind, StreamKind stream, GroupKind group, double size) {
-      last = Add({.kind = kind,
-                  .direction = Direction::kBackward,
-                  .stream = stream,
-                  .group = group,
-                  .layer = layer,
-                  .size = size,
-                  .cut = Cut::kSlices,
-                  .elements = elements,
-                  .heads = heads},
-                 {last});
+      needs = {Add({.kind = kind,
+                    .direction = Direction::kBackward,
+                    .stream = stream,
+                    .group = group,
+                    .layer = layer,
+                    .size = size,
+                    .cut = Cut::kSlices,
+                    .elements = elements,
+                    .heads = heads},
+                   std::move(needs))};
     };
     if (local > 1) {
       slices(OpKind::kGradReduceScatter, StreamKind::kIntra, inside,
@@ -503,7 +532,7 @@ class Builder {
     if (local > 1) {
       slices(OpKind::kGradAllGather, StreamKind::kIntra, inside, AllGatherBytes(share, local));
     }
-    gradients_.push_back(last);
+    gradients_.insert(gradients_.end(), needs.begin(), needs.end());
   }
 
   // ZeRO-1. Backward: gradients to the ranks that update them, inside the node, then between nodes.

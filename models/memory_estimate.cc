@@ -39,7 +39,10 @@ class Activations {
  private:
   int64_t width() const { return spec_.hidden_size; }
   int64_t units() const { return HiddenShardOf(spec_.ffn_hidden_size, layout_.esp, 0).count; }
-  int64_t pre() const { return spec_.backbone == Backbone::kMixtral ? 2 * units() : units(); }
+  int64_t pre() const { return Pre(units()); }
+  int64_t Pre(int64_t units) const {
+    return spec_.backbone == Backbone::kMixtral ? 2 * units : units;
+  }
   int64_t Norm(int64_t rows) const { return rows * (width() * element_ + 2 * kFloat); }
 
   int64_t Attention() const {
@@ -52,10 +55,10 @@ class Activations {
     const int64_t rows = layout_.mp * tokens_;
     return Norm(rows) + rows * a_row;
   }
-  int64_t DenseFfn() const {
-    const int64_t ffn = spec_.ffn_hidden_size;
-    const int64_t in = spec_.backbone == Backbone::kMixtral ? 2 * ffn : ffn;
-    return Norm(tokens_) + tokens_ * (2 * in + 2 * ffn + width()) * element_;
+  int64_t DenseFfn() const { return Norm(tokens_) + WholeFfn(spec_.ffn_hidden_size); }
+  // Of all tokens, with a gradient of theirs.
+  int64_t WholeFfn(int64_t ffn) const {
+    return tokens_ * (2 * Pre(ffn) + 2 * ffn + width()) * element_;
   }
   int64_t Moe() const {
     const int64_t experts = spec_.moe.num_experts, k = spec_.moe.top_k;
@@ -63,7 +66,8 @@ class Activations {
                            7 * k * kInt + width() * element_;
     const int64_t returned = 2 * k * width() * element_;
     const int64_t kept = (2 * width() + 2 * pre() + units()) * element_;
-    return Norm(tokens_) + tokens_ * (router + returned) + rows_ * kept;
+    const int64_t shared = spec_.moe.shared_experts > 0 ? WholeFfn(spec_.shared_hidden_size()) : 0;
+    return Norm(tokens_) + tokens_ * (router + returned) + rows_ * kept + shared;
   }
 
   const ModelSpec& spec_;

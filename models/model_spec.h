@@ -46,6 +46,7 @@ enum class Workload : uint8_t {
 struct MoeSpec {
   int32_t num_experts = 8;
   int32_t top_k = 2;
+  int32_t shared_experts = 0;  // that every token visits, as one FFN of their widths together
   int32_t every = 1;  // layer i has experts when (i + 1) % every == 0; the others have a dense FFN
   bool renormalize = true;     // weights of the chosen experts sum to 1
   double balance_loss = 0.01;  // coefficient of E * sum_e f_e P_e, per sequence; 0: off
@@ -76,6 +77,7 @@ struct ModelSpec {
   MoeSpec moe;
 
   DType dtype() const { return precision == Precision::kBf16 ? DType::kBF16 : DType::kF32; }
+  int32_t shared_hidden_size() const { return moe.shared_experts * ffn_hidden_size; }
   int32_t head_dim() const { return hidden_size / num_heads; }
   bool is_moe_layer(int32_t layer) const { return (layer + 1) % moe.every == 0; }
   int32_t num_moe_layers() const { return num_layers / moe.every; }

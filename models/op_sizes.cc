@@ -61,6 +61,10 @@ double AttentionWgradFlops(const ModelSpec& spec, const BatchShape& batch) {
   return ProjectionFlops(spec, batch.tokens());
 }
 
+double SharedExpertFlops(const ModelSpec& spec, int64_t tokens) {
+  return ExpertFlops(spec, spec.shared_hidden_size(), tokens);
+}
+
 double DenseFfnFlops(const ModelSpec& spec, const BatchShape& batch, bool backward) {
   return WithBackward(ExpertFlops(spec, spec.ffn_hidden_size, batch.tokens()), backward);
 }
@@ -78,7 +82,8 @@ double StepFlops(const ModelSpec& spec, const BatchShape& batch) {
   for (int32_t layer = 0; layer < spec.num_layers; ++layer) {
     total += 3.0 * AttentionFlops(spec, whole, {0, whole.tokens()}, Direction::kForward);
     total += 3.0 * (spec.is_moe_layer(layer)
-                        ? ExpertFlops(spec, spec.ffn_hidden_size, whole.tokens() * spec.moe.top_k)
+                        ? ExpertFlops(spec, spec.ffn_hidden_size, whole.tokens() * spec.moe.top_k) +
+                              SharedExpertFlops(spec, whole.tokens())
                         : DenseFfnFlops(spec, whole, false));
   }
   return total;

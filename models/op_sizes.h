@@ -31,6 +31,8 @@ double AttentionFlops(const ModelSpec& spec, const BatchShape& batch, RowRange t
                       Direction direction);
 // dW of the projections, over all tokens.
 double AttentionWgradFlops(const ModelSpec& spec, const BatchShape& batch);
+// Shared experts over `tokens` tokens: forward, or dX, or dW.
+double SharedExpertFlops(const ModelSpec& spec, int64_t tokens);
 double DenseFfnFlops(const ModelSpec& spec, const BatchShape& batch, bool backward);
 double HeadFlops(const ModelSpec& spec, const BatchShape& batch, bool backward);
 

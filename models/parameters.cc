@@ -61,11 +61,10 @@ void AddNorm(Bucket& bucket, const ModelSpec& spec, const std::string& name) {
   if (Biased(spec)) AddVector(bucket, absl::StrCat(name, ".bias"), width, 0.0f);
 }
 
-// An FFN's two matrices, whole (a dense layer) or the hidden units of one shard (an expert).
-void AddFfn(Bucket& bucket, const ModelSpec& spec, const std::string& name,
+// The two matrices of an FFN of `ffn` hidden units: all of these, or those of one shard.
+void AddFfn(Bucket& bucket, const ModelSpec& spec, const std::string& name, int64_t ffn,
             const ExpertRange& hidden, bool holds_out_bias) {
   const int64_t width = spec.hidden_size;
-  const int64_t ffn = spec.ffn_hidden_size;
   const RowRange units = {hidden.first, hidden.first + hidden.count};
   Runs in = {units};
   if (spec.backbone == Backbone::kMixtral) in.push_back({ffn + units.begin, ffn + units.end});
@@ -74,6 +73,10 @@ void AddFfn(Bucket& bucket, const ModelSpec& spec, const std::string& name,
   AddColumns(bucket, absl::StrCat(name, ".out.weight"), width, ffn, units, OutputStd(spec));
   if (Biased(spec) && holds_out_bias)
     AddVector(bucket, absl::StrCat(name, ".out.bias"), {{0, width}}, 0.0f);
+}
+
+void AddWholeFfn(Bucket& bucket, const ModelSpec& spec, const std::string& name, int32_t ffn) {
+  AddFfn(bucket, spec, name, ffn, {0, ffn}, true);
 }
 
 // The projections of the heads of one of `mp` shares.
@@ -111,8 +114,10 @@ Bucket DenseBucket(const ModelSpec& spec, const Layout& layout, int32_t layer) {
   AddNorm(bucket, spec, prefix + "ffn_norm");
   if (spec.is_moe_layer(layer)) {
     AddMatrix(bucket, prefix + "router.weight", spec.moe.num_experts, width, spec.init_std);
+    if (spec.moe.shared_experts > 0)
+      AddWholeFfn(bucket, spec, prefix + "shared_experts", spec.shared_hidden_size());
   } else {
-    AddFfn(bucket, spec, prefix + "ffn", {0, spec.ffn_hidden_size}, true);
+    AddWholeFfn(bucket, spec, prefix + "ffn", spec.ffn_hidden_size);
   }
   return bucket;
 }
@@ -195,7 +200,8 @@ void AddExperts(const ModelSpec& spec, const Layout& layout, RankId rank,
   const ExpertRange hidden =
       HiddenShardOf(spec.ffn_hidden_size, layout.esp, layout.esp_index(rank));
   for (const int32_t e : experts) {
-    AddFfn(bucket, spec, ExpertName(bucket.layer, e), hidden, layout.esp_index(rank) == 0);
+    AddFfn(bucket, spec, ExpertName(bucket.layer, e), spec.ffn_hidden_size, hidden,
+           layout.esp_index(rank) == 0);
   }
 }
 

@@ -15,9 +15,9 @@
 #include "tensor/view.h"
 
 // The parameters one rank holds, with gradients and optimizer state, in flat buckets: one per layer
-// for the dense part (attention, norms, router), one per MoE layer for this rank's expert shards,
-// and one for what belongs to no layer (embedding, positions, final norm). A bucket is what
-// gradient slices and the optimizer work on; a Parameter is a named window of it.
+// for the dense part (attention, norms, router, shared experts), one per MoE layer for this rank's
+// expert shards, and one for what belongs to no layer (embedding, positions, final norm). A bucket
+// is what gradient slices and the optimizer work on; a Parameter is a named window of it.
 //
 // Where MP shares out attention heads, a layer has a bucket of heads too, and its dense bucket
 // lacks what is there: member j holds query heads [j * H / MP, (j + 1) * H / MP) and key and value

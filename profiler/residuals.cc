@@ -48,6 +48,9 @@ SizeUnit SizeUnitOf(const CostKey& key) {
     case OpKind::kExpert:
     case OpKind::kHead:
     case OpKind::kExpertWgrad:
+    case OpKind::kSharedExpert:
+    case OpKind::kSharedExpertWgrad:
+    case OpKind::kAttentionWgrad:
       return SizeUnit::kFlops;
     default:
       return SizeUnit::kElements;

@@ -18,6 +18,8 @@ Regressor RegressorOf(OpKind kind) {
     case OpKind::kDenseFfn:
     case OpKind::kExpert:
     case OpKind::kExpertWgrad:
+    case OpKind::kSharedExpert:
+    case OpKind::kSharedExpertWgrad:
     case OpKind::kAttentionWgrad:
     case OpKind::kHead:
       return Regressor::kFlops;

@@ -15,8 +15,10 @@ int32_t ProductsOf(const CostKey& key, const ProductCounts& products) {
   const bool backward = key.direction == Direction::kBackward;
   switch (key.kind) {
     case OpKind::kExpert:
+    case OpKind::kSharedExpert:
       return backward ? products.expert_backward : products.expert;
     case OpKind::kExpertWgrad:
+    case OpKind::kSharedExpertWgrad:
       return products.expert_wgrad;
     case OpKind::kAttention:
       return backward ? products.attention_backward : products.attention;

@@ -138,6 +138,10 @@ std::vector<Field> MakeSchema() {
       {WEFT_FIELD(model.moe.top_k),
        "Experts that each token visits; at most num_experts.",
        {1, 4096}},
+      {WEFT_FIELD(model.moe.shared_experts),
+       "Experts of a layer that every token visits, beside its top_k: one feed-forward block of "
+       "shared_experts * ffn_hidden_size, whole on every rank. It runs while rows travel.",
+       {0, 64}},
       {WEFT_FIELD(model.moe.every),
        "Layer i, counted from 0, has experts when (i + 1) % every is 0; the others have one dense "
        "feed-forward block.",

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "models/op_sizes.h"
 
 namespace weft {
 
@@ -23,6 +24,7 @@ MoeLayer::MoeLayer(const ModelContext& context, Bucket& dense, Bucket& experts,
   storage_.Add(returned_, context.spec.dtype(), rows);
   storage_.Add(d_returned_, context.spec.dtype(), rows);
   storage_.Make();
+  if (context.spec.moe.shared_experts > 0) shared_.emplace(context, dense, layer);
 }
 
 void MoeLayer::Place(const ExpertPlacement& placement, int32_t gathered) {
@@ -85,6 +87,16 @@ double MoeLayer::RunExperts(Direction direction, int32_t chunk) {
              : experts_.Backward(orders(), chunk, input, output);
 }
 
+double MoeLayer::RunSharedExperts(Direction direction, int32_t piece, const Activations& a) {
+  const RowRange tokens = cut_->tokens(direction, piece);
+  if (direction == Direction::kForward) {
+    shared_->Forward(tokens, router_.normed(), a.y);
+  } else {
+    shared_->Backward(tokens, a.dy, router_.d_normed());
+  }
+  return SharedExpertFlops(context_.spec, tokens.count());
+}
+
 void MoeLayer::StartBackward(int32_t piece, const Activations& a) {
   router_.CombineBackward(piece, a.dy, returned_, buffers_);
   const RowRange chunks = cut_->chunks_of(Direction::kBackward, piece);
@@ -136,6 +148,9 @@ absl::Status MoeLayer::Run(const Op& op, int32_t chunk, const Activations& a, do
     case OpKind::kExpert:
       *size = RunExperts(direction, chunk);
       return absl::OkStatus();
+    case OpKind::kSharedExpert:
+      *size = RunSharedExperts(direction, chunk, a);
+      return absl::OkStatus();
     case OpKind::kEspReduceScatter:
       return exchange_.EspReduceScatter(order, direction, chunk, returned(direction), size);
     case OpKind::kCombine:
@@ -146,6 +161,9 @@ absl::Status MoeLayer::Run(const Op& op, int32_t chunk, const Activations& a, do
       return absl::OkStatus();
     case OpKind::kExpertWgrad:
       *size = experts_.BackwardWeights(orders());
+      return absl::OkStatus();
+    case OpKind::kSharedExpertWgrad:
+      shared_->BackwardWeights(router_.normed());
       return absl::OkStatus();
     default:
       return absl::InternalError(

@@ -9,12 +9,14 @@
 #include "models/moe/expert_shard.h"
 #include "models/moe/gathered_shards.h"
 #include "models/moe/router.h"
+#include "models/moe/shared_experts.h"
 #include "tensor/device/tensor_arena.h"
 
 namespace weft {
 
 // One MoE layer: router, exchange and expert shards, driven by the operations of the step graph.
-// The layer computes y = x + sum over chosen experts of weight * expert(norm(x)).
+// The layer computes y = x + sum over chosen experts of weight * expert(norm(x)), + shared
+// experts(norm(x)) where it has any.
 class MoeLayer {
  public:
   MoeLayer(const ModelContext& context, Bucket& dense, Bucket& experts, ExchangeBuffers& buffers,
@@ -51,6 +53,7 @@ class MoeLayer {
   void Place(const ExpertPlacement& placement, int32_t gathered);
   void CountsKnown(int32_t piece);
   double RunExperts(Direction direction, int32_t chunk);
+  double RunSharedExperts(Direction direction, int32_t piece, const Activations& a);
   void StartBackward(int32_t piece, const Activations& a);
 
   const ModelContext& context_;
@@ -60,6 +63,7 @@ class MoeLayer {
   AwayExperts away_;
   GatheredShards gathered_;
   ExpertShard experts_;
+  std::optional<SharedExperts> shared_;
   Bucket& home_;
   const int32_t layer_;
   std::optional<ExpertPlacement> placement_;

@@ -23,6 +23,7 @@ int64_t CapacityOf(const ModelSpec& spec, int64_t length) {
 
 Router::Router(const ModelContext& context, Bucket& bucket, int32_t layer)
     : context_(context),
+      shared_(context.spec.moe.shared_experts > 0),
       norm_(context, bucket, absl::StrCat("layers.", layer, ".ffn_norm")),
       gate_(bucket, absl::StrCat("layers.", layer, ".router")),
       storage_(context.kernels->memory()),
@@ -221,7 +222,8 @@ void Router::Combine(int32_t piece, ConstTensorView x, ConstTensorView returned,
   Kernels& kernels = *context_.kernels;
   const RowRange tokens = cut_->tokens(Direction::kForward, piece);
   const TensorView out = Rows(y, tokens);
-  kernels.GatherSum(returned, Rows(forward_places_, tokens), Rows(weights_, tokens), false, out);
+  kernels.GatherSum(returned, Rows(forward_places_, tokens), Rows(weights_, tokens),
+                    /*accumulate=*/shared_, out);
   kernels.Add(Rows(x, tokens), out, out);
 }
 
@@ -248,7 +250,8 @@ void Router::Backward(int32_t piece, ConstTensorView d_returned, ConstTensorView
   const RowRange tokens = cut_->tokens(Direction::kBackward, piece);
   const TensorView d_normed = Rows(d_rows_, tokens);
   const TensorView d_logits = Rows(d_logits_, tokens);
-  kernels.GatherSum(d_returned, Rows(backward_places_, tokens), {}, false, d_normed);
+  kernels.GatherSum(d_returned, Rows(backward_places_, tokens), {}, /*accumulate=*/shared_,
+                    d_normed);
   kernels.GateBackward({.probs = Rows(probs_, tokens),
                         .experts = Rows(experts_, tokens),
                         .weights = Rows(weights_, tokens),

@@ -41,7 +41,8 @@ class Router {
   void Forward(int32_t piece, const RoutedBatch& batch, ConstTensorView x, ExchangeBuffers& send,
                TensorView balance_loss);
 
-  // y = x + sum of weights times returned rows. returned: the experts' outputs in send order.
+  // y = x + sum of weights times returned rows, and what the layer's shared experts left in y,
+  // where it has any. returned: the experts' outputs in send order.
   void Combine(int32_t piece, ConstTensorView x, ConstTensorView returned, TensorView y);
 
   // Gradient of Combine: weights' gradients are kept; send(chunk) gets weight * dy per row in send
@@ -49,14 +50,19 @@ class Router {
   void CombineBackward(int32_t piece, ConstTensorView dy, ConstTensorView returned,
                        ExchangeBuffers& send);
 
-  // dx = gradient through the norm from the expert inputs' gradients (send order of the backward)
-  // and the gate, plus dy of the residual.
+  // dx = gradient through the norm from the expert inputs' gradients (send order of the backward),
+  // the gate and d_normed(), where the layer has shared experts, plus dy of the residual.
   void Backward(int32_t piece, ConstTensorView d_returned, ConstTensorView dy, ConstTensorView x,
                 TensorView dx);
 
   // Gradients of gate and norm, one sum over all tokens. REQUIRES: every piece's Backward has
   // ended.
   void BackwardWeights(ConstTensorView x);
+
+  // [tokens, hidden]: what the experts see; after Forward.
+  ConstTensorView normed() const { return norm_.output(); }
+  // Gradient of the same: where shared experts put theirs before Backward.
+  TensorView d_normed() const { return d_rows_; }
 
   const SendOrder& order(Direction direction) const {
     return direction == Direction::kForward ? forward_order_ : backward_order_;
@@ -82,6 +88,7 @@ class Router {
   void FillPlaces(Direction direction, int32_t piece, TensorView places, Fill fill);
 
   const ModelContext& context_;
+  const bool shared_;  // experts that every token visits
   const LayerCut* cut_ = nullptr;
   Norm norm_;
   Linear gate_;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "graph/fixed_plan.h"
+#include "models/op_sizes.h"
 #include "models/parameters.h"
 
 namespace weft {
@@ -48,6 +50,7 @@ struct Case {
   Backbone backbone;
   int32_t every;
   int32_t micro_batches;
+  int32_t shared_experts = 0;
 };
 
 class BuildStepGraphTest : public testing::TestWithParam<Case> {
@@ -56,7 +59,11 @@ class BuildStepGraphTest : public testing::TestWithParam<Case> {
     return BuildStepGraph(spec(), world.topology, world.layout,
                           BatchOf(world.layout, GetParam().micro_batches), kind);
   }
-  ModelSpec spec() const { return SpecOf(GetParam().backbone, GetParam().every); }
+  ModelSpec spec() const {
+    ModelSpec spec = SpecOf(GetParam().backbone, GetParam().every);
+    spec.moe.shared_experts = GetParam().shared_experts;
+    return spec;
+  }
 };
 
 std::string NameOf(const World& world) {
@@ -176,6 +183,36 @@ TEST_P(BuildStepGraphTest, EveryGradientIsReducedOnce) {
   }
 }
 
+// Shared experts need the router alone, forward, and what returns a layer's gradient, backward: no
+// row of another rank. Their weights' gradients are in before the dense ones are reduced.
+TEST(SharedExpertsTest, StandBesideThePipeline) {
+  ModelSpec spec = SpecOf(Backbone::kMixtral, 1);
+  spec.moe.shared_experts = 2;
+  const BatchShape batch = BatchOf({1, 4, 1}, 1);
+  const StepGraph graph = BuildStepGraph(spec, {4, 2}, {1, 4, 1}, batch, StepKind::kTraining);
+  const auto needs = [&](const Op& op, OpKind kind) {
+    return std::any_of(op.needs.begin(), op.needs.end(),
+                       [&](OpId need) { return graph.op(need).key.kind == kind; });
+  };
+  int shared = 0;
+  for (const Op& op : graph.ops) {
+    const bool forward = op.direction() == Direction::kForward;
+    const OpKind kind = op.key.kind;
+    if (kind == OpKind::kSharedExpert) {
+      ++shared;
+      EXPECT_EQ(op.stream, StreamKind::kCompute);
+      EXPECT_EQ(op.size, SharedExpertFlops(spec, batch.tokens()));
+      EXPECT_EQ(op.needs.size(), 1U);
+      EXPECT_TRUE(needs(op, forward ? OpKind::kRouter : OpKind::kUnpermute));
+    } else if (kind == (forward ? OpKind::kUnpermute : OpKind::kRouter)) {
+      EXPECT_TRUE(needs(op, OpKind::kSharedExpert)) << OpName(graph, op.id);
+    } else if (kind == OpKind::kGradReduceScatter && op.layer >= 0) {
+      EXPECT_TRUE(needs(op, OpKind::kSharedExpertWgrad)) << OpName(graph, op.id);
+    }
+  }
+  EXPECT_EQ(shared, 2 * spec.num_layers);
+}
+
 // Around every attention, both ways: its input to all who share its heads, its partial sums back.
 TEST_P(BuildStepGraphTest, SharedHeadsAreGatheredForAndScattered) {
   for (const World& world : Worlds()) {
@@ -235,10 +272,12 @@ INSTANTIATE_TEST_SUITE_P(
     Models, BuildStepGraphTest,
     testing::Values(Case{Backbone::kGpt2, 1, 1}, Case{Backbone::kGpt2, 2, 2},
                     Case{Backbone::kMixtral, 1, 2}, Case{Backbone::kMixtral, 2, 1},
+                    Case{Backbone::kMixtral, 2, 2, 2},
                     Case{Backbone::kMixtral, 4, 3}),  // every 4 of 3 layers: none has experts
     [](const auto& test) {
       return absl::StrCat(test.param.backbone == Backbone::kGpt2 ? "Gpt2" : "Mixtral", "Every",
-                          test.param.every, "MicroBatches", test.param.micro_batches);
+                          test.param.every, "MicroBatches", test.param.micro_batches,
+                          test.param.shared_experts > 0 ? "Shared" : "");
     });
 
 // Every way of doing an all-to-all is in the graph where the EP group spans nodes, none but direct

@@ -36,6 +36,7 @@ WorkerOptions Fixture::options() const {
   model.moe.num_experts = Integer("num_experts");
   model.moe.top_k = Integer("top_k");
   model.moe.every = Integer("every");
+  model.moe.shared_experts = Integer("shared_experts");
   model.moe.renormalize = Integer("renormalize") != 0;
   model.moe.balance_loss = Real("balance_loss");
   model.moe.capacity_factor = Real("capacity_factor");

@@ -25,6 +25,7 @@ struct Case {
   bool renormalize;
   double capacity_factor;  // 0: dropless
   std::optional<Workload> forced = std::nullopt;
+  int32_t shared_experts = 0;
 };
 
 WorkerOptions OptionsOf(const Case& c) {
@@ -42,6 +43,7 @@ WorkerOptions OptionsOf(const Case& c) {
   model.moe.num_experts = 4;
   model.moe.every = c.every;
   model.moe.renormalize = c.renormalize;
+  model.moe.shared_experts = c.shared_experts;
   model.moe.balance_loss = 0.3;  // large enough that its gradient could not hide
   if (c.capacity_factor > 0) {
     model.moe.capacity_mode = CapacityMode::kFactor;
@@ -144,7 +146,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"Gpt2Forced", Backbone::kGpt2, 2, 1, true, 0, Workload::kHotRank},
                     Case{"MixtralForced", Backbone::kMixtral, 1, 2, false, 0, Workload::kZipf},
                     Case{"MixtralForcedCapacity", Backbone::kMixtral, 1, 1, true, 0.8,
-                         Workload::kZeroLoadRanks}),
+                         Workload::kZeroLoadRanks},
+                    Case{"Gpt2Shared", Backbone::kGpt2, 1, 1, true, 0, std::nullopt, 1},
+                    Case{"MixtralShared", Backbone::kMixtral, 2, 2, false, 0.8, std::nullopt, 2}),
     [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace

@@ -72,6 +72,7 @@ struct EstimateCase {
   Layout layout;
   Backbone backbone = Backbone::kMixtral;
   Precision precision = Precision::kFp32;
+  int32_t shared_experts = 0;
 };
 
 class MemoryEstimateTest : public testing::TestWithParam<EstimateCase> {};
@@ -85,6 +86,7 @@ TEST_P(MemoryEstimateTest, IsWhatTrainingTakes) {
   options.model.hidden_size = 64;
   options.model.ffn_hidden_size = 96;
   options.model.moe.num_experts = 8;
+  options.model.moe.shared_experts = c.shared_experts;
   options.model.moe.routing = Routing::kForced;
   options.model.moe.workload = Workload::kBalanced;
   options.model.max_sequence_length = 64;
@@ -125,15 +127,16 @@ TEST_P(MemoryEstimateTest, IsWhatTrainingTakes) {
 
 INSTANTIATE_TEST_SUITE_P(
     Cases, MemoryEstimateTest,
-    testing::Values(EstimateCase{"OneRank", {1, 1}, {1, 1, 1}},
-                    EstimateCase{"Gpt2", {1, 1}, {1, 1, 1}, Backbone::kGpt2},
-                    EstimateCase{"Bf16", {1, 1}, {1, 1, 1}, Backbone::kMixtral, Precision::kBf16},
-                    EstimateCase{"Ep2", {2, 1}, {1, 2, 1}},
-                    EstimateCase{"Esp2", {2, 2}, {1, 1, 2}, Backbone::kGpt2, Precision::kBf16},
-                    EstimateCase{"Ep2Esp2", {4, 2}, {1, 2, 2}},
-                    EstimateCase{"Mp2", {2, 2}, {1, 2, 1, 2}, Backbone::kMixtral, Precision::kBf16},
-                    EstimateCase{
-                        "Zero", {4, 2}, {2, 2, 1, 1, 1}, Backbone::kMixtral, Precision::kBf16}),
+    testing::Values(
+        EstimateCase{"OneRank", {1, 1}, {1, 1, 1}},
+        EstimateCase{"Gpt2", {1, 1}, {1, 1, 1}, Backbone::kGpt2},
+        EstimateCase{"Bf16", {1, 1}, {1, 1, 1}, Backbone::kMixtral, Precision::kBf16},
+        EstimateCase{"Ep2", {2, 1}, {1, 2, 1}},
+        EstimateCase{"Esp2", {2, 2}, {1, 1, 2}, Backbone::kGpt2, Precision::kBf16},
+        EstimateCase{"Ep2Esp2", {4, 2}, {1, 2, 2}},
+        EstimateCase{"Mp2", {2, 2}, {1, 2, 1, 2}, Backbone::kMixtral, Precision::kBf16},
+        EstimateCase{"Zero", {4, 2}, {2, 2, 1, 1, 1}, Backbone::kMixtral, Precision::kBf16},
+        EstimateCase{"SharedExperts", {2, 1}, {1, 2, 1}, Backbone::kMixtral, Precision::kBf16, 2}),
     [](const auto& test) { return test.param.name; });
 
 TEST(MemoryEstimateText, SaysWhatTakesIt) {

@@ -143,16 +143,16 @@ TEST_P(OracleTest, TenOptimizerSteps) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Fixtures, OracleTest,
-                         testing::Combine(testing::Values("gpt2_every_layer", "gpt2_plain_weights",
-                                                          "mixtral_second_layer",
-                                                          "mixtral_capacity",
-                                                          "mixtral_plain_capacity"),
-                                          testing::Bool()),
-                         [](const auto& test) {
-                           return absl::StrCat(std::get<0>(test.param),
-                                               std::get<1>(test.param) ? "_reference" : "_cpu");
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Fixtures, OracleTest,
+    testing::Combine(testing::Values("gpt2_every_layer", "gpt2_plain_weights",
+                                     "mixtral_second_layer", "mixtral_capacity",
+                                     "mixtral_plain_capacity", "mixtral_shared_experts",
+                                     "gpt2_shared_expert"),
+                     testing::Bool()),
+    [](const auto& test) {
+      return absl::StrCat(std::get<0>(test.param), std::get<1>(test.param) ? "_reference" : "_cpu");
+    });
 
 }  // namespace
 }  // namespace weft

@@ -94,6 +94,18 @@ def cases():
             Spec(num_layers=2, ffn_hidden_size=8, num_experts=6, every=1, renormalize=False, capacity_factor=1.1, **mixtral),
             sequences=2, length=12, micro_batches=2, optimizer=Optimizer(),
         ),
+        "mixtral_shared_experts": Case(
+            2,
+            Spec(num_layers=3, ffn_hidden_size=12, num_experts=6, every=2, renormalize=False, capacity_factor=0,
+                 shared_experts=2, **mixtral),
+            sequences=2, length=11, micro_batches=2, optimizer=Optimizer(gradient_clip=3.0),
+        ),
+        "gpt2_shared_expert": Case(
+            1,
+            Spec(num_layers=2, ffn_hidden_size=20, num_experts=4, every=1, renormalize=True, capacity_factor=0.9,
+                 shared_experts=1, **gpt2),
+            sequences=3, length=10, micro_batches=1, optimizer=Optimizer(),
+        ),
     }
 
 

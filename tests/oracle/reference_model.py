@@ -32,6 +32,7 @@ class Spec:
     capacity_factor: float  # 0: dropless
     norm_epsilon: float = 1e-5
     rope_theta: float = 10000.0
+    shared_experts: int = 0
 
     @property
     def gpt2(self):
@@ -60,9 +61,9 @@ def parameter_shapes(spec):
         if spec.gpt2:
             shapes[name + ".bias"] = (outputs,)
 
-    def feed_forward(name):
-        linear(name + ".in", ffn if spec.gpt2 else 2 * ffn, width)
-        linear(name + ".out", width, ffn)
+    def feed_forward(name, units=ffn):
+        linear(name + ".in", units if spec.gpt2 else 2 * units, width)
+        linear(name + ".out", width, units)
 
     if spec.gpt2:
         shapes["positions.weight"] = (spec.max_sequence_length, width)
@@ -77,6 +78,8 @@ def parameter_shapes(spec):
             shapes[layer + "router.weight"] = (spec.num_experts, width)
             for e in range(spec.num_experts):
                 feed_forward(f"{layer}experts.{e}")
+            if spec.shared_experts > 0:
+                feed_forward(layer + "shared_experts", spec.shared_experts * ffn)
         else:
             feed_forward(layer + "ffn")
     return shapes
@@ -174,4 +177,5 @@ class Model:
             chosen = chosen * (chosen.cumsum(1) <= capacity)
         self.rows[layer] = chosen.sum((0, 1))
         outputs = torch.stack([self.feed_forward(f"layers.{layer}.experts.{e}", x) for e in range(spec.num_experts)], -1)
-        return (outputs * (weights * chosen).unsqueeze(-2)).sum(-1)
+        y = (outputs * (weights * chosen).unsqueeze(-2)).sum(-1)
+        return y + self.feed_forward(f"layers.{layer}.shared_experts", x) if spec.shared_experts > 0 else y

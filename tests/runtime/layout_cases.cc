@@ -12,6 +12,7 @@ TinyJob LayoutCase::job() const {
   TinyJob job;
   job.model = TinyModel(Backbone::kMixtral);
   job.model.moe.routing = routing;
+  job.model.moe.shared_experts = shared_experts;
   job.topology = topology;
   job.layout = layout;
   job.placements = placements;
@@ -33,6 +34,11 @@ std::vector<LayoutCase> LayoutCases() {
       {"Gathered", {2, 2}, {1, 1, 2}, {{{0, home.by_member(), 2}, {1, home.by_member(), 2}}, {}}},
       {"SharedHeads", {2, 2}, {1, 2, 1, 2}},
       {"ShardedUpdate", {4, 2}, {2, 2, 1, 1, 1}},
+      {.name = "SharedExperts",
+       .topology = {2, 2},
+       .layout = {1, 2, 1},
+       .cut_blocks = true,
+       .shared_experts = 2},
   };
 }
 

@@ -16,6 +16,7 @@ struct LayoutCase {
   bool cut_blocks = false;
   AllToAllAlgorithm all_to_all = AllToAllAlgorithm::kDirect;
   Routing routing = Routing::kLearned;
+  int32_t shared_experts = 0;
 
   TinyJob job() const;
 };

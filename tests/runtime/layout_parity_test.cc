@@ -24,6 +24,16 @@ std::vector<TinyResult> RunRanks(const TinyJob& job) {
   return results;
 }
 
+// Two results are the same training, bit for bit.
+void ExpectSameBits(const std::vector<TinyResult>& a, const std::vector<TinyResult>& b,
+                    const std::string& what) {
+  for (size_t rank = 0; rank < a.size(); ++rank) {
+    EXPECT_EQ(a[rank].losses, b[rank].losses) << what;
+    EXPECT_EQ(a[rank].norms, b[rank].norms) << what;
+    EXPECT_EQ(a[rank].values, b[rank].values) << what;
+  }
+}
+
 struct LayoutCase {
   const char* name;
   Topology topology;
@@ -145,6 +155,56 @@ TEST(TensorParallelTest, EveryGradientIsThatOfOneRank) {
   }
 }
 
+// Experts that every token visits are replicated, run beside the exchange, and give their part of
+// every gradient.
+TEST(SharedExpertsTest, EveryLayoutAndEveryPlanTrainsTheModelOfOneRank) {
+  struct Case {
+    Backbone backbone;
+    Topology topology;
+    Layout layout;
+    int32_t micro_batches;
+  };
+  for (const Case& c :
+       {Case{Backbone::kMixtral, {1, 1}, {1, 1, 1}, 2}, Case{Backbone::kGpt2, {4, 2}, {1, 2, 2}, 2},
+        Case{Backbone::kMixtral, {4, 2}, {1, 4, 1, 2}, 1},
+        Case{Backbone::kMixtral, {4, 2}, {2, 2, 1, 1, 1}, 1}}) {
+    TinyJob job;
+    job.model = TinyModel(c.backbone);
+    job.model.num_layers = 3;
+    job.model.moe.every = 2;
+    job.model.moe.shared_experts = 2;
+    job.steps = 4;
+    const std::vector<TinyResult> one = RunRanks(job);
+    job.topology = c.topology;
+    job.layout = c.layout;
+    job.micro_batches = c.micro_batches;
+    const std::vector<TinyResult> many = RunRanks(job);
+    const auto whole = Merge(many, one[0]);
+    int32_t shared = 0;
+    for (const auto& [name, values] : one[0].values) {
+      if (name.find("shared_experts") != std::string::npos) ++shared;
+      for (size_t i = 0; i < values.size(); ++i)
+        ASSERT_NEAR(whole.at(name)[i], values[i], 2e-4) << name << "[" << i << "]";
+    }
+    EXPECT_EQ(shared, c.backbone == Backbone::kGpt2 ? 4 : 2);
+    for (size_t step = 0; step < one[0].losses.size(); ++step) {
+      EXPECT_NEAR(many[0].losses[step], one[0].losses[step], 2e-5 * one[0].losses[step]);
+      EXPECT_NEAR(many[0].norms[step], one[0].norms[step], 2e-4 * one[0].norms[step]);
+    }
+    job.slices = 3;
+    for (const bool cut_blocks : {false, true}) {
+      job.cut_blocks = cut_blocks;
+      for (const auto& [forward, backward] : {std::pair(1, 2), std::pair(4, 3)}) {
+        job.forward_degree = forward;
+        job.backward_degree = backward;
+        job.shuffle = static_cast<uint64_t>(7 * forward + backward);
+        ExpectSameBits(RunRanks(job), many,
+                       testing::PrintToString(std::tuple(cut_blocks, forward, backward)));
+      }
+    }
+  }
+}
+
 TEST(TensorParallelTest, HeadsThatCannotBeSharedOutAreRefusedBeforeAnythingIsConnected) {
   TinyJob job;
   job.model = TinyModel(Backbone::kMixtral);  // two key and value heads
@@ -156,16 +216,6 @@ TEST(TensorParallelTest, HeadsThatCannotBeSharedOutAreRefusedBeforeAnythingIsCon
   EXPECT_NE(status.message().find("it must divide the 4 attention heads and the 2 key"),
             std::string::npos)
       << status;
-}
-
-// Two results are the same training, bit for bit.
-void ExpectSameBits(const std::vector<TinyResult>& a, const std::vector<TinyResult>& b,
-                    const std::string& what) {
-  for (size_t rank = 0; rank < a.size(); ++rank) {
-    EXPECT_EQ(a[rank].losses, b[rank].losses) << what;
-    EXPECT_EQ(a[rank].norms, b[rank].norms) << what;
-    EXPECT_EQ(a[rank].values, b[rank].values) << what;
-  }
 }
 
 TinyJob FourRanks(const Layout& layout) {
