@@ -127,6 +127,23 @@ TEST(SimulateCommandTest, RanksThatDiffer) {
   EXPECT_NE(table.out.find("48 ranks, expected load, 1 straggler\n"), std::string::npos);
 }
 
+TEST(SimulateCommandTest, TheTableSaysWhetherItFitsAndWhatItLeavesOut) {
+  const auto table = [](const std::vector<std::string>& more) {
+    const Result result = Simulate(With(kOnTestbed, more));
+    EXPECT_EQ(result.code, kExitDone) << result.err;
+    return result.out;
+  };
+  const std::string even = table({});
+  EXPECT_NE(even.find("experts over 6 ranks x 8 shards; rank 0 takes about"), std::string::npos)
+      << even;
+  EXPECT_EQ(even.find("evenly"), std::string::npos) << even;
+  const std::string uneven = table({"model.moe.num_experts=8"});
+  EXPECT_NE(uneven.find("8 experts do not divide evenly over 6 ranks"), std::string::npos)
+      << uneven;
+  const std::string world = table({"model.moe.num_experts=8", "--workload", "w0"});
+  EXPECT_EQ(world.find("evenly"), std::string::npos) << world;
+}
+
 TEST(SimulateCommandTest, RowsFromAFile) {
   const std::string path = testing::TempDir() + "/weft-counts.json";
   const auto write = [&](const json& layers) { std::ofstream(path) << json{{"layers", layers}}; };
