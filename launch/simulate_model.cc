@@ -13,6 +13,8 @@
 #include "launch/simulate_modes.h"
 #include "launch/simulate_world.h"
 #include "models/build_step_graph.h"
+#include "models/memory_estimate.h"
+#include "models/parameters.h"
 #include "profiler/sinks/chrome_trace.h"
 #include "runtime/batch_shape_of.h"
 #include "runtime/plan_request.h"
@@ -60,6 +62,20 @@ std::string Table(const std::vector<Row>& rows, double reference) {
                           FormatSeconds(row.plan.predicted_seconds),
                           reference / row.plan.predicted_seconds,
                           row.plan.predicted_seconds / row.bound, row.plan.tasks.size());
+  }
+  return text;
+}
+
+// What stands below a table: the layout, whether it fits, and what the table leaves out.
+std::string Footnote(const ModelSpec& model, const Layout& layout, const MemoryEstimate& memory,
+                     bool ranks_differ) {
+  std::string text =
+      absl::StrCat(FormatCount(static_cast<double>(CountParameters(model))), " parameters, ",
+                   DescribeLayout(layout), "; rank 0 takes about ", ToString(memory), "\n");
+  const int32_t experts = model.moe.num_experts;
+  if (!ranks_differ && experts % layout.ep != 0) {
+    absl::StrAppend(&text, experts, " experts do not divide evenly over ", layout.ep,
+                    " ranks, which these times leave out; --workload w0 has it\n");
   }
   return text;
 }
@@ -167,12 +183,22 @@ absl::StatusOr<std::string> SimulateModel(const Arguments& arguments) {
   } else if (!trace.empty()) {
     WEFT_RETURN_IF_ERROR(WriteTrace(trace, graph, rows.back(), costs, topology));
   }
+  const MemoryEstimate memory = EstimateMemory(o.model, topology, layout, batch, RankId{0});
   if (!arguments.has("--json")) {
-    return unlike.has_value() ? WorldTable(*unlike, topology, worlds) : Table(rows, reference);
+    return absl::StrCat(
+        unlike.has_value() ? WorldTable(*unlike, topology, worlds) : Table(rows, reference),
+        Footnote(o.model, layout, memory, unlike.has_value()));
   }
   nlohmann::json json;
   json["cluster"] = machine.name;
   json["ranks"] = topology.world_size;
+  json["parameters"] = CountParameters(o.model);
+  json["layout"] = {{"edp", layout.edp},
+                    {"ep", layout.ep},
+                    {"esp", layout.esp},
+                    {"mp", layout.mp},
+                    {"zero_stage", layout.zero_stage}};
+  json["memory_bytes"] = memory.total();
   for (size_t i = 0; i < rows.size(); ++i) {
     const Row& row = rows[i];
     json["policies"][row.policy] = {{"seconds", row.plan.predicted_seconds},

@@ -10,7 +10,14 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "graph/profile_table.h"
+#include "launch/bootstrap.h"
 #include "launch/commands/exit_codes.h"
+#include "launch/config/config.h"
+#include "launch/job_file.h"
+#include "models/build_step_graph.h"
+#include "runtime/batch_shape_of.h"
+#include "tests/runtime/temporary_directory.h"
 
 namespace weft {
 namespace {
@@ -127,6 +134,23 @@ TEST(SimulateCommandTest, RanksThatDiffer) {
   EXPECT_NE(table.out.find("48 ranks, expected load, 1 straggler\n"), std::string::npos);
 }
 
+TEST(SimulateCommandTest, TheTableSaysWhetherItFitsAndWhatItLeavesOut) {
+  const auto table = [](const std::vector<std::string>& more) {
+    const Result result = Simulate(With(kOnTestbed, more));
+    EXPECT_EQ(result.code, kExitDone) << result.err;
+    return result.out;
+  };
+  const std::string even = table({});
+  EXPECT_NE(even.find("experts over 6 ranks x 8 shards; rank 0 takes about"), std::string::npos)
+      << even;
+  EXPECT_EQ(even.find("evenly"), std::string::npos) << even;
+  const std::string uneven = table({"model.moe.num_experts=8"});
+  EXPECT_NE(uneven.find("8 experts do not divide evenly over 6 ranks"), std::string::npos)
+      << uneven;
+  const std::string world = table({"model.moe.num_experts=8", "--workload", "w0"});
+  EXPECT_EQ(world.find("evenly"), std::string::npos) << world;
+}
+
 TEST(SimulateCommandTest, RowsFromAFile) {
   const std::string path = testing::TempDir() + "/weft-counts.json";
   const auto write = [&](const json& layers) { std::ofstream(path) << json{{"layers", layers}}; };
@@ -186,6 +210,93 @@ TEST(SimulateCommandTest, EveryMistakeOfRanksThatDifferIsOneSentence) {
   }
   const Result layer = Simulate({"--layer", "r=4", "--workload", "w2"});
   EXPECT_NE(layer.err.find("only --model takes --workload"), std::string::npos) << layer.err;
+}
+
+// A run directory as the quickstart leaves it on four ranks: every cost of its step was measured,
+// as a line that takes `times` as long as the first one.
+class SavedProfile {
+ public:
+  SavedProfile() {
+    const auto config = LoadConfig("configs/quickstart.yaml", {});
+    EXPECT_TRUE(config.ok()) << config.status();
+    const JobOptions& o = config->options;
+    const Topology topology = {4, o.cluster.ranks_per_node};
+    const auto layout = LayoutOf(o.cluster, topology, o.model.moe.num_experts);
+    EXPECT_TRUE(layout.ok()) << layout.status();
+    graph_ = BuildStepGraph(o.model, topology, *layout, BatchShapeOf(o.training, topology),
+                            StepKind::kTraining);
+    EXPECT_TRUE(WriteJobFile(directory_.path(), {topology, *layout}).ok());
+  }
+
+  // Every task takes `times` (100 us + 1 ns for each unit of its size).
+  void Write(double times, const CostKey* without = nullptr) {
+    ProfileTable profile;
+    for (const Op& op : graph_.ops) {
+      const double alpha = 1e-4 * times;
+      const double beta = 1e-9 * times;
+      CostEntry entry;
+      for (const double size : {0.0, 1e9}) entry.samples.push_back({size, alpha + beta * size});
+      entry.fit = {alpha, beta, 1, 0, true};
+      profile.entries[CalibrationKey(op.key)] = entry;
+    }
+    if (without != nullptr) profile.entries.erase(CalibrationKey(*without));
+    directory_.Write("profile.json", ProfileToJson(profile));
+  }
+
+  std::string path() const { return directory_.path() + "/profile.json"; }
+  const CostKey& key_of(OpKind kind) const {
+    for (const Op& op : graph_.ops) {
+      if (op.key.kind == kind) return op.key;
+    }
+    ADD_FAILURE() << "the step has no such operation";
+    return graph_.ops.front().key;
+  }
+
+ private:
+  TemporaryDirectory directory_;
+  StepGraph graph_;
+};
+
+TEST(SimulateCommandTest, ASavedProfileStandsForItsCluster) {
+  SavedProfile profile;
+  const auto simulate = [&](const std::vector<std::string>& more) {
+    return Simulate(
+        With({"--model", "configs/quickstart.yaml", "--cluster", profile.path(), "--json"}, more));
+  };
+  profile.Write(1);
+  const Result once = simulate({});
+  ASSERT_EQ(once.code, kExitDone) << once.err;
+  const json answer = json::parse(once.out);
+  EXPECT_EQ(answer["cluster"], profile.path());
+  EXPECT_EQ(answer["ranks"], 4);
+  ASSERT_EQ(answer["policies"].size(), 8u);
+  for (const auto& [policy, row] : answer["policies"].items()) {
+    EXPECT_LE(answer["policies"]["weft"]["seconds"], row["seconds"]) << policy;
+  }
+  // In turn, every task of the sequential plan takes at least its alpha, and all of it is measured.
+  const json& sequential = answer["policies"]["sequential"];
+  EXPECT_GT(sequential["seconds"].get<double>(), 1e-4 * sequential["tasks"].get<double>());
+  profile.Write(2);
+  const Result twice = simulate({"--policy", "sequential"});
+  ASSERT_EQ(twice.code, kExitDone) << twice.err;
+  EXPECT_NEAR(json::parse(twice.out)["policies"]["sequential"]["seconds"].get<double>(),
+              2 * sequential["seconds"].get<double>(), 1e-6);
+}
+
+TEST(SimulateCommandTest, ASavedProfileAnswersForItsModelAndLayoutOnly) {
+  SavedProfile profile;
+  const auto refused = [&](const std::vector<std::string>& more, const std::string& says) {
+    const Result result =
+        Simulate(With({"--model", "configs/quickstart.yaml", "--cluster", profile.path()}, more));
+    EXPECT_EQ(result.code, kExitUsage);
+    EXPECT_TRUE(result.out.empty()) << result.out;
+    EXPECT_NE(result.err.find(profile.path() + says), std::string::npos) << result.err;
+  };
+  profile.Write(1);
+  refused({"cluster.expert_parallel=4", "cluster.expert_sharding=1"}, " has no cost of ");
+  refused({"model.ffn_hidden_size=512"}, " has no cost of ");
+  profile.Write(1, &profile.key_of(OpKind::kDispatch));
+  refused({}, " has no cost of ");
 }
 
 TEST(SimulateCommandTest, AClusterWithoutALinkIsRefused) {
