@@ -28,6 +28,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 WEFT = "build/release/bin/weft"
 USABLE = 0.9  # of a device's memory
 MODELS = {  # in configs/models: what shapes the choice of a layout
+    "deepseek_moe_16b": {"layers": 28, "heads": 16, "experts": 64},
     "gpt2_xl_moe": {"layers": 48, "heads": 25, "experts": 8},
     "mixtral_8x7b": {"layers": 32, "heads": 8, "experts": 8},  # heads: of keys and values
     "mixtral_8x22b": {"layers": 56, "heads": 8, "experts": 8},
