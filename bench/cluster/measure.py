@@ -219,6 +219,8 @@ def main():
         if not pathlib.Path(arguments.json).is_file():
             fail(f"--resume: there is no {arguments.json} to go on with")
         kept = json.loads(pathlib.Path(arguments.json).read_text())
+        if kept["commit"] != report["commit"]:
+            fail(f"--resume: {arguments.json} was measured at commit {kept['commit']}, this is {report['commit']}")
         report |= {key: kept[key] for key in ("date", "load_average", "cluster", "runs")}
     todo = [one for one in wanted if one["name"] not in report["cluster"]]
     with tempfile.TemporaryDirectory(prefix="weft-cluster-") as directory:
