@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <numeric>
-#include <set>
 #include <utility>
 
 #include "base/check.h"
@@ -103,48 +102,75 @@ Placements ExpertLoads::FollowAll(const FollowLoad& terms) const {
   return placements;
 }
 
-StepGraph ExpertLoads::Apply(const StepGraph& graph, const Placements& placements) const {
-  StepGraph loaded = graph;
-  const size_t steps = std::min(recent_.size(), kAveraged);
+size_t ExpertLoads::applied() const { return std::min(recent_.size(), kAveraged); }
+
+Placements ExpertLoads::PlacedAt(size_t age, const Placements& placements) const {
+  Placements placed = placements;
+  if (!placements.follow_load.has_value() || age + 1 >= recent_.size()) return placed;
+  for (PlacementChoice& choice : placed.layers)
+    choice.experts = FollowFrom(age + 1, *placements.follow_load, choice.layer).by_member();
+  return placed;
+}
+
+std::vector<std::optional<double>> ExpertLoads::SizesAt(size_t age, const StepGraph& graph,
+                                                        const Placements& placed) const {
   const auto world = static_cast<size_t>(shape_.topology.world_size);
   const auto experts = static_cast<size_t>(shape_.model.moe.num_experts);
   const auto layers = static_cast<size_t>(shape_.model.num_moe_layers());
-  std::vector<double> sums(graph.ops.size(), 0), sizes(world);
+  std::vector<std::vector<int32_t>> matrices(layers);
+  for (size_t r = 0; r < world; ++r) {
+    for (size_t layer = 0; layer < layers; ++layer) {
+      const int32_t* of = recent_[age].data() + (r * layers + layer) * experts;
+      for (size_t e = 0; e < experts; ++e)
+        matrices[layer].push_back(of[e] / shape_.batch.micro_batches);
+    }
+  }
+  const CountedRows rows(shape_.model, shape_.batch, std::move(matrices));
+  std::vector<double> sizes(world);
+  std::vector<std::optional<double>> busiest(graph.ops.size());
+  // Operations of every algorithm are the same task in several plans.
+  for (const AllToAllAlgorithm algorithm : AlgorithmsOf(graph)) {
+    const Plan plan = MakeFixedPlan(graph, {.all_to_all = algorithm, .placements = placed});
+    RoutedSizes routed(
+        {graph, plan, shape_.model, shape_.topology, shape_.layout, shape_.batch, rows});
+    for (size_t t = 0; t < plan.tasks.size(); ++t) {
+      if (!routed.Sizes(static_cast<int32_t>(t), sizes)) continue;
+      std::optional<double>& size = busiest[static_cast<size_t>(plan.tasks[t].op.value)];
+      if (!size.has_value()) size = std::max(0.0, *std::max_element(sizes.begin(), sizes.end()));
+    }
+  }
+  return busiest;
+}
+
+StepGraph ExpertLoads::Apply(const StepGraph& graph, const Placements& placements) const {
+  StepGraph loaded = graph;
+  std::vector<double> sums(graph.ops.size(), 0);
   std::vector<int32_t> counted(graph.ops.size(), 0);
-  for (size_t age = 0; age < steps; ++age) {
-    std::vector<std::vector<int32_t>> matrices(layers);
-    for (size_t r = 0; r < world; ++r) {
-      for (size_t layer = 0; layer < layers; ++layer) {
-        const int32_t* of = recent_[age].data() + (r * layers + layer) * experts;
-        for (size_t e = 0; e < experts; ++e)
-          matrices[layer].push_back(of[e] / shape_.batch.micro_batches);
-      }
-    }
-    const CountedRows rows(shape_.model, shape_.batch, std::move(matrices));
-    Placements placed = placements;
-    if (placements.follow_load.has_value() && age + 1 < recent_.size()) {
-      for (PlacementChoice& choice : placed.layers)
-        choice.experts = FollowFrom(age + 1, *placements.follow_load, choice.layer).by_member();
-    }
-    std::set<int32_t> seen;  // operations of every algorithm are the same task in several plans
-    for (const AllToAllAlgorithm algorithm : AlgorithmsOf(graph)) {
-      const Plan plan = MakeFixedPlan(graph, {.all_to_all = algorithm, .placements = placed});
-      RoutedSizes routed(
-          {graph, plan, shape_.model, shape_.topology, shape_.layout, shape_.batch, rows});
-      for (size_t t = 0; t < plan.tasks.size(); ++t) {
-        if (!routed.Sizes(static_cast<int32_t>(t), sizes)) continue;
-        const OpId op = plan.tasks[t].op;
-        if (!seen.insert(op.value).second) continue;
-        sums[static_cast<size_t>(op.value)] +=
-            std::max(0.0, *std::max_element(sizes.begin(), sizes.end()));
-        ++counted[static_cast<size_t>(op.value)];
-      }
+  for (size_t age = 0; age < applied(); ++age) {
+    const auto sizes = SizesAt(age, graph, PlacedAt(age, placements));
+    for (size_t op = 0; op < sizes.size(); ++op) {
+      if (!sizes[op].has_value()) continue;
+      sums[op] += *sizes[op];
+      ++counted[op];
     }
   }
   for (size_t op = 0; op < sums.size(); ++op) {
     if (counted[op] > 0) loaded.ops[op].size = sums[op] / counted[op];
   }
   return loaded;
+}
+
+std::vector<LoadedStep> ExpertLoads::ApplyEach(const StepGraph& graph,
+                                               const Placements& placements) const {
+  std::vector<LoadedStep> steps;
+  for (size_t age = 0; age < applied(); ++age) {
+    LoadedStep& step = steps.emplace_back(LoadedStep{graph, PlacedAt(age, placements)});
+    const auto sizes = SizesAt(age, graph, step.placements);
+    for (size_t op = 0; op < sizes.size(); ++op) {
+      if (sizes[op].has_value()) step.graph.ops[op].size = *sizes[op];
+    }
+  }
+  return steps;
 }
 
 }  // namespace weft

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -19,6 +20,12 @@ struct StepShape {
   Topology topology;
   Layout layout;
   BatchShape batch;
+};
+
+// A step of the past as a plan would have met it.
+struct LoadedStep {
+  StepGraph graph;        // with that step's sizes
+  Placements placements;  // of experts that follow the load: by what was known before it
 };
 
 // How many rows every rank had for every expert in the last steps; what a plan that follows the
@@ -50,7 +57,22 @@ class ExpertLoads {
   // out).
   StepGraph Apply(const StepGraph& graph, const Placements& placements) const;
 
+  // Each of the steps that Apply takes the mean of by itself, newest first; none when nothing was
+  // recorded. Where hot experts take turns no step has the mean sizes.
+  std::vector<LoadedStep> ApplyEach(const StepGraph& graph, const Placements& placements) const;
+
  private:
+  // How many steps Apply looks at.
+  size_t applied() const;
+
+  // The placements of the step `age` steps ago. REQUIRES: it was recorded.
+  Placements PlacedAt(size_t age, const Placements& placements) const;
+
+  // By operation: what the busiest rank had of it `age` steps ago, experts placed like this;
+  // nothing for operations that do not depend on the load. REQUIRES: that step was recorded.
+  std::vector<std::optional<double>> SizesAt(size_t age, const StepGraph& graph,
+                                             const Placements& placed) const;
+
   // REQUIRES: age + 1 steps were recorded; `age` steps ago nothing newer was known.
   ExpertPlacement FollowFrom(size_t age, const FollowLoad& terms, int32_t layer) const;
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <deque>
 
 #include "models/build_step_graph.h"
 #include "runtime/explain_placement.h"
@@ -109,6 +110,67 @@ TEST(ExpertLoadsTest, FollowingIsAlwaysOneStepLate) {
   EXPECT_GT(expert(), steady + 0.1) << "one of eight steps was misplaced";
   for (int i = 0; i < 8; ++i) loads.Record(Counts(shape, 7, 9));
   EXPECT_NEAR(expert(), steady, 0.1);
+}
+
+TEST(ExpertLoadsTest, EachStepHasItsOwnSizesAndTheirMeanIsApplied) {
+  const Placements alone = {{{1, {{0}, {1, 2, 3}, {4, 5}, {6, 7}}}}, {}};
+  for (const Layout& layout : {Layout{1, 4, 1}, Layout{1, 2, 2}}) {
+    const StepShape shape = Shape(layout);
+    const StepGraph graph = GraphOf(shape);
+    ExpertLoads loads(shape);
+    EXPECT_TRUE(loads.ApplyEach(graph, {}).empty()) << "nothing was recorded";
+    std::deque<std::vector<int32_t>> recorded;  // newest first
+    for (int32_t i = 0; i < 11; ++i) {
+      recorded.push_front(Counts(shape, i % 8, 1 + i));
+      loads.Record(recorded.front());
+      if (i > 1 && i < 10) continue;
+      const size_t steps = std::min<size_t>(recorded.size(), 8);
+      for (const Placements& placements :
+           {Placements{}, layout.ep == 4 ? alone : Placements{}, loads.FollowAll(kFollow)}) {
+        const std::vector<LoadedStep> each = loads.ApplyEach(graph, placements);
+        ASSERT_EQ(each.size(), steps);
+        const StepGraph mean = loads.Apply(graph, placements);
+        for (const Op& op : graph.ops) {
+          double sum = 0;
+          for (const LoadedStep& step : each) sum += step.graph.op(op.id).size;
+          EXPECT_NEAR(mean.op(op.id).size, sum / static_cast<double>(steps), 1e-9 * sum)
+              << OpName(graph, op.id);
+        }
+        if (placements.follow_load.has_value()) continue;
+        // A step is what it would have been had it been the only one.
+        for (size_t age = 0; age < steps; ++age) {
+          EXPECT_EQ(each[age].placements, placements);
+          ExpertLoads only(shape);
+          only.Record(recorded[age]);
+          const StepGraph expected = only.Apply(graph, placements);
+          for (const Op& op : graph.ops)
+            EXPECT_EQ(each[age].graph.op(op.id).size, expected.op(op.id).size) << age;
+        }
+      }
+    }
+  }
+}
+
+TEST(ExpertLoadsTest, EachStepIsPlacedByWhatWasKnownBeforeIt) {
+  const StepShape shape = Shape();
+  const StepGraph graph = GraphOf(shape);
+  ExpertLoads loads(shape);
+  loads.Record(Counts(shape, 0, 9));
+  loads.Record(Counts(shape, 7, 9));
+  loads.Record(Counts(shape));
+  const Placements even = loads.FollowAll(kFollow);
+  const auto each = loads.ApplyEach(graph, even);
+  ASSERT_EQ(each.size(), 3u);
+  const auto after = [&](int32_t hot) {
+    ExpertLoads only(shape);
+    only.Record(Counts(shape, hot, 9));
+    return only.FollowAll(kFollow);
+  };
+  EXPECT_EQ(each[0].placements, after(7));
+  EXPECT_EQ(each[1].placements, after(0));
+  EXPECT_EQ(each[2].placements, even) << "nothing was known before the first step";
+  EXPECT_FALSE(after(0) == after(7));
+  EXPECT_FALSE(even == after(7));
 }
 
 TEST(ExpertLoadsTest, FollowsEveryLayerWithExperts) {
