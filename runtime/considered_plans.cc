@@ -24,24 +24,25 @@ std::string AllToAllsOf(const Plan& plan) {
 }  // namespace
 
 std::vector<ConsideredPlan> ConsideredPlansOf(const PlanSearch& search, const Plan& running,
-                                              double running_seconds, const PlanMemory& memory,
-                                              int32_t load) {
+                                              const StepPrediction& of_running,
+                                              const PlanMemory& memory, int32_t load) {
   std::vector<ConsideredPlan> rows;
   bool runs = false;
-  const auto add = [&](const std::string& experts, const Plan& plan, double seconds) {
+  const auto add = [&](const std::string& experts, const Plan& plan,
+                       const StepPrediction& predicted) {
     ConsideredPlan& row = rows.emplace_back();
     row.experts = experts;
     row.all_to_all = AllToAllsOf(plan);
     row.policy = plan.policy;
-    row.predicted_seconds = seconds;
+    row.predicted_seconds = predicted.seconds;
+    row.predicted_p90_seconds = predicted.p90_seconds;
     row.measured = memory.Find(plan, load);
     row.runs = SameTasks(plan, running);
     runs = runs || row.runs;
   };
   for (const PlanCandidate& candidate : search.candidates)
-    add(candidate.experts, candidate.plan, candidate.seconds);
-  if (!runs && !rows.empty())
-    add(absl::StrCat("as in plan ", running.epoch), running, running_seconds);
+    add(candidate.experts, candidate.plan, {candidate.seconds, candidate.p90_seconds});
+  if (!runs && !rows.empty()) add(absl::StrCat("as in plan ", running.epoch), running, of_running);
   return rows;
 }
 
@@ -49,10 +50,11 @@ std::string ToTable(const std::vector<ConsideredPlan>& rows) {
   if (rows.empty()) return "";
   std::string table =
       "plans that the newest search compared (*: runs)\n"
-      "    experts                        all-to-all    planned by     predicted    measured"
-      "               busiest rank\n";
+      "    experts                        all-to-all    planned by     predicted    p90          "
+      "measured               busiest rank\n";
   for (const ConsideredPlan& row : rows) {
-    std::string measured = "not run", load;
+    std::string p90, measured = "not run", load;
+    if (row.predicted_p90_seconds.has_value()) p90 = FormatSeconds(*row.predicted_p90_seconds);
     if (row.measured.has_value()) {
       const PlanMemory::Entry& entry = *row.measured;
       measured = absl::StrFormat("%s, %d steps", FormatSeconds(entry.seconds), entry.steps);
@@ -60,8 +62,8 @@ std::string ToTable(const std::vector<ConsideredPlan>& rows) {
                              PlanMemory::BeginOf(entry.bucket + 1));
     }
     std::string line = absl::StrFormat(
-        "  %s %-30s %-13s %-14s %-12s %-22s %s", row.runs ? "*" : " ", row.experts, row.all_to_all,
-        row.policy, FormatSeconds(row.predicted_seconds), measured, load);
+        "  %s %-30s %-13s %-14s %-12s %-12s %-22s %s", row.runs ? "*" : " ", row.experts,
+        row.all_to_all, row.policy, FormatSeconds(row.predicted_seconds), p90, measured, load);
     line.erase(line.find_last_not_of(' ') + 1);
     absl::StrAppend(&table, line, "\n");
   }

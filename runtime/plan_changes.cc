@@ -28,7 +28,7 @@ void PlanChanges::Tried(std::shared_ptr<const Plan> plan) {
 }
 
 std::vector<ConsideredPlan> PlanChanges::considered() const {
-  return ConsideredPlansOf(search_, *running_, replanner_.Predict(*running_), memory_, load_);
+  return ConsideredPlansOf(search_, *running_, replanner_.PredictSteps(*running_), memory_, load_);
 }
 
 void PlanChanges::Measured(double step_seconds, double fullness) {

@@ -1,15 +1,20 @@
 #include "runtime/plan_search.h"
 
 #include <algorithm>
+#include <numeric>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "base/check.h"
 #include "base/status_macros.h"
 #include "runtime/plan_request.h"
+#include "runtime/statistics.h"
 #include "scheduler/placement/placement_terms.h"
 #include "scheduler/planner.h"
+#include "scheduler/simulate.h"
 
 namespace weft {
 namespace {
@@ -17,6 +22,8 @@ namespace {
 constexpr char kFollowingPolicy[] = "weft";
 // The policy that compares ways to follow the load: it takes milliseconds.
 constexpr char kQuickPolicy[] = "fsmoe";
+// Times the least mean: among plans this close the rarely slow one is better.
+constexpr double kAboutAsFast = 1.005;
 
 absl::StatusOr<Plan> PlanUnder(const PlanningInputs& inputs, const std::string& policy,
                                int64_t epoch, const Placements& placements) {
@@ -76,6 +83,13 @@ std::vector<Way> WaysToGather(const StepGraph& graph) {
   return ways;
 }
 
+void MakeFinalist(const PlanningInputs& inputs, PlanCandidate& candidate) {
+  const StepPrediction predicted = PredictStep(inputs, candidate.plan);
+  candidate.seconds = predicted.seconds;
+  candidate.p90_seconds = predicted.p90_seconds;
+  candidate.finalist = true;
+}
+
 // Adds a candidate for each way, the fastest of them, if any, planned in full.
 absl::Status AddKind(const PlanningInputs& inputs, const std::string& policy, int64_t epoch,
                      const std::vector<Way>& ways, std::vector<PlanCandidate>& candidates) {
@@ -91,8 +105,7 @@ absl::Status AddKind(const PlanningInputs& inputs, const std::string& policy, in
       [](const PlanCandidate& a, const PlanCandidate& b) { return a.seconds < b.seconds; });
   WEFT_ASSIGN_OR_RETURN(fastest->plan,
                         PlanUnder(inputs, policy, epoch, Placements(fastest->plan.placements)));
-  fastest->seconds = fastest->plan.predicted_seconds;
-  fastest->finalist = true;
+  MakeFinalist(inputs, *fastest);
   return absl::OkStatus();
 }
 
@@ -115,6 +128,41 @@ StepGraph GraphUnder(const PlanningInputs& inputs, const Placements& placements)
   return graph;
 }
 
+StepPrediction PredictStep(const PlanningInputs& inputs, const Plan& plan) {
+  std::vector<double> seconds;
+  if (inputs.loads != nullptr) {
+    Plan placed = plan;
+    for (LoadedStep& step : inputs.loads->ApplyEach(*inputs.graph, plan.placements)) {
+      placed.placements = std::move(step.placements);
+      seconds.push_back(Simulate(step.graph, placed, *inputs.costs).seconds);
+    }
+  }
+  if (seconds.empty()) {
+    return {Simulate(GraphUnder(inputs, plan.placements), plan, *inputs.costs).seconds, {}};
+  }
+  const double sum = std::accumulate(seconds.begin(), seconds.end(), 0.0);
+  return {sum / static_cast<double>(seconds.size()), Quantile(seconds, 0.9)};
+}
+
+size_t BestOf(const std::vector<PlanCandidate>& candidates) {
+  std::optional<double> least;
+  for (const PlanCandidate& one : candidates) {
+    if (one.finalist) least = std::min(least.value_or(one.seconds), one.seconds);
+  }
+  WEFT_CHECK(least.has_value(), "a search has a finalist");
+  // Where no step was recorded one simulation says both.
+  const auto key = [](const PlanCandidate& one) {
+    return std::pair(one.p90_seconds.value_or(one.seconds), one.seconds);
+  };
+  size_t best = candidates.size();
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    const PlanCandidate& one = candidates[i];
+    if (!one.finalist || one.seconds > kAboutAsFast * *least) continue;
+    if (best == candidates.size() || key(one) < key(candidates[best])) best = i;
+  }
+  return best;
+}
+
 absl::StatusOr<PlanSearch> SearchPlans(const PlanningInputs& inputs, const std::string& policy,
                                        int64_t epoch) {
   const std::string& where = inputs.options.expert_placement;
@@ -129,18 +177,11 @@ absl::StatusOr<PlanSearch> SearchPlans(const PlanningInputs& inputs, const std::
   PlanSearch search;
   if (!follows || where != "follow") {
     WEFT_ASSIGN_OR_RETURN(Plan home, PlanUnder(inputs, policy, epoch, {}));
-    const double seconds = home.predicted_seconds;
-    search.candidates.push_back({"at home", std::move(home), seconds, true});
+    MakeFinalist(inputs, search.candidates.emplace_back(PlanCandidate{"at home", std::move(home)}));
   }
   WEFT_RETURN_IF_ERROR(AddKind(inputs, policy, epoch, following, search.candidates));
   WEFT_RETURN_IF_ERROR(AddKind(inputs, policy, epoch, gathering, search.candidates));
-  search.chosen = search.candidates.size();
-  for (size_t i = 0; i < search.candidates.size(); ++i) {
-    if (!search.candidates[i].finalist) continue;
-    const bool first = search.chosen == search.candidates.size();
-    if (first || search.candidates[i].seconds < search.candidates[search.chosen].seconds)
-      search.chosen = i;
-  }
+  search.chosen = BestOf(search.candidates);
   return search;
 }
 

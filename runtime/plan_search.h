@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,18 @@ struct PlanningInputs {
   double rows = 0, arrived_rows = 0;
 };
 
-// The graph with the sizes that tasks have under these placements.
+// The graph with the sizes that tasks have under these placements, over the last steps in the mean.
 StepGraph GraphUnder(const PlanningInputs& inputs, const Placements& placements);
+
+// What a plan's step takes, simulated once for each of the last steps' loads
+// (ExpertLoads::ApplyEach) and not once for their mean sizes: where hot experts take turns, one
+// step waits for a link and the next for a product, and the mean sizes show neither wait.
+struct StepPrediction {
+  double seconds = 0;                 // the mean; of the expected load where nothing was recorded
+  std::optional<double> p90_seconds;  // 90th percentile; nothing where nothing was recorded
+};
+// REQUIRES: a plan that is valid for inputs.graph.
+StepPrediction PredictStep(const PlanningInputs& inputs, const Plan& plan);
 
 // A plan that a search has compared with others.
 struct PlanCandidate {
@@ -34,21 +45,30 @@ struct PlanCandidate {
   // Of the policy that was asked for where the candidate is the fastest of its kind (at home,
   // following, gathering); of one that plans quickly where that has said that it is not.
   Plan plan;
-  double seconds = 0;  // predicted
+  // Predicted: of a finalist by PredictStep, of others for the mean sizes.
+  double seconds = 0;
   bool finalist = false;
+  std::optional<double> p90_seconds = {};  // of a finalist, by PredictStep
 };
+
+// The finalist with the least mean step; of those at most 0.5% slower, the one with the least 90th
+// percentile; of equal ones the first. REQUIRES: there is a finalist.
+size_t BestOf(const std::vector<PlanCandidate>& candidates);
 
 struct PlanSearch {
   std::vector<PlanCandidate> candidates;
   size_t chosen = 0;
 
-  const Plan& plan() const { return candidates[chosen].plan; }
+  const PlanCandidate& best() const { return candidates[chosen]; }
+  const Plan& plan() const { return best().plan; }
 };
 
 // The plan of a policy. `weft` also decides where experts work, as options.expert_placement lets
-// it: the fastest predicted of a plan with all experts at home, of plans that follow the load,
-// each simulated with what its placements would have made of the last steps, and, where sums may be
-// reassociated, of plans that gather shards of experts instead of rows. At least one candidate.
+// it: the best (BestOf) of a plan with all experts at home, of plans that follow the load, each
+// simulated with what its placements would have made of the last steps, and, where sums may be
+// reassociated, of plans that gather shards of experts instead of rows. Plans of one kind are made
+// for and compared by the mean sizes of the last steps; only the fastest of each kind, the
+// finalists, are simulated for every step. At least one candidate.
 absl::StatusOr<PlanSearch> SearchPlans(const PlanningInputs& inputs, const std::string& policy,
                                        int64_t epoch);
 // The chosen one alone.

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "base/units.h"
 #include "runtime/explain_placement.h"
 #include "runtime/plan_request.h"
 #include "scheduler/analytic_cost_model.h"
@@ -21,6 +23,15 @@ std::shared_ptr<const CostModel> CostsOf(const ProfileTable& table) {
   return std::make_shared<MeasuredCostModel>(table,
                                              std::make_shared<AnalyticCostModel>(MachineSpeeds{}),
                                              /*min_samples=*/1);
+}
+
+// One line; nothing where no step was recorded.
+std::string ExplainSteps(const StepPrediction& predicted) {
+  if (!predicted.p90_seconds.has_value()) return "";
+  return absl::StrCat("over the loads of the last steps, each simulated by itself: ",
+                      FormatSeconds(predicted.seconds), " in the mean, ",
+                      FormatSeconds(*predicted.p90_seconds),
+                      " at the 90th percentile; all above is for their mean sizes\n");
 }
 
 }  // namespace
@@ -53,36 +64,38 @@ absl::StatusOr<Replanner::Contest> Replanner::Rivals(const std::string& policy, 
   std::vector<Plan>& rivals = contest.plans;
   rivals.push_back(contest.search.plan());
   if (policy != "weft") return contest;
-  const double limit = kRivalSeconds * rivals.front().predicted_seconds;
+  const double limit = kRivalSeconds * contest.search.best().seconds;
   ProfileTable undisturbed = table_;
   undisturbed.contention = {};
   PlanningInputs bold = inputs_;
   bold.costs = CostsOf(undisturbed);
-  const auto faster = [](const Plan& a, const Plan& b) {
-    return a.predicted_seconds < b.predicted_seconds;
+  const auto faster = [](const PlanCandidate& a, const PlanCandidate& b) {
+    return a.seconds < b.seconds;
   };
-  std::vector<Plan> others;
+  std::vector<PlanCandidate> others;
   for (size_t i = 0; i < contest.search.candidates.size(); ++i) {
     const PlanCandidate& candidate = contest.search.candidates[i];
-    if (candidate.finalist && i != contest.search.chosen) others.push_back(candidate.plan);
+    if (candidate.finalist && i != contest.search.chosen) others.push_back(candidate);
   }
   std::stable_sort(others.begin(), others.end(), faster);
   // The bold one comes before policies: nothing is lost where streams are in nobody's way.
-  WEFT_ASSIGN_OR_RETURN(others.emplace_back(), SearchPlan(bold, policy, epoch));
+  WEFT_ASSIGN_OR_RETURN(const PlanSearch bolder, SearchPlans(bold, policy, epoch));
+  others.push_back(bolder.best());
   const auto policies = static_cast<std::ptrdiff_t>(others.size());
   for (const std::string& other : PolicyNames()) {
     if (other == policy) continue;
-    WEFT_ASSIGN_OR_RETURN(others.emplace_back(), MakePlan(other, epoch));
+    WEFT_ASSIGN_OR_RETURN(const PlanSearch search, Search(other, epoch));
+    others.push_back(search.best());
   }
   std::stable_sort(others.begin() + policies, others.end(), faster);
-  for (Plan& other : others) {
+  for (PlanCandidate& other : others) {
     if (rivals.size() == most) break;
-    if (other.predicted_seconds > limit) continue;
+    if (other.seconds > limit) continue;
     const bool known = std::any_of(rivals.begin(), rivals.end(),
-                                   [&](const Plan& rival) { return SameTasks(rival, other); });
+                                   [&](const Plan& rival) { return SameTasks(rival, other.plan); });
     if (known) continue;
-    other.epoch = epoch + static_cast<int64_t>(rivals.size());
-    rivals.push_back(std::move(other));
+    other.plan.epoch = epoch + static_cast<int64_t>(rivals.size());
+    rivals.push_back(std::move(other.plan));
   }
   return contest;
 }
@@ -94,11 +107,12 @@ absl::StatusOr<std::string> Replanner::Explain(const Plan& plan) const {
   request.costs = inputs_.costs.get();
   request.epoch = plan.epoch;
   WEFT_ASSIGN_OR_RETURN(const std::string text, weft::Explain(request, plan));
-  return text + ExplainPlacement(plan, *inputs_.graph, GraphUnder(inputs_, {}), graph);
+  return absl::StrCat(text, ExplainSteps(PredictSteps(plan)),
+                      ExplainPlacement(plan, *inputs_.graph, GraphUnder(inputs_, {}), graph));
 }
 
-double Replanner::Predict(const Plan& plan) const {
-  return Simulate(GraphUnder(inputs_, plan.placements), plan, *inputs_.costs).seconds;
+StepPrediction Replanner::PredictSteps(const Plan& plan) const {
+  return PredictStep(inputs_, plan);
 }
 
 void Replanner::Record(const MergedStep& step) { online_.Record(step.step, step.samples); }
@@ -134,11 +148,10 @@ absl::StatusOr<ReplanOutcome> PlanAnew(const PlanningSnapshot& snapshot) {
   ReplanOutcome outcome;
   WEFT_ASSIGN_OR_RETURN(outcome.search,
                         SearchPlans(inputs, inputs.options.policy, current.epoch + 1));
-  const Plan& candidate = outcome.search.plan();
-  const StepGraph now = GraphUnder(inputs, current.placements);
-  const StepGraph then = GraphUnder(inputs, candidate.placements);
-  outcome.decision = Decide(*inputs.costs, {now, current}, {then, candidate}, snapshot.terms);
-  if (outcome.decision.replace) outcome.plan = candidate;
+  const PlanCandidate& best = outcome.search.best();
+  outcome.decision = Decide({current, PredictStep(inputs, current).seconds},
+                            {best.plan, best.seconds}, snapshot.terms);
+  if (outcome.decision.replace) outcome.plan = best.plan;
   return outcome;
 }
 

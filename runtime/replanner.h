@@ -62,7 +62,9 @@ class Replanner {
   };
   absl::StatusOr<Contest> Rivals(const std::string& policy, int64_t epoch, size_t most) const;
   absl::StatusOr<std::string> Explain(const Plan& plan) const;
-  double Predict(const Plan& plan) const;
+  // Over the loads of the last steps (PredictStep), and their mean alone.
+  StepPrediction PredictSteps(const Plan& plan) const;
+  double Predict(const Plan& plan) const { return PredictSteps(plan).seconds; }
   // Seconds that each stream has to do, tasks alone, by StreamKind.
   std::array<double, kNumStreams> BusySeconds(const Plan& plan) const;
   // Seconds that no order of the plan's tasks could undercut, alone (scheduler/lower_bound.h).

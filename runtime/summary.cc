@@ -70,9 +70,15 @@ nlohmann::ordered_json Considered(const std::vector<ConsideredPlan>& rows) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const ConsideredPlan& row : rows) {
     nlohmann::ordered_json& line = list.emplace_back();
-    line = {{"experts", row.experts},      {"all_to_all", row.all_to_all},
-            {"policy", row.policy},        {"predicted_seconds", row.predicted_seconds},
-            {"measured_seconds", nullptr}, {"runs", row.runs}};
+    line = {{"experts", row.experts},
+            {"all_to_all", row.all_to_all},
+            {"policy", row.policy},
+            {"predicted_seconds", row.predicted_seconds},
+            {"predicted_p90_seconds", nullptr},
+            {"measured_seconds", nullptr},
+            {"runs", row.runs}};
+    if (row.predicted_p90_seconds.has_value())
+      line["predicted_p90_seconds"] = *row.predicted_p90_seconds;
     if (!row.measured.has_value()) continue;
     line["measured_seconds"] = row.measured->seconds;
     line["measured_steps"] = row.measured->steps;

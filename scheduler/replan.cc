@@ -6,7 +6,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/units.h"
-#include "scheduler/simulate.h"
 
 namespace weft {
 namespace {
@@ -36,12 +35,12 @@ bool SameTasks(const Plan& a, const Plan& b) {
          std::equal(a.tasks.begin(), a.tasks.end(), b.tasks.begin(), b.tasks.end(), same);
 }
 
-ReplanDecision Decide(const CostModel& costs, const PlanUnderLoad& current,
-                      const PlanUnderLoad& candidate, const ReplanTerms& terms) {
+ReplanDecision Decide(const PredictedPlan& current, const PredictedPlan& candidate,
+                      const ReplanTerms& terms) {
   const double loss = KnownLoss(candidate.plan, terms.refused);
   ReplanDecision decision;
-  decision.current_seconds = Simulate(current.graph, current.plan, costs).seconds;
-  decision.candidate_seconds = Simulate(candidate.graph, candidate.plan, costs).seconds;
+  decision.current_seconds = current.seconds;
+  decision.candidate_seconds = candidate.seconds;
   const double model_seconds = terms.model_error * decision.current_seconds;
   decision.required_gain = terms.hysteresis * std::hypot(terms.spread_seconds, model_seconds) +
                            terms.switch_seconds + loss;

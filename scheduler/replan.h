@@ -5,13 +5,12 @@
 #include <vector>
 
 #include "graph/plan.h"
-#include "scheduler/cost_model.h"
 
 namespace weft {
 
 struct ReplanDecision {
   bool replace = false;
-  double current_seconds = 0;  // of the current plan under the new costs
+  double current_seconds = 0;  // predicted
   double candidate_seconds = 0;
   double required_gain = 0;  // what the gain must exceed, seconds per step
   std::string reason;        // one sentence
@@ -39,17 +38,17 @@ struct ReplanTerms {
 // in the same places or following the load on the same terms.
 bool SameTasks(const Plan& a, const Plan& b);
 
-// Whether to replace `current` by `candidate`: both are simulated under the same, newest costs, and
-// the gain per step must exceed `hysteresis` times its error, and the costs:
+// Whether to replace `current` by `candidate`: the predicted gain per step must exceed `hysteresis`
+// times its error, and the costs:
 //   hysteresis * sqrt(spread^2 + (model_error * current)^2) + switch cost + known loss.
 // Measurement and model err independently, so the squares add. The known loss is that of a refused
 // plan with the candidate's tasks. Never for a plan that issues the same tasks. Pure. REQUIRES:
-// both plans are valid for their graphs, which differ in sizes only (where experts work elsewhere).
-struct PlanUnderLoad {
-  const StepGraph& graph;
+// both were simulated under the same costs and loads.
+struct PredictedPlan {
   const Plan& plan;
+  double seconds = 0;
 };
-ReplanDecision Decide(const CostModel& costs, const PlanUnderLoad& current,
-                      const PlanUnderLoad& candidate, const ReplanTerms& terms);
+ReplanDecision Decide(const PredictedPlan& current, const PredictedPlan& candidate,
+                      const ReplanTerms& terms);
 
 }  // namespace weft

@@ -17,7 +17,7 @@ Plan PlanOf(int64_t epoch, int32_t tasks) {
 class ConsideredPlansTest : public testing::Test {
  protected:
   ConsideredPlansTest() {
-    search_.candidates.push_back({"at home", PlanOf(0, 3), 0.2, true});
+    search_.candidates.push_back({"at home", PlanOf(0, 3), 0.2, true, 0.225});
     search_.candidates.push_back({"gather 2 of 4 shards", PlanOf(0, 4), 0.3, false});
     search_.candidates[1].plan.policy = "fsmoe";
     search_.candidates[1].plan.all_to_alls = {
@@ -31,7 +31,7 @@ class ConsideredPlansTest : public testing::Test {
 };
 
 TEST_F(ConsideredPlansTest, SaysWhatWasMeasuredAndWhatWasNot) {
-  const auto rows = ConsideredPlansOf(search_, PlanOf(4, 3), 0.21, memory_, 0);
+  const auto rows = ConsideredPlansOf(search_, PlanOf(4, 3), {0.21, {}}, memory_, 0);
   ASSERT_EQ(rows.size(), 2u);
   EXPECT_TRUE(rows[0].runs);
   EXPECT_FALSE(rows[1].runs);
@@ -40,24 +40,26 @@ TEST_F(ConsideredPlansTest, SaysWhatWasMeasuredAndWhatWasNot) {
   EXPECT_EQ(
       ToTable(rows),
       "plans that the newest search compared (*: runs)\n"
-      "    experts                        all-to-all    planned by     predicted    measured"
-      "               busiest rank\n"
-      "  * at home                        direct        weft           200.00 ms    250.00 ms, 4 "
-      "steps     1.250 to 1.375\n"
-      "    gather 2 of 4 shards           2dh, pipe     fsmoe          300.00 ms    not run\n");
+      "    experts                        all-to-all    planned by     predicted    p90          "
+      "measured               busiest rank\n"
+      "  * at home                        direct        weft           200.00 ms    225.00 ms    "
+      "250.00 ms, 4 steps     1.250 to 1.375\n"
+      "    gather 2 of 4 shards           2dh, pipe     fsmoe          300.00 ms                 "
+      "not run\n");
 }
 
 TEST_F(ConsideredPlansTest, APlanThatIsNoCandidateHasARowWhileItRuns) {
-  const auto rows = ConsideredPlansOf(search_, PlanOf(4, 5), 0.21, memory_, 0);
+  const auto rows = ConsideredPlansOf(search_, PlanOf(4, 5), {0.21, 0.24}, memory_, 0);
   ASSERT_EQ(rows.size(), 3u);
   EXPECT_EQ(rows[2].experts, "as in plan 4");
   EXPECT_EQ(rows[2].predicted_seconds, 0.21);
+  EXPECT_EQ(rows[2].predicted_p90_seconds, 0.24);
   EXPECT_TRUE(rows[2].runs);
   EXPECT_FALSE(rows[0].runs);
 }
 
 TEST_F(ConsideredPlansTest, NoSearchNoTable) {
-  EXPECT_EQ(ToTable(ConsideredPlansOf({}, PlanOf(0, 3), 0.2, memory_, 0)), "");
+  EXPECT_EQ(ToTable(ConsideredPlansOf({}, PlanOf(0, 3), {0.2, {}}, memory_, 0)), "");
 }
 
 }  // namespace

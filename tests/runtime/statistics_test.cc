@@ -18,6 +18,16 @@ TEST(MedianTest, IsTheMiddleValueOrTheMeanOfTheTwo) {
   EXPECT_EQ(Median({-3, -1, -2}), -2);
 }
 
+TEST(QuantileTest, LiesBetweenNeighbours) {
+  EXPECT_EQ(Quantile({}, 0.9), 0);
+  EXPECT_EQ(Quantile({4}, 0.9), 4);
+  EXPECT_EQ(Quantile({9, 1, 5}, 0), 1);
+  EXPECT_EQ(Quantile({9, 1, 5}, 0.5), 5);
+  EXPECT_EQ(Quantile({9, 1, 5}, 1), 9);
+  EXPECT_DOUBLE_EQ(Quantile({2, 1}, 0.9), 1.9);
+  EXPECT_DOUBLE_EQ(Quantile({80, 10, 30, 20, 40, 50, 60, 70}, 0.9), 73);
+}
+
 TEST(RobustSpreadTest, OfNormalValuesIsTheirStandardDeviation) {
   const CounterRng rng(3, "normal");
   std::vector<double> values;
