@@ -15,9 +15,11 @@ absl::Status CheckOwn(const MemoryEstimate& estimate, ComputeDevice& device,
   if (!free.has_value()) return absl::OkStatus();
   const int64_t devices = CountCudaDevices().value_or(1);
   const int64_t sharing = (ranks_on_host + devices - 1) / devices;
-  if (estimate.total() <= *free / sharing) return absl::OkStatus();
+  if (estimate.total() + device.scratch_bytes() <= *free / sharing) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat("training takes about ", ToString(estimate),
+                   absl::StrFormat(", beside %.2f GiB for kernels",
+                                   static_cast<double>(device.scratch_bytes()) / (1 << 30)),
                    absl::StrFormat(", and its CUDA device has %.2f GiB free",
                                    static_cast<double>(*free) / (1 << 30)),
                    sharing > 1 ? absl::StrCat(" for ", sharing, " ranks") : "",

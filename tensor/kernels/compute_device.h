@@ -27,6 +27,8 @@ class ComputeDevice {
   virtual std::string description() const = 0;  // "CPU", "NVIDIA H100 80GB HBM3, ..."
   // Of the memory that kernels work in; nullopt: nobody can say, as of a host's.
   virtual std::optional<int64_t> free_bytes() = 0;
+  // Of it, what one rank's kernels may take for themselves, beside their tensors.
+  virtual int64_t scratch_bytes() const = 0;
   // What these make may outlive the CPU's device, and no other.
   // Host memory that the kernels' memory exchanges bytes with fast.
   virtual Memory& staging_memory() = 0;

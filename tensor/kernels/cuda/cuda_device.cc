@@ -10,6 +10,7 @@
 #include "tensor/kernels/compute_device.h"
 #include "tensor/kernels/cuda/cublas_lt.h"
 #include "tensor/kernels/cuda/cuda_kernels.h"
+#include "tensor/kernels/cuda/lt_products.h"
 #include "tensor/kernels/cuda/products.h"
 
 namespace weft {
@@ -37,6 +38,9 @@ class CudaDevice final : public ComputeDevice {
     CheckCuda(cudaSetDevice(queue_.device()), "choosing the device");
     CheckCuda(cudaMemGetInfo(&free, &total), "asking for free memory");
     return static_cast<int64_t>(free);
+  }
+  int64_t scratch_bytes() const override {
+    return library_.ok() ? LtProducts::WorkspaceBytes(**library_) : 0;
   }
   Memory& staging_memory() override { return pinned_; }
   std::unique_ptr<Kernels> MakeKernels() override {

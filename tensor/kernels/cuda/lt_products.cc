@@ -63,9 +63,8 @@ bool LtProducts::Run(const GemmArgs& args, const GemmShape& shape, int lane, cud
                      .n = shape.n};
   const std::optional<LtAlgorithm>& algorithm = AlgorithmFor(kind);
   if (!algorithm.has_value()) return false;
-  const int64_t bytes = library_.workspace_bytes();
-  workspaces_.Reserve(bytes * (1 + Lanes::kMost));
-  char* const workspace = workspaces_.as<char>() + lane * bytes;
+  workspaces_.Reserve(WorkspaceBytes(library_));
+  char* const workspace = workspaces_.as<char>() + lane * library_.workspace_bytes();
   const LtProduct product =
       ProductOf(args.transpose_a, args.transpose_b, args.accumulate, args.c.dtype, shape);
   const absl::Status status =

@@ -23,6 +23,11 @@ class LtProducts {
   LtProducts(CudaQueue& queue, Memory& memory, CublasLt& library)
       : queue_(queue), library_(library), workspaces_(memory), lanes_(queue) {}
 
+  // What they take of `memory`.
+  static int64_t WorkspaceBytes(const CublasLt& library) {
+    return library.workspace_bytes() * (1 + Lanes::kMost);
+  }
+
   // False when the library does not take the product, which nothing but types, addresses and sizes
   // decides; of rows to rows, not their number. Other addresses and sizes than multiples of 16
   // bytes it does not.
