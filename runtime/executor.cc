@@ -57,6 +57,7 @@ absl::Status Executor::Install(std::shared_ptr<const StepGraph> graph,
   for (size_t i = 0; i < count; ++i) {
     const size_t own = stream_of(i);
     launches[i].stream = streams_.streams[own].get();
+    launches[i].name = TaskName(*graph, plan->tasks[i]);
     std::array<int32_t, kNumStreams> latest{};
     latest.fill(-1);
     for (const int32_t need : needs[i]) {
@@ -166,7 +167,9 @@ absl::Status Executor::RunTask(size_t index, bool record_spans, IssueTurns::Turn
       op.key.group == GroupKind::kNone ? streams_.processor.get() : nullptr;
   if (processor != nullptr) span.begin_nanos = processor->Begin(ReadyNanos(index));
   double size = 0;
+  stream.BeginRange(launches_[index].name);
   const absl::Status status = program_.Run(op, task, &size);
+  stream.EndRange();
   if (processor != nullptr && status.ok()) processor->End();
   if (!status.ok()) {
     absl::Status explained = Explained(status, &task);

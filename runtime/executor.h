@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -90,6 +91,7 @@ class Executor {
     Stream* stream = nullptr;
     std::vector<int32_t> awaited;  // tasks of other streams whose events this one waits for
     bool recorded = false;         // somebody waits for this one
+    std::string name;              // of the task, for profilers of the device
   };
 
   RankId rank_;

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -32,6 +33,10 @@ class Stream {
   // From inside a Work of this stream: *nanos becomes the time, by `clock`, at which all that was
   // issued before has ended; at once on a CPU stream, when Synchronize returns on a device's.
   virtual void Stamp(const Clock& clock, int64_t* nanos) = 0;
+  // From inside a Work of this stream, in pairs: what is issued between them has this name in the
+  // device's own profilers. Nothing happens on a CPU stream.
+  virtual void BeginRange(const std::string& /*name*/) {}
+  virtual void EndRange() {}
   // Blocks the host until the stream is empty; returns the first error and forgets it. The executor
   // alone calls it.
   virtual absl::Status Synchronize() = 0;

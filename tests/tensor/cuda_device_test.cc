@@ -125,6 +125,26 @@ TEST_F(CudaDeviceTest, StampsAreTimesOfTheDevice) {
   }
 }
 
+// As Nsight shows them.
+TEST_F(CudaDeviceTest, WorkIssuedInARangeHasItsName) {
+  Buffer buffer(memory());
+  const TensorView x = buffer.Ensure<float>({2});
+  const auto stream = device_->MakeStream({.name = "test"});
+  ASSERT_TRUE(stream
+                  ->Enqueue([&] {
+                    stream->BeginRange("expert.fwd.l0[1/2]");
+                    kernels_->Add(x, x, x);
+                    stream->EndRange();
+                    kernels_->Add(x, x, x);
+                    return absl::OkStatus();
+                  })
+                  .ok());
+  ASSERT_TRUE(stream->Synchronize().ok());
+  const std::set<std::string> ranges = cuda_emulator::RangesOfLaunches();
+  EXPECT_TRUE(ranges.contains("expert.fwd.l0[1/2]"));
+  EXPECT_TRUE(ranges.contains(""));
+}
+
 TEST_F(CudaDeviceTest, AFailedLaunchIsTheErrorOfItsStream) {
   Buffer buffer(memory());
   const TensorView x = buffer.Ensure<float>({2});

@@ -9,6 +9,14 @@
 #include "base/status_macros.h"
 #include "tensor/device/cuda/cuda_error.h"
 
+// Not every toolkit has it.
+#if __has_include(<nvtx3/nvToolsExt.h>)
+#include <nvtx3/nvToolsExt.h>
+#define WEFT_NVTX 1
+#else
+#define WEFT_NVTX 0
+#endif
+
 namespace weft {
 namespace {
 
@@ -177,5 +185,13 @@ void CudaStream::Stamp(const Clock& clock, int64_t* nanos) {
   queue_.Issued(cudaEventRecord(timer, stream_), "taking the time");
   stamps_.push_back({timer, nanos});
 }
+
+#if WEFT_NVTX
+void CudaStream::BeginRange(const std::string& name) { nvtxRangePushA(name.c_str()); }
+void CudaStream::EndRange() { nvtxRangePop(); }
+#else
+void CudaStream::BeginRange(const std::string& /*name*/) {}
+void CudaStream::EndRange() {}
+#endif
 
 }  // namespace weft

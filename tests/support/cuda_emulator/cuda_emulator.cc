@@ -20,6 +20,7 @@
 #include "cuda_runtime.h"
 #include "tests/support/cuda_emulator/emulated_device.h"
 #include "tests/support/cuda_emulator/emulated_streams.h"
+#include "tests/support/cuda_emulator/nvtx3/nvToolsExt.h"
 #include "tests/support/guarded_memory.h"
 
 thread_local uint3 threadIdx, blockIdx;
@@ -211,6 +212,7 @@ struct Device {
   int failing_launches = 0;
   cudaError_t last_error = cudaSuccess;
   uint64_t blocks = 0;
+  std::set<std::string> ranges_of_launches;
 };
 
 Device& TheDevice() {
@@ -219,6 +221,7 @@ Device& TheDevice() {
 }
 
 thread_local int current_device = 0;
+thread_local std::vector<std::string> ranges;  // of NVTX, that are open
 
 cudaError_t Failed(cudaError_t error) {
   TheDevice().last_error = error;
@@ -298,6 +301,11 @@ bool IsMemoryOf(int device, const void* data) {
 const std::array<uint64_t, 32>& Exchange(uint64_t mine) { return ThisBlock().Exchange(mine); }
 unsigned Lane() { return ThisBlock().current() % kWarp; }
 
+std::set<std::string> RangesOfLaunches() {
+  const auto lock = TakeLock();
+  return TheDevice().ranges_of_launches;
+}
+
 void FailLaunches(int n) { TheDevice().failing_launches = n; }
 void SetDevices(int count) { TheDevice().devices = count; }
 
@@ -308,6 +316,7 @@ cudaError_t Launch(const cudaLaunchConfig_t& config, std::function<void()> threa
     --device.failing_launches;
     return Failed(cudaErrorLaunchFailure);
   }
+  device.ranges_of_launches.insert(ranges.empty() ? "" : ranges.back());
   const dim3 grid = config.gridDim, block = config.blockDim;
   if (grid.x == 0 || grid.y == 0 || grid.y > 65535 || grid.z == 0 || grid.z > 65535 ||
       block.x * block.y * block.z > kMostThreads) {
@@ -328,6 +337,17 @@ cudaError_t Launch(const cudaLaunchConfig_t& config, std::function<void()> threa
 }
 
 }  // namespace cuda_emulator
+
+int nvtxRangePushA(const char* name) {
+  cuda_emulator::ranges.emplace_back(name);
+  return static_cast<int>(cuda_emulator::ranges.size()) - 1;
+}
+
+int nvtxRangePop() {
+  WEFT_CHECK(!cuda_emulator::ranges.empty(), "a range was begun on this thread");
+  cuda_emulator::ranges.pop_back();
+  return static_cast<int>(cuda_emulator::ranges.size());
+}
 
 using cuda_emulator::TakeLock;
 using cuda_emulator::TheDevice;

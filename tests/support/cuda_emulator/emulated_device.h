@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
+#include <string>
 
 // What tests may ask of the emulator; the code under test sees cuda_runtime.h alone.
 
@@ -18,5 +20,8 @@ int64_t LtProductsRun();
 int64_t LtAlgorithmsChosen();
 // Launches of grouped kernels since the start.
 int64_t GroupedLaunches();
+
+// The names of NVTX ranges that kernels were launched in since the start; "" for outside of any.
+std::set<std::string> RangesOfLaunches();
 
 }  // namespace cuda_emulator
