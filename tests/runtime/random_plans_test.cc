@@ -3,10 +3,12 @@
 // what every task carries is what a simulation takes it for.
 //
 // WEFT_RANDOM_PLANS=10000 sets how many plans are run, over all cases together; a failure names the
-// seed of its plan, and WEFT_RANDOM_PLANS_FROM=SEED begins there.
+// seed of its plan, and WEFT_RANDOM_PLANS_FROM=SEED begins there. bench/random_plans.py runs as
+// many and records what the cases say of themselves.
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdlib>
@@ -200,6 +202,25 @@ class RankRun {
   std::vector<int32_t> tokens_, labels_;
 };
 
+// What has been run and found right, by what the plans promise.
+struct PlanCounts {
+  int exact = 0, reassociating = 0;
+  int away = 0;      // experts work elsewhere or shards are gathered
+  int by_steps = 0;  // some layer does its all-to-alls in another way than directly
+  int cut = 0;       // some pipeline has several chunks
+
+  void Add(const Plan& plan) {
+    ++(plan.numerics == "exact" ? exact : reassociating);
+    away += plan.placements.empty() ? 0 : 1;
+    by_steps += std::any_of(plan.all_to_alls.begin(), plan.all_to_alls.end(),
+                            [](const AllToAllChoice& choice) {
+                              return choice.algorithm != AllToAllAlgorithm::kDirect;
+                            });
+    cut += std::any_of(plan.degrees.begin(), plan.degrees.end(),
+                       [](const DegreeChoice& choice) { return choice.degree > 1; });
+  }
+};
+
 class RandomPlansTest : public testing::TestWithParam<Case> {};
 
 TEST_P(RandomPlansTest, EveryPlanEndsAndTrainsAlikeAndCarriesWhatIsSimulated) {
@@ -207,6 +228,7 @@ TEST_P(RandomPlansTest, EveryPlanEndsAndTrainsAlikeAndCarriesWhatIsSimulated) {
   const int64_t cases = std::ssize(kCases);
   const int64_t plans = (FromEnvironment("WEFT_RANDOM_PLANS", 150) + cases - 1) / cases;
   const auto first = static_cast<uint64_t>(FromEnvironment("WEFT_RANDOM_PLANS_FROM", 0));
+  PlanCounts counts;  // rank 0's
   const absl::Status status = SpawnRanks(kRanks, [&](Backend& backend) -> absl::Status {
     const std::unique_ptr<Kernels> kernels = MakeCpuKernels();
     WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<Worker> worker,
@@ -223,10 +245,19 @@ TEST_P(RandomPlansTest, EveryPlanEndsAndTrainsAlikeAndCarriesWhatIsSimulated) {
       WEFT_RETURN_IF_ERROR(WithContext(bits.status(), which));
       if (!Alike(plan, *bits, expected))
         return absl::InternalError(absl::StrCat(which, ": trains otherwise"));
+      if (backend.rank() == 0) counts.Add(plan);
     }
     return absl::OkStatus();
   });
   EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(counts.exact + counts.reassociating, plans);
+  RecordProperty("layout", DescribeLayout(c.layout));
+  RecordProperty("deadline_seconds", static_cast<int>(absl::ToInt64Seconds(OptionsOf(c).deadline)));
+  RecordProperty("exact", counts.exact);
+  RecordProperty("reassociating", counts.reassociating);
+  RecordProperty("with_placements", counts.away);
+  RecordProperty("not_all_direct", counts.by_steps);
+  RecordProperty("pipelined", counts.cut);
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, RandomPlansTest, testing::ValuesIn(kCases),
