@@ -27,11 +27,7 @@ std::vector<TinyResult> RunRanks(const TinyJob& job) {
 // Two results are the same training, bit for bit.
 void ExpectSameBits(const std::vector<TinyResult>& a, const std::vector<TinyResult>& b,
                     const std::string& what) {
-  for (size_t rank = 0; rank < a.size(); ++rank) {
-    EXPECT_EQ(a[rank].losses, b[rank].losses) << what;
-    EXPECT_EQ(a[rank].norms, b[rank].norms) << what;
-    EXPECT_EQ(a[rank].values, b[rank].values) << what;
-  }
+  EXPECT_EQ(DifferenceOf(a, b), "") << what;
 }
 
 struct LayoutCase {

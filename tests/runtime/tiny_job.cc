@@ -1,9 +1,17 @@
 #include "tests/runtime/tiny_job.h"
 
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/fingerprint.h"
 #include "base/random.h"
 #include "base/status_macros.h"
 #include "comm/staged/staged_backend.h"
 #include "graph/fixed_plan.h"
+#include "models/update_shard.h"
 #include "tests/support/guarded_memory.h"
 #include "tests/support/shuffle_order.h"
 
@@ -18,7 +26,13 @@ int32_t TokenAt(const TinyJob& job, const CounterRng& rng, int64_t step, int64_t
                               static_cast<uint64_t>(job.model.vocab_size));
 }
 
-std::shared_ptr<const Plan> PlanOf(const TinyJob& job, const StepGraph& graph, int64_t version) {
+absl::StatusOr<std::shared_ptr<const Plan>> PlanOf(const TinyJob& job, const StepGraph& graph,
+                                                   int64_t version) {
+  if (job.make_plan != nullptr) {
+    WEFT_ASSIGN_OR_RETURN(Plan plan, job.make_plan(graph, version));
+    plan.epoch = version;
+    return std::make_shared<const Plan>(std::move(plan));
+  }
   const auto turned = [version](int32_t degree) {
     return static_cast<int32_t>((degree + version - 1) % 4 + 1);
   };
@@ -34,6 +48,35 @@ std::shared_ptr<const Plan> PlanOf(const TinyJob& job, const StepGraph& graph, i
   if (job.shuffle != 0)
     plan = ShuffleOrder(graph, plan, job.shuffle + static_cast<uint64_t>(version));
   return std::make_shared<const Plan>(std::move(plan));
+}
+
+// Of all that a step leaves behind for the next one: values, weights as products read them,
+// moments.
+uint64_t FingerprintOfState(Worker& worker) {
+  Memory& memory = worker.kernels().memory();
+  uint64_t fingerprint = 0;
+  std::vector<char> bytes;
+  for (const Bucket* bucket : worker.parameters().all()) {
+    for (const Buffer* buffer :
+         {&bucket->value, &bucket->rounded, &bucket->adam_m, &bucket->adam_v}) {
+      const Shape size = {buffer->capacity_bytes()};
+      if (size.elements() == 0) continue;
+      bytes.resize(static_cast<size_t>(size.elements()));
+      memory.ToHost(buffer->view(DType::kU8, size), {bytes.data(), DType::kU8, size});
+      fingerprint = CombineFingerprints(fingerprint, Fingerprint({bytes.data(), bytes.size()}));
+    }
+  }
+  return fingerprint;
+}
+
+absl::Status Install(Worker& worker, const TinyJob& job, int64_t version) {
+  WEFT_ASSIGN_OR_RETURN(std::shared_ptr<const Plan> plan,
+                        PlanOf(job, *worker.graph(StepKind::kTraining), version));
+  const uint64_t before = FingerprintOfState(worker);
+  WEFT_RETURN_IF_ERROR(worker.Install(StepKind::kTraining, std::move(plan)));
+  if (FingerprintOfState(worker) == before) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat(
+      "installing plan ", version, " changed parameters or moments on rank ", worker.rank().value));
 }
 
 }  // namespace
@@ -75,7 +118,7 @@ absl::StatusOr<TinyResult> RunTinyJobOn(Backend& backend, Kernels& kernels, cons
                         Worker::Connect(backend, kernels, options));
   const StepGraph& graph = *worker->graph(StepKind::kTraining);
   WEFT_RETURN_IF_ERROR(ValidateStepGraph(graph));
-  WEFT_RETURN_IF_ERROR(worker->Install(StepKind::kTraining, PlanOf(job, graph, 0)));
+  WEFT_RETURN_IF_ERROR(Install(*worker, job, 0));
 
   const CounterRng rng(11, "tokens");
   const int64_t sequences = TinyJob::kGlobalBatch / world;
@@ -84,8 +127,7 @@ absl::StatusOr<TinyResult> RunTinyJobOn(Backend& backend, Kernels& kernels, cons
   TinyResult result;
   for (int64_t step = 0; step < job.steps; ++step) {
     if (job.switch_every > 0 && step > 0 && step % job.switch_every == 0) {
-      WEFT_RETURN_IF_ERROR(
-          worker->Install(StepKind::kTraining, PlanOf(job, graph, step / job.switch_every)));
+      WEFT_RETURN_IF_ERROR(Install(*worker, job, step / job.switch_every));
     }
     for (int64_t s = 0; s < sequences; ++s) {
       for (int64_t t = 0; t < job.length; ++t) {
@@ -119,6 +161,7 @@ absl::StatusOr<TinyResult> RunTinyJobOn(Backend& backend, Kernels& kernels, cons
   }
   Buffer copy(kernels.memory());
   for (Bucket* bucket : worker->parameters().all()) {
+    const UpdateShard shard = UpdateShardOf(job.layout, worker->rank(), *bucket);
     for (const Parameter& p : bucket->parameters) {
       const auto read = [&](const TensorView& from, std::vector<float>& to) {
         to.resize(static_cast<size_t>(p.shape.elements()));
@@ -128,6 +171,17 @@ absl::StatusOr<TinyResult> RunTinyJobOn(Backend& backend, Kernels& kernels, cons
       };
       read(bucket->Weight(p), result.values[p.name]);
       read(bucket->Gradient(p), result.gradients[p.name]);
+      const auto read_moment = [&](const Buffer& moment, std::vector<float>& to) {
+        const int64_t begin = std::max(p.offset, shard.elements.begin);
+        const int64_t end = std::min(p.offset + p.shape.elements(), shard.elements.end);
+        to.resize(static_cast<size_t>(std::max<int64_t>(0, end - begin)));
+        if (to.empty()) return;
+        const Shape shape = {end - begin};
+        kernels.memory().ToHost(View(moment.as<float>() + begin - shard.elements.begin, shape),
+                                View(to.data(), shape));
+      };
+      read_moment(bucket->adam_m, result.adam_m[p.name]);
+      read_moment(bucket->adam_v, result.adam_v[p.name]);
       result.parameters.push_back(p);
     }
   }
@@ -150,6 +204,38 @@ absl::StatusOr<TinyResult> RunTinyJob(Backend& backend, const TinyJob& job) {
   GuardedKernels guarded_kernels(*kernels, memory);
   GuardedBackend guarded_backend(backend, memory);
   return RunTinyJobOn(guarded_backend, guarded_kernels, job);
+}
+
+std::string DifferenceOf(const std::vector<TinyResult>& a, const std::vector<TinyResult>& b) {
+  if (a.size() != b.size()) return absl::StrCat(a.size(), " ranks beside ", b.size());
+  for (size_t rank = 0; rank < a.size(); ++rank) {
+    const auto differ = [rank](std::string_view what, const auto& x, const auto& y, size_t i) {
+      return absl::StrFormat("rank %d: %s: %.17g and %.17g", rank, what, x[i], y[i]);
+    };
+    for (const auto& [what, series] :
+         {std::pair("loss", &TinyResult::losses), std::pair("gradient norm", &TinyResult::norms)}) {
+      const std::vector<double>&x = a[rank].*series, &y = b[rank].*series;
+      if (x.size() != y.size()) return absl::StrCat(x.size(), " steps beside ", y.size());
+      for (size_t i = 0; i < x.size(); ++i) {
+        if (x[i] != y[i]) return differ(absl::StrCat(what, " of step ", i), x, y, i);
+      }
+    }
+    for (const auto& [what, windows] :
+         {std::pair("", &TinyResult::values), std::pair("adam_m.", &TinyResult::adam_m),
+          std::pair("adam_v.", &TinyResult::adam_v)}) {
+      if ((a[rank].*windows).size() != (b[rank].*windows).size()) return "other parameters";
+      for (const auto& [name, x] : a[rank].*windows) {
+        const auto found = (b[rank].*windows).find(name);
+        if (found == (b[rank].*windows).end() || found->second.size() != x.size())
+          return absl::StrCat("rank ", rank, ": ", what, name, " has other elements");
+        for (size_t i = 0; i < x.size(); ++i) {
+          if (x[i] != found->second[i])
+            return differ(absl::StrCat(what, name, "[", i, "]"), x, found->second, i);
+        }
+      }
+    }
+  }
+  return "";
 }
 
 std::map<std::string, std::vector<float>> Merge(

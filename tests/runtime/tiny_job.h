@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -31,6 +32,9 @@ struct TinyJob {
   uint64_t shuffle = 0;      // != 0: another issue order
   int32_t switch_every =
       0;  // steps after which another plan (degrees, slices, order) is installed; 0: never
+  // The plan of every version (0 at first, one more at each switch), in place of what the numbers
+  // above say of it. Each rank calls it for itself.
+  std::function<absl::StatusOr<Plan>(const StepGraph& graph, int64_t version)> make_plan = nullptr;
   bool reference_kernels = false;
   bool guarded = false;  // tensors in a memory that the host may not touch; tasks one after another
   ComputeDevice* device = nullptr;    // null: the CPU
@@ -51,12 +55,21 @@ struct TinyResult {
   // Weights as products read them, by canonical windows: see Merge.
   std::map<std::string, std::vector<float>> values;
   std::map<std::string, std::vector<float>> gradients;  // likewise, of the last step
+  // AdamW's moments, likewise; with ZeRO-1 the part of each window that this rank updates, which
+  // Merge does not take.
+  std::map<std::string, std::vector<float>> adam_m, adam_v;
   std::vector<Parameter> parameters;
 };
 
+// kInternal when installing a plan changes a bit of values, weights or moments, and what fails in a
+// step.
 absl::StatusOr<TinyResult> RunTinyJob(Backend& backend, const TinyJob& job);
 
-// The whole model (or its gradient) from all ranks' windows, by canonical name.
+// "" when two jobs were the same training on every rank, bit for bit: losses, gradient norms,
+// values and moments. Otherwise the first difference.
+std::string DifferenceOf(const std::vector<TinyResult>& a, const std::vector<TinyResult>& b);
+
+// The whole model (or its gradient, or a moment) from all ranks' windows, by canonical name.
 std::map<std::string, std::vector<float>> Merge(
     const std::vector<TinyResult>& ranks, const TinyResult& one_rank,
     std::map<std::string, std::vector<float>> TinyResult::*windows = &TinyResult::values);
