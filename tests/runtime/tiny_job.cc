@@ -1,6 +1,7 @@
 #include "tests/runtime/tiny_job.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string_view>
 #include <utility>
 
@@ -206,6 +207,16 @@ absl::StatusOr<TinyResult> RunTinyJob(Backend& backend, const TinyJob& job) {
   return RunTinyJobOn(guarded_backend, guarded_kernels, job);
 }
 
+namespace {
+
+// Bit for bit, but that what is no number is like nothing.
+template <typename T>
+bool Alike(T a, T b) {
+  return a == b && std::signbit(a) == std::signbit(b);
+}
+
+}  // namespace
+
 std::string DifferenceOf(const std::vector<TinyResult>& a, const std::vector<TinyResult>& b) {
   if (a.size() != b.size()) return absl::StrCat(a.size(), " ranks beside ", b.size());
   for (size_t rank = 0; rank < a.size(); ++rank) {
@@ -217,7 +228,7 @@ std::string DifferenceOf(const std::vector<TinyResult>& a, const std::vector<Tin
       const std::vector<double>&x = a[rank].*series, &y = b[rank].*series;
       if (x.size() != y.size()) return absl::StrCat(x.size(), " steps beside ", y.size());
       for (size_t i = 0; i < x.size(); ++i) {
-        if (x[i] != y[i]) return differ(absl::StrCat(what, " of step ", i), x, y, i);
+        if (!Alike(x[i], y[i])) return differ(absl::StrCat(what, " of step ", i), x, y, i);
       }
     }
     for (const auto& [what, windows] :
@@ -229,7 +240,7 @@ std::string DifferenceOf(const std::vector<TinyResult>& a, const std::vector<Tin
         if (found == (b[rank].*windows).end() || found->second.size() != x.size())
           return absl::StrCat("rank ", rank, ": ", what, name, " has other elements");
         for (size_t i = 0; i < x.size(); ++i) {
-          if (x[i] != found->second[i])
+          if (!Alike(x[i], found->second[i]))
             return differ(absl::StrCat(what, name, "[", i, "]"), x, found->second, i);
         }
       }
