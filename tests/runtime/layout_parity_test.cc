@@ -193,7 +193,8 @@ TEST(SharedExpertsTest, EveryLayoutAndEveryPlanTrainsTheModelOfOneRank) {
       for (const auto& [forward, backward] : {std::pair(1, 2), std::pair(4, 3)}) {
         job.forward_degree = forward;
         job.backward_degree = backward;
-        job.shuffle = static_cast<uint64_t>(7 * forward + backward);
+        job.shuffle =
+            uint64_t{7} * static_cast<uint64_t>(forward) + static_cast<uint64_t>(backward);
         ExpectSameBits(RunRanks(job), many,
                        testing::PrintToString(std::tuple(cut_blocks, forward, backward)));
       }
