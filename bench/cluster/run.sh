@@ -48,7 +48,7 @@ if ! command -v tc > /dev/null; then
   DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends iproute2
 fi
 cmake --preset release --log-level=WARNING > /dev/null
-cmake --build --preset release --target weftd --parallel "$(env -u OMP_NUM_THREADS nproc)" -- --quiet
+cmake --build --preset release --target weftd delay_switch --parallel "$(env -u OMP_NUM_THREADS nproc)" -- --quiet
 
 bench/cluster/measure.py "${arguments[@]}" --json "$json" --command "$command" &
 measuring=$!

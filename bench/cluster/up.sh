@@ -3,9 +3,12 @@
 # every link held to a rate by the kernel (tc tbf), in both directions. bench/cluster/mpirun.sh runs jobs on it,
 # bench/cluster/down.sh takes it away. Needs root. A cluster that is up already is taken down first.
 #
-# usage: bench/cluster/up.sh --nodes N --ranks-per-node N --intra RATE --inter RATE
+# usage: bench/cluster/up.sh --nodes N --ranks-per-node N --intra RATE --inter RATE [--delay TIME]
 #   --intra RATE      of the port of every rank, as tc has it: 2gbit, 500mbit
 #   --inter RATE      of the link between a node and the others, shared by the node's ranks
+#   --delay TIME      one way between two nodes, on top of what the links take: 200us, 1ms; none unless given
+#
+# DELAY_SWITCH=PATH   what delays; build/release/bin/delay_switch unless set
 #
 # Leaves nothing behind when it fails.
 set -euo pipefail
@@ -13,7 +16,7 @@ source "$(dirname "$0")/names.sh"
 
 usage() {
   say "$@"
-  sed -n '6,8s/^# \{0,1\}//p' "$0" >&2
+  sed -n '6,9s/^# \{0,1\}//p' "$0" >&2
   exit 2
 }
 
@@ -37,10 +40,20 @@ bits_per_second() {
   awk -v rate="$rate" -v unit=$unit 'BEGIN { printf "%.0f", rate * unit }'
 }
 
-nodes='' ranks_per_node='' intra='' inter=''
+# microseconds NAME TIME: TIME in microseconds.
+microseconds() {
+  local time=${2,,} unit=1
+  [[ "$time" =~ ^[0-9]{1,6}(us|ms)$ ]] || usage "$1 '$2' must be a time such as 200us or 1ms"
+  [[ "$time" != *ms ]] || unit=1000
+  time=$((10#${time%[um]s} * unit))
+  [ $time -le 100000 ] || usage "$1 '$2' must be at most 100ms"
+  echo $time
+}
+
+nodes='' ranks_per_node='' intra='' inter='' delay=''
 while [ $# -gt 0 ]; do
   case "$1" in
-    --nodes | --ranks-per-node | --intra | --inter)
+    --nodes | --ranks-per-node | --intra | --inter | --delay)
       [ $# -ge 2 ] || usage "$1 needs a value"
       name=${1#--}
       declare "${name//-/_}=$2"
@@ -55,9 +68,14 @@ number --ranks-per-node "$ranks_per_node" 1 64
 [ $((nodes * ranks_per_node)) -le 254 ] || usage "$nodes x $ranks_per_node ranks do not fit into $network"
 intra_bits=$(bits_per_second --intra "$intra")
 inter_bits=$(bits_per_second --inter "$inter")
+delay_us=0
+[ -z "$delay" ] || delay_us=$(microseconds --delay "$delay")
 need_root
 
 here=$(dirname "$0")
+delay_switch=${DELAY_SWITCH:-$here/../../build/release/bin/delay_switch}
+[ -z "$delay" ] || [ -x "$delay_switch" ] ||
+  die "$delay_switch is not there; build it first: cmake --build --preset release --target delay_switch"
 "$here/down.sh"
 trap '[ $? = 0 ] || { say "failed: taking down what was made"; "$here/down.sh"; }' EXIT
 
@@ -70,6 +88,8 @@ packet=16384
 # kernel's default are megabytes, which wait in the queues of slow links for longer than TCP waits before it sends again.
 window=$(((intra_bits > inter_bits ? inter_bits : intra_bits) / 8 / 500))
 [ $window -ge 131072 ] || window=131072
+# And what is on its way, there and back.
+window=$((window + (intra_bits > inter_bits ? inter_bits : intra_bits) / 8 * delay_us * 2 / 1000000))
 
 # shape NAMESPACE DEVICE BITS_PER_SECOND: what leaves DEVICE goes at that rate. The bucket holds a packet, and what the
 # kernel's timer needs; the queue holds what several TCP connections have under way, so that nothing is lost.
@@ -96,13 +116,17 @@ plug() { ip -n $switch link set "$2" master "$1" up; }
 
 ip netns add $switch
 ip -n $switch link set lo up
-bridge core
+[ -n "$delay" ] || bridge core
 rank=0
 for ((node = 0; node < nodes; ++node)); do
   bridge "node$node"
   link $switch "up$node" $switch "down$node" "$inter_bits"
   plug "node$node" "up$node"
-  plug core "down$node"
+  if [ -n "$delay" ]; then
+    ip -n $switch link set "down$node" addrgenmode none up
+  else
+    plug core "down$node"
+  fi
   for ((local = 0; local < ranks_per_node; ++local)); do
     name=${prefix}n${node}r$local
     ip netns add "$name"
@@ -116,4 +140,7 @@ for ((node = 0; node < nodes; ++node)); do
   done
 done
 
-say "$nodes nodes of $ranks_per_node ranks: $intra a rank, $inter between nodes"
+# In place of the core bridge. In the namespace of the bridges: bench/cluster/down.sh finds it there.
+[ -z "$delay" ] || nsenter --net=/run/netns/$switch "$delay_switch" "$delay_us" $(seq -f 'down%g' 0 $((nodes - 1)))
+
+say "$nodes nodes of $ranks_per_node ranks: $intra a rank, $inter between nodes${delay:+, a delay of $delay there}"

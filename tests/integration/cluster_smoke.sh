@@ -1,8 +1,10 @@
 #!/bin/bash
 # An emulated cluster of 2 x 2 ranks comes up, runs a small job over its links, and leaves nothing behind; nor does one
-# that cannot come up. Skipped (exit code 77, one line) where namespaces cannot be made.
+# that cannot come up. So does one with a delay between its nodes, which no message undercuts. Skipped (exit code 77, one
+# line) where namespaces cannot be made.
 #
-# usage: tests/integration/cluster_smoke.sh WEFT WEFTD
+# usage: tests/integration/cluster_smoke.sh WEFT WEFTD [DELAY_SWITCH]
+#   without DELAY_SWITCH, what is said of delays is not tested
 set -euo pipefail
 cluster=$(realpath "$(dirname "$0")/../../bench/cluster")
 
@@ -29,8 +31,17 @@ traces() {
   ip netns list | grep "^$prefix" || true
   ip -o link | grep -E 'eth0@|up[0-9]|down[0-9]|n[0-9]r[0-9]' | grep veth || true
   ls -d "${TMPDIR:-/tmp}/ompi.$prefix"* 2> /dev/null || true
+  grep -xs delay_switch /proc/[0-9]*/comm || true
 }
 nothing_left() { [ -z "$(traces)" ] || fail "left behind $1: $(traces)"; }
+
+# A job of three steps on the cluster that is up.
+cluster_job() {
+  WEFTD=$weftd timeout --kill-after=10 120 "$cluster/mpirun.sh" "$work/job.yaml" run.compare=[] training.steps=3 \
+    cluster.compute_share=0.5 tuning.profile_seconds=100ms training.validation_batches=1 > "$work/out" 2> "$work/err" ||
+    fail "exit code $? of a job on the cluster"
+  grep -q '4 ranks on 2 nodes' "$work/err" || fail "not two nodes of two ranks"
+}
 
 links=(--nodes 2 --ranks-per-node 2 --intra 2gbit --inter 1gbit)
 nothing_left "before"
@@ -45,10 +56,7 @@ nothing_left "by an up.sh that failed"
 
 "$cluster/up.sh" "${links[@]}" 2> "$work/err" || fail "up.sh: exit code $?"
 [ "$(rank_namespaces | wc -l)" = 4 ] || fail "not four ranks: $(rank_namespaces)"
-WEFTD=$weftd timeout --kill-after=10 120 "$cluster/mpirun.sh" "$work/job.yaml" run.compare=[] training.steps=3 \
-  cluster.compute_share=0.5 tuning.profile_seconds=100ms training.validation_batches=1 > "$work/out" 2> "$work/err" ||
-  fail "exit code $? of a job on the cluster"
-grep -q '4 ranks on 2 nodes' "$work/err" || fail "not two nodes of two ranks"
+cluster_job
 losses "$(newest)" "$work/cluster_losses"
 "$cluster/down.sh"
 nothing_left "by down.sh"
@@ -58,3 +66,30 @@ ranks 4 run.compare=[] training.steps=3 tuning.profile_seconds=100ms training.va
   fail "exit code $? of the same job on one host"
 losses "$(newest)" "$work/host_losses"
 cmp "$work/host_losses" "$work/cluster_losses" || fail "the cluster learned something else"
+
+export DELAY_SWITCH=${3-}
+[ -n "$DELAY_SWITCH" ] || exit 0
+delayed=("${links[@]}" --delay 2ms)
+"$cluster/up.sh" "${links[@]}" --delay 2 > "$work/out" 2>&1 && fail "a delay without a unit is accepted"
+grep -q "delay '2' must be a time" "$work/out" || fail "up.sh says: $(cat "$work/out")"
+DELAY_SWITCH=$(command -v false) "$cluster/up.sh" "${delayed[@]}" > "$work/out" 2>&1 &&
+  fail "up.sh does not notice that nothing delays"
+nothing_left "by an up.sh without what delays"
+
+"$cluster/up.sh" "${delayed[@]}" 2> "$work/err" || fail "up.sh with a delay: exit code $?"
+shortest=$(nsenter --net="/run/netns/${prefix}n0r0" python3 "$(dirname "$0")/round_trip.py" "${network%.*}.3") ||
+  fail "the nodes do not reach each other"
+[ "$shortest" -ge 4000 ] || fail "there and back between nodes in $shortest us: less than twice the delay"
+cluster_job
+losses "$(newest)" "$work/delayed_losses"
+cmp "$work/host_losses" "$work/delayed_losses" || fail "the cluster with a delay learned something else"
+"$cluster/down.sh"
+nothing_left "by down.sh of a cluster with a delay"
+
+"$cluster/up.sh" "${delayed[@]}" 2> "$work/err" || fail "up.sh with a delay: exit code $?"
+killed=$(ip netns pids "$switch")
+[ "$(wc -w <<< "$killed")" = 1 ] || fail "not one process delays: '$killed'"
+kill -KILL "$killed"
+timeout 10 tail --pid="$killed" -s 0.05 -f /dev/null || fail "process $killed does not end"
+"$cluster/down.sh"
+nothing_left "after what delays was killed"
