@@ -71,13 +71,12 @@ def main():
         for one in grid["configurations"]:
             if arguments.only and one["shape"] not in arguments.only:
                 continue
-            pair = (one["cluster"], one["shape"])
-            if pair not in found:
-                print(f"{pair[0]} {pair[1]}", file=sys.stderr)
-                cluster, shape = grid["clusters"][pair[0]], grid["shapes"][pair[1]]
-                found[pair] = [busy_at(bits, cluster, shape, work) for bits in (SLOW, FAST)]
-            ranks_per_node = grid["clusters"][one["cluster"]]["ranks_per_node"]
-            links = links_for(one["communication"], *found[pair], has_intra=ranks_per_node > 1)
+            cluster = measure.cluster_of(grid, one)
+            alike = (one["cluster"], one["shape"], cluster.get("delay", ""))
+            if alike not in found:
+                print(*alike, file=sys.stderr)
+                found[alike] = [busy_at(bits, cluster, grid["shapes"][one["shape"]], work) for bits in (SLOW, FAST)]
+            links = links_for(one["communication"], *found[alike], has_intra=cluster["ranks_per_node"] > 1)
             pattern = rf'("name": "{re.escape(one["name"])}".*"intra": ")[^"]*(", "inter": ")[^"]*'
             text = re.sub(pattern, rf'\g<1>{links["intra"]}\g<2>{links["inter"]}', text)
             path.write_text(text)

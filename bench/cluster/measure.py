@@ -61,7 +61,9 @@ def load_grid(path):
 
 
 def cluster_of(grid, one):
-    return {**grid["clusters"][one["cluster"]], "intra": one["intra"], "inter": one["inter"]}
+    """A "delay" between nodes may stand in the cluster or, which wins, in the configuration."""
+    of_configuration = {key: one[key] for key in ("intra", "inter", "delay") if key in one}
+    return {**grid["clusters"][one["cluster"]], **of_configuration}
 
 
 def chosen(grid, quick, only):
@@ -86,10 +88,16 @@ def write_noise(path):
     path.write_text("".join(draw.choices("abcdefghijklmnopqrstuvwxyz ,.\n", k=1 << 19)))
 
 
-def bring_up(cluster):
+def up_command(cluster):
     command = [HERE / "up.sh", "--nodes", cluster["nodes"], "--ranks-per-node", cluster["ranks_per_node"],
                "--intra", cluster["intra"], "--inter", cluster["inter"]]
-    subprocess.run([str(word) for word in command], check=True, stderr=subprocess.DEVNULL)
+    if "delay" in cluster:
+        command += ["--delay", cluster["delay"]]
+    return [str(word) for word in command]
+
+
+def bring_up(cluster):
+    subprocess.run(up_command(cluster), check=True, stderr=subprocess.DEVNULL)
 
 
 def take_down():

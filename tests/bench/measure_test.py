@@ -104,6 +104,15 @@ class GridTest(unittest.TestCase):
             self.assertEqual(shape["batch"] % ranks, 0)
             self.assertEqual(shape["experts"] % cluster["expert_parallel"], 0)
 
+    def test_a_delay_is_passed_on_where_there_is_one(self):
+        one = self.grid["configurations"][0]
+        self.assertNotIn("--delay", measure.up_command(measure.cluster_of(self.grid, one)))
+        command = measure.up_command(measure.cluster_of(self.grid, {**one, "delay": "200us"}))
+        self.assertEqual(command[-2:], ["--delay", "200us"])
+        self.grid["clusters"][one["cluster"]]["delay"] = "1ms"
+        self.assertEqual(measure.cluster_of(self.grid, one)["delay"], "1ms")
+        self.assertEqual(measure.cluster_of(self.grid, {**one, "delay": "200us"})["delay"], "200us")
+
 
 if __name__ == "__main__":
     unittest.main()
