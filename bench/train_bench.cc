@@ -14,11 +14,10 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 #include "base/clock.h"
-#include "base/random.h"
 #include "base/status_macros.h"
 #include "bench/settings.h"
+#include "bench/synthetic_job.h"
 #include "bench/timed_kernels.h"
 #include "comm/inproc/inproc_world.h"
 #include "graph/fixed_plan.h"
@@ -39,16 +38,7 @@ Settings DefaultSettings() {
 
 WorkerOptions OptionsOf(const Settings& s) {
   WorkerOptions options;
-  ModelSpec& model = options.model;
-  model.num_layers = s.at("layers");
-  model.hidden_size = s.at("hidden");
-  model.ffn_hidden_size = s.at("ffn");
-  model.num_heads = s.at("heads");
-  model.num_kv_heads = s.at("kv_heads");
-  model.vocab_size = s.at("vocab");
-  model.max_sequence_length = s.at("length");
-  model.moe.num_experts = s.at("experts");
-  model.moe.top_k = s.at("top_k");
+  options.model = ModelOf(s);
   options.batch = {s.at("sequences"), s.at("length"), 1, s.at("sequences")};
   options.seed = 1;
   return options;
@@ -68,13 +58,8 @@ struct Measured {
 
 void AddSpans(const StepGraph& graph, const Plan& plan, const StepReport& report,
               Measured& measured) {
-  for (const Span& span : report.spans) {
-    const Op& op = graph.op(plan.tasks[static_cast<size_t>(span.task)].op);
-    const auto kind = Name(op.key.kind);
-    const auto direction = Name(op.direction());
-    measured.op_seconds[absl::StrCat(std::string(kind), ".", std::string(direction))] +=
-        static_cast<double>(span.end_nanos - span.begin_nanos) * 1e-9;
-  }
+  for (const auto& [operation, seconds] : SecondsByOperation(graph, plan, report.spans))
+    measured.op_seconds[operation] += seconds;
 }
 
 absl::StatusOr<Json> Measure(const Settings& settings) {
@@ -88,23 +73,16 @@ absl::StatusOr<Json> Measure(const Settings& settings) {
   const auto plan = std::make_shared<const Plan>(MakeFixedPlan(graph, {}));
   WEFT_RETURN_IF_ERROR(worker->Install(StepKind::kTraining, plan));
 
-  const CounterRng rng(2, "tokens");
-  const auto count = static_cast<uint64_t>(options.batch.tokens());
-  const auto vocabulary = static_cast<uint64_t>(options.model.vocab_size);
-  std::vector<int32_t> tokens(count), labels(count);
+  SyntheticTokens drawn(2, options.model.vocab_size, options.batch.tokens());
   Measured measured;
   const int64_t warmup = settings.at("warmup");
   for (int64_t step = 0; step < warmup + settings.at("steps"); ++step) {
     if (step == warmup) kernels.Reset();
-    for (uint64_t i = 0; i < count; ++i) {
-      const uint64_t draw = static_cast<uint64_t>(step) * count + i;
-      tokens[i] = static_cast<int32_t>(rng.Bits(2 * draw) % vocabulary);
-      labels[i] = static_cast<int32_t>(rng.Bits(2 * draw + 1) % vocabulary);
-    }
+    drawn.Draw(step);
     Worker::StepArgs args;
     args.step = step;
-    args.tokens = tokens;
-    args.labels = labels;
+    args.tokens = drawn.tokens();
+    args.labels = drawn.labels();
     args.update = step + 1;
     args.learning_rate = options.optimizer.learning_rate;
     const double processor = ProcessSeconds();
@@ -124,8 +102,8 @@ absl::StatusOr<Json> Measure(const Settings& settings) {
   std::vector<double> with_spans, without_spans;
   for (int64_t i = 0; i < 2 * settings.at("steps"); ++i) {
     Worker::StepArgs args;
-    args.tokens = tokens;
-    args.labels = labels;
+    args.tokens = drawn.tokens();
+    args.labels = drawn.labels();
     args.record_spans = i % 2 == 0;
     const double processor = ProcessSeconds();
     WEFT_RETURN_IF_ERROR(worker->RunStep(StepKind::kTraining, args).status());

@@ -9,11 +9,9 @@
 #include <mutex>
 #include <thread>
 
-#include "absl/strings/str_cat.h"
-#include "base/clock.h"
-#include "base/random.h"
 #include "base/status_macros.h"
 #include "bench/settings.h"
+#include "bench/synthetic_job.h"
 #include "comm/inproc/inproc_world.h"
 #include "comm/staged/staged_backend.h"
 #include "graph/fixed_plan.h"
@@ -42,17 +40,8 @@ Settings DefaultSettings() {
 
 WorkerOptions OptionsOf(const Settings& s, ComputeDevice& device) {
   WorkerOptions options;
-  ModelSpec& model = options.model;
-  model.precision = s.at("fp32") != 0 ? Precision::kFp32 : Precision::kBf16;
-  model.num_layers = s.at("layers");
-  model.hidden_size = s.at("hidden");
-  model.ffn_hidden_size = s.at("ffn");
-  model.num_heads = s.at("heads");
-  model.num_kv_heads = s.at("kv_heads");
-  model.vocab_size = s.at("vocab");
-  model.max_sequence_length = s.at("length");
-  model.moe.num_experts = s.at("experts");
-  model.moe.top_k = s.at("top_k");
+  options.model = ModelOf(s);
+  options.model.precision = s.at("fp32") != 0 ? Precision::kFp32 : Precision::kBf16;
   const int32_t ranks = s.at("ranks");
   options.topology = {ranks, 1};  // as if a node each: all exchanges between them
   options.layout = {1, ranks, 1};
@@ -84,22 +73,15 @@ absl::Status RunRank(Backend& host, ComputeDevice& device, const Settings& setti
   const auto plan =
       std::make_shared<const Plan>(MakeFixedPlan(*graph, {.forward = degree, .backward = degree}));
   WEFT_RETURN_IF_ERROR(worker->Install(StepKind::kTraining, plan));
-  const CounterRng rng(static_cast<uint64_t>(host.rank()), "tokens");
-  const auto vocabulary = static_cast<uint64_t>(options.model.vocab_size);
-  const auto count = static_cast<uint64_t>(options.batch.tokens()) *
-                     static_cast<uint64_t>(options.batch.micro_batches);
-  std::vector<int32_t> tokens(count), labels(count);
+  SyntheticTokens drawn(static_cast<uint64_t>(host.rank()), options.model.vocab_size,
+                        options.batch.tokens() * options.batch.micro_batches);
   const int64_t warmup = settings.at("warmup"), steps = warmup + settings.at("steps");
   for (int64_t step = 0; step < steps; ++step) {
-    for (uint64_t i = 0; i < count; ++i) {
-      const uint64_t draw = static_cast<uint64_t>(step) * count + i;
-      tokens[i] = static_cast<int32_t>(rng.Bits(2 * draw) % vocabulary);
-      labels[i] = static_cast<int32_t>(rng.Bits(2 * draw + 1) % vocabulary);
-    }
+    drawn.Draw(step);
     Worker::StepArgs args;
     args.step = step;
-    args.tokens = tokens;
-    args.labels = labels;
+    args.tokens = drawn.tokens();
+    args.labels = drawn.labels();
     args.update = step + 1;
     args.learning_rate = 1e-4;
     args.record_spans = step + 1 == steps;
@@ -114,16 +96,6 @@ absl::Status RunRank(Backend& host, ComputeDevice& device, const Settings& setti
     measured.losses.push_back(worker->totals(StepKind::kTraining).cross_entropy);
   }
   return absl::OkStatus();
-}
-
-Json OperationSeconds(const Measured& measured) {
-  std::map<std::string, double> seconds;
-  for (const Span& span : measured.spans.by_rank.front()) {
-    const Op& op = measured.graph->op(measured.plan->tasks[static_cast<size_t>(span.task)].op);
-    seconds[absl::StrCat(std::string(Name(op.key.kind)), ".", std::string(Name(op.direction())))] +=
-        static_cast<double>(span.end_nanos - span.begin_nanos) * 1e-9;
-  }
-  return seconds;
 }
 
 absl::StatusOr<Json> Measure(const Settings& settings) {
@@ -176,7 +148,8 @@ absl::StatusOr<Json> Measure(const Settings& settings) {
               {"overlap_share", overlap.overlap_fraction()},
               {"hidden_seconds", overlap.hidden},
               {"exposed_seconds", overlap.exposed},
-              {"operation_seconds", OperationSeconds(measured)}};
+              {"operation_seconds", SecondsByOperation(*measured.graph, *measured.plan,
+                                                       measured.spans.by_rank.front())}};
 }
 
 }  // namespace
