@@ -7,6 +7,7 @@
 
 #include "tests/runtime/inproc_coordination.h"
 #include "tests/runtime/layout_cases.h"
+#include "tests/runtime/run_ranks.h"
 #include "tests/runtime/temporary_directory.h"
 #include "tests/runtime/training_job.h"
 

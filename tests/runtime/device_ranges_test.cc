@@ -5,7 +5,7 @@
 #include <set>
 #include <string>
 
-#include "tests/runtime/layout_cases.h"
+#include "tests/runtime/run_ranks.h"
 #include "tests/support/cuda_emulator/emulated_device.h"
 
 namespace weft {

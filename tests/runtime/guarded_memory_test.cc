@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tests/runtime/layout_cases.h"
+#include "tests/runtime/run_ranks.h"
 #include "tests/runtime/tiny_job.h"
 #include "tests/support/guarded_memory.h"
 #include "tests/support/spawn_ranks.h"

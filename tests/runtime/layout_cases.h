@@ -24,7 +24,4 @@ struct LayoutCase {
 // Every way for rows, weights and gradients through a rank.
 std::vector<LayoutCase> LayoutCases();
 
-// The job on as many threads; a result of each rank.
-std::vector<TinyResult> RunRanks(const TinyJob& job);
-
 }  // namespace weft

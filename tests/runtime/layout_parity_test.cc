@@ -5,24 +5,11 @@
 #include <cmath>
 #include <mutex>
 
-#include "tests/runtime/tiny_job.h"
+#include "tests/runtime/run_ranks.h"
 #include "tests/support/spawn_ranks.h"
 
 namespace weft {
 namespace {
-
-std::vector<TinyResult> RunRanks(const TinyJob& job) {
-  std::vector<TinyResult> results(static_cast<size_t>(job.topology.world_size));
-  const absl::Status status =
-      SpawnRanks(job.topology.world_size, [&](Backend& backend) -> absl::Status {
-        auto result = RunTinyJob(backend, job);
-        if (!result.ok()) return result.status();
-        results[static_cast<size_t>(backend.rank())] = *std::move(result);
-        return absl::OkStatus();
-      });
-  EXPECT_TRUE(status.ok()) << status;
-  return results;
-}
 
 // Two results are the same training, bit for bit.
 void ExpectSameBits(const std::vector<TinyResult>& a, const std::vector<TinyResult>& b,

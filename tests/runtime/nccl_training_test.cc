@@ -9,6 +9,7 @@
 #include "base/status_macros.h"
 #include "tests/comm/nccl/nccl_ranks.h"
 #include "tests/runtime/layout_cases.h"
+#include "tests/runtime/run_ranks.h"
 #include "tests/runtime/temporary_directory.h"
 #include "tests/runtime/training_job.h"
 #include "tests/support/cuda_emulator/emulated_device.h"

@@ -19,6 +19,7 @@
 #include "scheduler/analytic_cost_model.h"
 #include "scheduler/planner.h"
 #include "tests/runtime/layout_cases.h"
+#include "tests/runtime/run_ranks.h"
 #include "tests/support/shuffle_order.h"
 
 namespace weft {
