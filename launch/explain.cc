@@ -1,13 +1,7 @@
 #include "launch/explain.h"
 
-#include "base/status_macros.h"
 #include "launch/commands/arguments.h"
 #include "launch/commands/exit_codes.h"
-#include "launch/config/config.h"
-#include "launch/job_file.h"
-#include "models/build_step_graph.h"
-#include "runtime/batch_shape_of.h"
-#include "runtime/replanner.h"
 #include "runtime/run_directory.h"
 #include "runtime/storage/durable_file.h"
 
@@ -17,23 +11,12 @@ namespace {
 constexpr char kUsage[] =
     "weft explain [RUN]\n"
     "  Why the newest plan of a run (default runs/latest) is as it is: candidates, predicted "
-    "times, cases.\n";
+    "times, cases, the plans that the search compared.\n";
 
+// As the run itself wrote it when it installed the plan, and when it ended: it alone knows the
+// loads and what it has measured.
 absl::StatusOr<std::string> ExplainRun(const std::string& directory) {
-  const RunDirectory run = RunDirectory::At(directory);
-  WEFT_ASSIGN_OR_RETURN(const LoadedConfig config, LoadConfig(run.Join("config.yaml"), {}));
-  WEFT_ASSIGN_OR_RETURN(const JobShape shape, LoadJobFile(directory));
-  const JobOptions& o = config.options;
-  const BatchShape batch = BatchShapeOf(o.training, shape.topology);
-  const auto graph = std::make_shared<const StepGraph>(
-      BuildStepGraph(o.model, shape.topology, shape.layout, batch, StepKind::kTraining));
-  WEFT_ASSIGN_OR_RETURN(const std::string profile_text, LoadFile(run.Join("profile.json")));
-  WEFT_ASSIGN_OR_RETURN(const ProfileTable profile, ProfileFromJson(profile_text));
-  WEFT_ASSIGN_OR_RETURN(const std::string plan_text, LoadFile(run.Join("plan.json")));
-  WEFT_ASSIGN_OR_RETURN(const Plan plan, PlanFromJson(*graph, plan_text));
-  return Replanner(graph, o.tuning, profile,
-                   StepShape{o.model, shape.topology, shape.layout, batch})
-      .Explain(plan);
+  return LoadFile(RunDirectory::At(directory).Join("explain.txt"));
 }
 
 }  // namespace

@@ -14,6 +14,7 @@ python3 "$checks" learned "$first" 30 || fail "metrics"
 python3 "$checks" traces "$first" 4 || fail "traces"
 "$weft" explain "$first" > "$work/out" || fail "weft explain: exit code $?"
 grep -q '^plan epoch' "$work/out" || fail "weft explain says: $(cat "$work/out")"
+grep -q '^plans that the newest search compared' "$work/out" || fail "weft explain lacks the plans: $(cat "$work/out")"
 
 # The plan of the first run, under the name that the second one takes over.
 ranks 4 --plan "$work/runs/latest/plan.json" || fail "exit code $? with a plan of its own"
