@@ -58,6 +58,7 @@ struct MoeSpec {
   int32_t hot_experts = 0;                  // 0: a quarter of the experts, at least 1
   int32_t workload_period = 10;             // steps: of w6's rotation and w7's bursts
   double zipf_exponent = 1.0;
+  bool zipf_in_order = false;  // expert 0 is the most popular one
 };
 
 // What changes the mathematics of the forward pass. Weights of linear layers are [out, in].

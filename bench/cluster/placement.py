@@ -3,7 +3,7 @@
 a fixed share of a core and a link of its own. One job for every way of placing experts; inside a job the workloads of
 forced routing (docs/skew.md) take turns in blocks of one period. Writes one JSON object.
 
-    placement.py --json FILE [--rounds N] [--workloads w0,zipf] [--inter RATE] [KEY=VALUE...]
+    placement.py --json FILE [--rounds N] [--workloads w0,zipf] [--top-k N] [--inter RATE] [KEY=VALUE...]
 
 `over_balanced`: a workload's step time by that of w0 with all experts at home, from another job of the same run; a step
 time is the mean over the places of a block of the median over the rounds. `slowdown`: by w0 in the same job. Needs
@@ -28,22 +28,23 @@ WAYS = {
 }
 WORKLOADS = "w0,zipf,w6,w7"
 # Buffers padded to the hottest expert, as Tutel's without dropping: every expert gets as many rows as the hottest one. That is an
-# even load with more experts a token: MODEL's two by the hottest expert's rows over the mean. w6: three quarters on 4 of 16
-# experts, 3 times; zipf, two different ones of 16 drawn by weight 1 / r: 4.2 times, of which 4 are taken. w7 is w6 in a fifth of the steps.
-PADDED_TOP_K = {"zipf": 8, "w6": 6}
+# even load with more experts a token: as many times the model's as the hottest expert's rows are of the mean. w6: three quarters on 4
+# of 16 experts, 3 times; zipf, of 16 drawn by weight 1 / r: 4.2 times with two different ones a token and 4.7 with one, of which 4 are
+# taken. w7 is w6 in a fifth of the steps.
+PADDED = {"zipf": 4, "w6": 3}
 BURSTS = 0.2
 PERIOD = 10  # steps of a block: one move of w6's hot spot, one burst of w7
 MODEL = {"backbone": "gpt2", "layers": 2, "hidden": 512, "ffn": 1024, "experts": 16, "top_k": 2, "every": 1, "sequence": 128,
          "batch": 16}
 
 
-def job_of(name, options, workloads, inter, rounds, overrides, work):
+def job_of(name, options, workloads, inter, rounds, top_k, overrides, work):
     grid = measure.load_grid(measure.HERE / "grid.json")
     cluster = {**grid["clusters"]["4x1"], "intra": "10gbit", "inter": inter}
     forced = {"model.moe.routing": "forced", "model.moe.workload": workloads.split(",")[0], "model.moe.workload_period": PERIOD,
               "run.compare_workloads": f"[{workloads}]", **options}
     extra = [f"{key}={value}" for key, value in forced.items()] + overrides
-    return measure.run_job(name, cluster, MODEL, [], {"rounds": rounds, "steps": PERIOD}, work, extra)
+    return measure.run_job(name, cluster, {**MODEL, "top_k": top_k}, [], {"rounds": rounds, "steps": PERIOD}, work, extra)
 
 
 def main():
@@ -51,32 +52,34 @@ def main():
     parser.add_argument("--json", required=True, metavar="FILE")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workloads", default=WORKLOADS)
+    parser.add_argument("--top-k", type=int, default=MODEL["top_k"])
     parser.add_argument("--inter", default="1000mbit")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     arguments = parser.parse_intermixed_args()
     measure.clean_up_on_sigterm()
     report = {"command": " ".join(["bench/cluster/placement.py", *sys.argv[1:]]), "date": datetime.date.today().isoformat(),
               "commit": provenance.commit(), "machine": provenance.machine(), "load_average": os.getloadavg()[0],
-              "model": MODEL, "inter": arguments.inter, "runs": []}
+              "model": {**MODEL, "top_k": arguments.top_k}, "inter": arguments.inter, "runs": []}
     balanced = None
     for name, options in WAYS.items():
         with tempfile.TemporaryDirectory(prefix="weft-placement-") as directory:
             work = pathlib.Path(directory)
             measure.write_noise(work / "noise.txt")
-            summary = job_of(name, options, arguments.workloads, arguments.inter, arguments.rounds, arguments.overrides, work)
+            summary = job_of(name, options, arguments.workloads, arguments.inter, arguments.rounds, arguments.top_k,
+                             arguments.overrides, work)
         for one in summary["workloads"]:
             balanced = balanced or one["step_seconds"]
             report["runs"].append({"placement": name, "over_balanced": one["step_seconds"] / balanced, **one})
             print(f"{name:7}{one['workload']:6}{1e3 * one['step_seconds']:9.1f} ms  {one['step_seconds'] / balanced:5.2f} times w0 at "
                   f"home, {one['slowdown']:5.2f} times w0 here ({one['slowdown_low']:.2f} to {one['slowdown_high']:.2f})", file=sys.stderr)
     padded = {}
-    for workload, top_k in PADDED_TOP_K.items():
+    for workload, times in PADDED.items():
         if workload not in arguments.workloads.split(","):
             continue
         with tempfile.TemporaryDirectory(prefix="weft-placement-") as directory:
             work = pathlib.Path(directory)
             measure.write_noise(work / "noise.txt")
-            even = job_of(f"padded {workload}", {**WAYS["home"], "model.moe.top_k": top_k}, "w0", arguments.inter, arguments.rounds,
+            even = job_of(f"padded {workload}", WAYS["home"], "w0", arguments.inter, arguments.rounds, times * arguments.top_k,
                           arguments.overrides, work)["workloads"][0]
         padded[workload] = even["step_seconds"] / balanced
     if "w6" in padded and "w7" in arguments.workloads.split(","):

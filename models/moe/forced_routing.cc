@@ -93,7 +93,8 @@ std::string DescribeWorkload(Workload workload, const MoeSpec& moe) {
                              (moe.workload_period + 4) / 5, moe.workload_period);
       break;
     case Workload::kZipf:
-      what = absl::StrFormat("Zipf with s = %g", moe.zipf_exponent);
+      what = absl::StrFormat("Zipf with s = %g%s", moe.zipf_exponent,
+                             moe.zipf_in_order ? ", in the order of the experts" : "");
       break;
   }
   const std::string_view name = Name(workload);
@@ -154,8 +155,10 @@ std::optional<ForcedRouting::Turn> ForcedRouting::TurnOf(const RoutedBatch& batc
 
 int32_t ForcedRouting::ExpertAt(const RoutedBatch& batch, int32_t place) const {
   switch (batch.workload) {
-    case Workload::kHotExperts:
     case Workload::kZipf:
+      if (moe_.zipf_in_order) return place;
+      [[fallthrough]];
+    case Workload::kHotExperts:
       return random_[static_cast<size_t>(place)];
     case Workload::kSpreadHotExperts:
       return spread_[static_cast<size_t>(place)];

@@ -41,7 +41,8 @@
 //                    the others.
 //   zipf             The choices of a token are drawn one after the other from the experts it has
 //                    not yet, the r-th most popular with weight r ^ -zipf_exponent. Popularity is a
-//                    random order of each layer, and stays.
+//                    random order of each layer, and stays; with zipf_in_order that of the experts,
+//                    so that neighbours, which one rank holds, are popular together.
 
 namespace weft {
 
