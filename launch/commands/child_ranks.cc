@@ -30,7 +30,7 @@ class Watch {
     while (!ranks_.running().empty()) {
       ranks_.Wait(deadline_, signals_.fd());
       for (int requests = signals_.TakeRequests(); requests > 0; --requests) TakeRequest();
-      if (end_.rank < 0) LookForFailure();
+      if (!killing_) LookForFailure();
       if (absl::Now() >= deadline_) Force();
     }
     return end_;
@@ -48,16 +48,25 @@ class Watch {
     EndWithin(grace_);
   }
 
+  // A rank that somebody else killed is the cause even where another one, which has noticed, had
+  // ended before: it takes a while until all memory of who was killed is free.
   void LookForFailure() {
     for (const RankEnd& end : ranks_.ended()) {
-      if (end.status == kExitDone || end_.forced) continue;
+      if (end.status == kExitDone) continue;
+      const bool first = end_.rank < 0;
+      if (!first && (found_killed_ || !KilledByAnother(end))) continue;
       end_.status = end.status;
       if (end.status == kExitStopped) continue;
       end_.rank = end.rank;
+      found_killed_ = KilledBySignal(end);
+      if (!first) continue;
       ranks_.Signal(SIGTERM);
       EndWithin(kOthersLeaveWithin);
-      return;
     }
+  }
+
+  static bool KilledByAnother(const RankEnd& end) {
+    return KilledBySignal(end) && end.status != 128 + SIGTERM;
   }
 
   void Force() {
@@ -66,6 +75,7 @@ class Watch {
       LogWarning("ending all ranks by force");
       end_.forced = true;
     }
+    killing_ = true;
     ranks_.Kill();
     deadline_ = absl::InfiniteFuture();
   }
@@ -76,6 +86,8 @@ class Watch {
   LaunchSignals& signals_;
   const absl::Duration grace_;
   absl::Time deadline_ = absl::InfiniteFuture();
+  bool found_killed_ = false;  // end_ is of a rank that a signal ended
+  bool killing_ = false;       // from here on ends say nothing
   RanksEnd end_;
 };
 

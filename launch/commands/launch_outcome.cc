@@ -45,8 +45,11 @@ std::string ReasonOf(const RanksEnd& end, const std::optional<Failure>& failure)
 
 ExitFile JudgeEnd(const RanksEnd& end, const std::optional<Failure>& told) {
   const bool seen_killed = end.witnessed && end.rank >= 0 && KilledBySignal(end);
-  const bool told_that_one_is_gone = told.has_value() && absl::IsUnavailable(told->cause);
-  const std::optional<Failure> failure = seen_killed && told_that_one_is_gone ? std::nullopt : told;
+  // That somebody is gone, or, where another stream of the rank had found that out first, that its
+  // communicators were aborted.
+  const bool told_of_others =
+      told.has_value() && (absl::IsUnavailable(told->cause) || absl::IsAborted(told->cause));
+  const std::optional<Failure> failure = seen_killed && told_of_others ? std::nullopt : told;
   ExitFile file;
   file.exit_code = CodeOf(end, failure.has_value());
   file.reason = ReasonOf(end, failure);

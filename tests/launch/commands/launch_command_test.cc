@@ -147,6 +147,24 @@ TEST_P(LaunchCommandTest, RefusesWhatCannotBeLaunched) {
   EXPECT_EQ(err_, "weft launch: /no/weftd is not a program that can be run\n");
 }
 
+// One that has noticed ends first, and then who was killed: as when much memory has to be freed.
+TEST(LaunchProcessesTest, ARankThatIsKilledIsTheCauseOfThoseThatEndedBefore) {
+  std::string directory = ::testing::TempDir() + "/weft-launch-test-XXXXXX";
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  const std::string path = directory + "/program";
+  // Rank 1 kills itself when it is asked to end, which is after rank 0 was seen to have failed.
+  std::ofstream(path) << "#!/bin/sh\nif [ $WEFT_RANK = 1 ]; then trap 'kill -KILL $$' TERM; touch "
+                      << directory << "/ready; while :; do sleep 0.01; done; fi\nwhile [ ! -e "
+                      << directory << "/ready ]; do sleep 0.01; done; exit 3\n";
+  chmod(path.c_str(), 0755);
+  std::ostringstream out;
+  std::ostringstream err;
+  EXPECT_EQ(RunLaunchCommand({"--processes", "-n", "2", "--weftd", path, "job.yaml"}, out, err),
+            kExitWorkerFailed);
+  EXPECT_EQ(err.str(), "weft launch: rank 1 was killed by signal 9 (Killed)\n");
+  fs::remove_all(directory);
+}
+
 INSTANTIATE_TEST_SUITE_P(Mpirun, LaunchCommandTest, ::testing::Values(""));
 INSTANTIATE_TEST_SUITE_P(Processes, LaunchCommandTest, ::testing::Values("--processes"));
 

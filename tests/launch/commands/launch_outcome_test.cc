@@ -44,6 +44,10 @@ TEST(LaunchOutcomeTest, BelievesAParentThatSawARankKilled) {
   EXPECT_EQ(file.exit_code, 3);
   EXPECT_EQ(file.rank, 2);
   EXPECT_EQ(file.reason, "rank 2 was killed by signal 9 (Killed)");
+  // One stream of a rank had seen that, another was aborted for it and told first.
+  const Failure aborted{1, 0, "birch", 7, absl::AbortedError("group \"esp\": aborted")};
+  EXPECT_EQ(JudgeEnd(killed, aborted).rank, 2);
+  EXPECT_EQ(JudgeEnd(killed, aborted).reason, "rank 2 was killed by signal 9 (Killed)");
   const Failure torn{3, 1, "birch", 7, absl::DataLossError("a torn file")};
   EXPECT_EQ(JudgeEnd(killed, torn).reason, "a torn file");
   // Ranks that leave because one has stopped answering.
