@@ -111,6 +111,7 @@ absl::StatusOr<Json> Measure(const Settings& settings) {
   measured.spans.by_rank.resize(static_cast<size_t>(ranks));
   std::vector<absl::Status> statuses(static_cast<size_t>(ranks));
   std::vector<std::thread> threads;
+  threads.reserve(static_cast<size_t>(ranks));
   for (int32_t r = 0; r < ranks; ++r) {
     threads.emplace_back([&, r] {
       const std::unique_ptr<Backend> backend = world->MakeBackend(RankId{r});
