@@ -54,11 +54,11 @@ class Watch {
     for (const RankEnd& end : ranks_.ended()) {
       if (end.status == kExitDone) continue;
       const bool first = end_.rank < 0;
-      if (!first && (found_killed_ || !KilledByAnother(end))) continue;
+      const bool found_killed = KilledBySignal({end_.rank, end_.status});
+      if (!first && (found_killed || !KilledByAnother(end))) continue;
       end_.status = end.status;
       if (end.status == kExitStopped) continue;
       end_.rank = end.rank;
-      found_killed_ = KilledBySignal(end);
       if (!first) continue;
       ranks_.Signal(SIGTERM);
       EndWithin(kOthersLeaveWithin);
@@ -86,8 +86,7 @@ class Watch {
   LaunchSignals& signals_;
   const absl::Duration grace_;
   absl::Time deadline_ = absl::InfiniteFuture();
-  bool found_killed_ = false;  // end_ is of a rank that a signal ended
-  bool killing_ = false;       // from here on ends say nothing
+  bool killing_ = false;  // from here on ends say nothing
   RanksEnd end_;
 };
 

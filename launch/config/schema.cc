@@ -194,8 +194,7 @@ std::vector<Field> MakeSchema() {
        {0, 10}},
       {WEFT_FIELD(model.moe.zipf_in_order),
        "For zipf: experts are popular in their order, so that one rank holds the most popular "
-       "ones; "
-       "otherwise in a random one of each layer."},
+       "ones; otherwise in a random one of each layer."},
 
       {WEFT_FIELD(training.steps), "Optimizer steps of the whole run.", kCount},
       {WEFT_FIELD(training.global_batch),

@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "base/temporary_directory.h"
 #include "launch/commands/commands.h"
 #include "launch/commands/exit_codes.h"
 #include "launch/control/run_files.h"
@@ -149,8 +150,9 @@ TEST_P(LaunchCommandTest, RefusesWhatCannotBeLaunched) {
 
 // One that has noticed ends first, and then who was killed: as when much memory has to be freed.
 TEST(LaunchProcessesTest, ARankThatIsKilledIsTheCauseOfThoseThatEndedBefore) {
-  std::string directory = ::testing::TempDir() + "/weft-launch-test-XXXXXX";
-  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  const auto made = TemporaryDirectory::Make();
+  ASSERT_TRUE(made.ok()) << made.status();
+  const std::string& directory = made->path();
   const std::string path = directory + "/program";
   // Rank 1 kills itself when it is asked to end, which is after rank 0 was seen to have failed.
   std::ofstream(path) << "#!/bin/sh\nif [ $WEFT_RANK = 1 ]; then trap 'kill -KILL $$' TERM; touch "
@@ -162,7 +164,6 @@ TEST(LaunchProcessesTest, ARankThatIsKilledIsTheCauseOfThoseThatEndedBefore) {
   EXPECT_EQ(RunLaunchCommand({"--processes", "-n", "2", "--weftd", path, "job.yaml"}, out, err),
             kExitWorkerFailed);
   EXPECT_EQ(err.str(), "weft launch: rank 1 was killed by signal 9 (Killed)\n");
-  fs::remove_all(directory);
 }
 
 INSTANTIATE_TEST_SUITE_P(Mpirun, LaunchCommandTest, ::testing::Values(""));
