@@ -23,12 +23,6 @@ COUNTS = ["exact", "reassociating", "with_placements", "not_all_direct", "pipeli
 TEST = "build/release/tests/random_plans_test"
 
 
-def build():
-    subprocess.run(["cmake", "--preset", "release", "--log-level=WARNING"], cwd=provenance.ROOT, check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["cmake", "--build", "--preset", "release", "--target", "random_plans_test", "--", "--quiet"],
-                   cwd=provenance.ROOT, check=True, stdout=sys.stderr)
-
-
 def run(plans):
     """What every case says of itself, and the seconds of all."""
     environment = {**os.environ, "WEFT_RANDOM_PLANS": str(plans), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
@@ -51,7 +45,7 @@ def main():
     parser.add_argument("--json", required=True, type=pathlib.Path)
     parser.add_argument("--plans", type=int, default=10000, help="over all cases together; rounded up to as many in each")
     args = parser.parse_args()
-    build()
+    provenance.build("random_plans_test")
     commit = provenance.commit()
     cases, seconds = run(args.plans)
     by_case, failures = {}, []

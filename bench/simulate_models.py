@@ -45,12 +45,6 @@ PAPER = {"tutel": 1.19, "tutel_improved": 1.12, "lina": 1.14, "fsmoe_no_iio": 1.
 PAPER_MODELS = ["gpt2_xl_moe", "mixtral_8x7b", "mixtral_8x22b"]
 
 
-def build():
-    subprocess.run(["cmake", "--preset", "release", "--log-level=WARNING"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["cmake", "--build", "--preset", "release", "--target", "weft", "--", "--quiet"], cwd=ROOT, check=True,
-                   stdout=sys.stderr)
-
-
 def simulate(words):
     done = subprocess.run([WEFT, "simulate", *words, "--json"], cwd=ROOT, capture_output=True, text=True)
     if done.returncode != 0:
@@ -106,7 +100,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", required=True, metavar="FILE")
     arguments = parser.parse_args()
-    build()
+    provenance.build("weft")
     report = {"command": " ".join(["bench/simulate_models.py", *sys.argv[1:]]), "date": datetime.date.today().isoformat(),
               "commit": provenance.commit(), "machine": provenance.machine() + "; steps are simulated and do not depend on it",
               "cases": []}

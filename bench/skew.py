@@ -31,12 +31,6 @@ MPIRUN = ["mpirun", "-n", str(RANKS), "--oversubscribe", "--bind-to", "none", "-
 DEADLINE_SECONDS = 3600
 
 
-def build():
-    subprocess.run(["cmake", "--preset", "release", "--log-level=WARNING"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["cmake", "--build", "--preset", "release", "--target", "weftd", "--", "--quiet"], cwd=ROOT, check=True,
-                   stdout=sys.stderr)
-
-
 def write_noise(path):
     """Bytes in an order that nothing can learn, the same everywhere: what is forced does not depend on the text."""
     path.write_text("".join(random.Random(20260101).choices("abcdefghijklmnopqrstuvwxyz ,.\n", k=1 << 19)))
@@ -71,7 +65,7 @@ def main():
     parser.add_argument("--workloads", default=WORKLOADS)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     arguments = parser.parse_intermixed_args()
-    build()
+    provenance.build("weftd")
     report = {"command": " ".join(["bench/skew.py", *sys.argv[1:]]), "date": datetime.date.today().isoformat(), "commit": provenance.commit(),
               "machine": provenance.machine(), "load_average": os.getloadavg()[0]}
     with tempfile.TemporaryDirectory(prefix="weft-skew-") as directory:

@@ -40,9 +40,7 @@ SAMPLES = {
 
 
 def build():
-    subprocess.run(["cmake", "--preset", "release", "--log-level=WARNING"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["cmake", "--build", "--preset", "release", "--target", "weftd", "regret_plans", "--", "--quiet"], cwd=ROOT,
-                   check=True, stdout=sys.stderr)
+    provenance.build("weftd", "regret_plans")
     subprocess.run(["launch/fetch_quickstart_text.sh", "data/quickstart"], cwd=ROOT, check=True, stdout=sys.stderr)
 
 
