@@ -15,7 +15,7 @@ namespace weft {
 namespace {
 
 constexpr char kGrid[] = "fsmoe-1458";
-constexpr int32_t kLayerSearch = 24'000;  // simulated tasks a layer of the search may take
+constexpr int32_t kLayerSearch = 12'000;  // simulated tasks a layer of the search may take
 
 std::string Table(const std::vector<std::string>& policies,
                   const std::map<std::string, PolicyResult>& results) {

@@ -33,7 +33,7 @@ struct PlanRequest {
   Placements placements = {};
   int64_t epoch = 0;
   // How long `refine` may search: simulated tasks over all its simulations.
-  int64_t search_tasks = 1'000'000;
+  int64_t search_tasks = 500'000;
 };
 
 class PlanPass {

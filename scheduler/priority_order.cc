@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <limits>
-#include <numeric>
 #include <queue>
 #include <utility>
 
@@ -14,14 +14,25 @@ namespace {
 
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
+// Searches order thousands of tasks thousands of times: pairs, whose comparison asks for every kind
+// of double, take twice as long.
+struct Entry {
+  double key;
+  int32_t task;
+};
+struct Later {
+  bool operator()(const Entry& a, const Entry& b) const {
+    return a.key > b.key || (a.key == b.key && a.task > b.task);
+  }
+};
+
 // The smallest first; equal keys in the order of the tasks.
-using Entry = std::pair<double, int32_t>;
-using Heap = std::priority_queue<Entry, std::vector<Entry>, std::greater<>>;
+using Heap = std::priority_queue<Entry, std::vector<Entry>, Later>;
 
 Heap HeapFor(size_t entries) {
   std::vector<Entry> room;
   room.reserve(entries);
-  return Heap(std::greater<>(), std::move(room));
+  return Heap(Later(), std::move(room));
 }
 
 // Who waits for whom, turned round.
@@ -46,36 +57,64 @@ struct Successors {
   std::vector<int32_t> tasks;
 };
 
-// When a stream is busy; ascending, disjoint.
+// When a stream is busy.
 class Timeline {
  public:
   // The earliest begin, `ready` or later, of a gap of so many seconds; then it is busy.
   double Take(double ready, double seconds) {
     auto next = std::upper_bound(busy_.begin(), busy_.end(), ready,
                                  [](double at, const Span& span) { return at < span.end; });
-    for (; next != busy_.end() && ready + seconds > next->begin; ++next) ready = next->end;
-    busy_.insert(next, Span{ready, ready + seconds});
+    if (seconds > 0) {
+      for (; next != busy_.end() && ready + seconds > next->begin; ++next) ready = next->end;
+    } else if (next != busy_.end() && ready > next->begin) {
+      ready = NextBoundary(ready);
+    }
+    const double end = ready + seconds;
+    ends_.push_back(end);
+    if (next != busy_.end() && next->begin <= ready) return ready;  // no length, between two tasks
+    const bool joins_before = next != busy_.begin() && std::prev(next)->end == ready;
+    const bool joins_behind = next != busy_.end() && next->begin == end;
+    if (joins_before) {
+      std::prev(next)->end = joins_behind ? next->end : end;
+      if (joins_behind) busy_.erase(next);
+    } else if (joins_behind) {
+      next->begin = ready;
+    } else {
+      busy_.insert(next, Span{ready, end});
+    }
     return ready;
   }
 
  private:
-  // Not std::pair, which vectors do not move as bytes: that took half the time.
+  // Where the task that runs at `ready` ends.
+  double NextBoundary(double ready) const {
+    double boundary = kNever;
+    for (const double end : ends_) {
+      if (end >= ready) boundary = std::min(boundary, end);
+    }
+    return boundary;
+  }
+
   struct Span {
     double begin;
     double end;
   };
-  std::vector<Span> busy_;
+  std::vector<Span> busy_;    // ascending; those that touch are one, or steps of thousands of tasks
+                              // would have as many
+  std::vector<double> ends_;  // of all tasks
 };
 
-// Tasks with their keys ascending, ties to the one listed first.
-template <typename F>
-std::vector<int32_t> SortedBy(int32_t size, F key) {
-  std::vector<int32_t> order(static_cast<size_t>(size));
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int32_t a, int32_t b) { return key(a) < key(b); });
-  return order;
-}
+// From when to when a task runs, in order of the beginning, tasks of no length first, then as they
+// are listed.
+struct Run {
+  double begin;
+  double end;
+  int32_t task;
+  bool operator<(const Run& other) const {
+    if (begin != other.begin) return begin < other.begin;
+    return end != other.end ? end < other.end : task < other.task;
+  }
+};
 
 // The same tasks with time running backwards: task i is the last but i, and who was needed needs.
 Schedule Reversed(const Schedule& schedule) {
@@ -104,7 +143,7 @@ std::vector<int32_t> OrderByPriority(const Schedule& schedule, const std::vector
   Heap future = HeapFor(
       urgency.size());  // tasks whose needs are all placed, by the moment the last of them ends
   for (int32_t task = 0; task < schedule.size(); ++task) {
-    if (successors.missing[static_cast<size_t>(task)] == 0) future.emplace(0.0, task);
+    if (successors.missing[static_cast<size_t>(task)] == 0) future.push({0.0, task});
   }
   std::vector<int32_t> order;
   order.reserve(urgency.size());
@@ -119,17 +158,17 @@ std::vector<int32_t> OrderByPriority(const Schedule& schedule, const std::vector
         stream = s;
       }
     }
-    if (!future.empty() && future.top().first <= start) {
+    if (!future.empty() && future.top().key <= start) {
       const auto [at, task] = future.top();
       future.pop();
       now = std::max(now, at);
-      ready[static_cast<size_t>(schedule.stream(task))].emplace(urgency[static_cast<size_t>(task)],
-                                                                task);
+      ready[static_cast<size_t>(schedule.stream(task))].push(
+          {urgency[static_cast<size_t>(task)], task});
       continue;
     }
     WEFT_CHECK(start < kNever, "an order with needs first never stops");
     now = start;
-    const int32_t task = ready[stream].top().second;
+    const int32_t task = ready[stream].top().task;
     ready[stream].pop();
     order.push_back(task);
     free[stream] = start + schedule.seconds(task);
@@ -138,7 +177,7 @@ std::vector<int32_t> OrderByPriority(const Schedule& schedule, const std::vector
       const size_t successor = static_cast<size_t>(successors.tasks[static_cast<size_t>(i)]);
       ready_at[successor] = std::max(ready_at[successor], free[stream]);
       if (--successors.missing[successor] == 0) {
-        future.emplace(ready_at[successor], static_cast<int32_t>(successor));
+        future.push({ready_at[successor], static_cast<int32_t>(successor)});
       }
     }
   }
@@ -147,23 +186,30 @@ std::vector<int32_t> OrderByPriority(const Schedule& schedule, const std::vector
 
 std::vector<int32_t> OrderInGaps(const Schedule& schedule, const std::vector<double>& urgency) {
   WEFT_CHECK(urgency.size() == static_cast<size_t>(schedule.size()), "one urgency a task");
+  std::vector<Entry> urgent;
+  urgent.reserve(urgency.size());
+  for (int32_t task = 0; task < schedule.size(); ++task)
+    urgent.push_back({urgency[static_cast<size_t>(task)], task});
+  std::sort(urgent.begin(), urgent.end(),
+            [](const Entry& a, const Entry& b) { return Later()(b, a); });
   std::array<Timeline, kNumStreams> streams;
-  std::vector<double> begin(urgency.size());
-  for (const int32_t task :
-       SortedBy(schedule.size(), [&](int32_t i) { return urgency[static_cast<size_t>(i)]; })) {
+  std::vector<Run> runs(urgency.size());
+  for (const Entry& entry : urgent) {
+    const int32_t task = entry.task;
     double ready = 0;
     for (int32_t i = schedule.needs_begin(task); i < schedule.needs_end(task); ++i) {
-      const int32_t need = schedule.needs()[static_cast<size_t>(i)];
-      ready = std::max(ready, begin[static_cast<size_t>(need)] + schedule.seconds(need));
+      ready =
+          std::max(ready, runs[static_cast<size_t>(schedule.needs()[static_cast<size_t>(i)])].end);
     }
-    begin[static_cast<size_t>(task)] =
+    const double begin =
         streams[static_cast<size_t>(schedule.stream(task))].Take(ready, schedule.seconds(task));
+    runs[static_cast<size_t>(task)] = {begin, begin + schedule.seconds(task), task};
   }
-  // Tasks of no length before those that begin at the same moment.
-  return SortedBy(schedule.size(), [&](int32_t task) {
-    const double at = begin[static_cast<size_t>(task)];
-    return std::pair(at, at + schedule.seconds(task));
-  });
+  std::sort(runs.begin(), runs.end());
+  std::vector<int32_t> order;
+  order.reserve(runs.size());
+  for (const Run& run : runs) order.push_back(run.task);
+  return order;
 }
 
 std::vector<double> SecondsToTheEnd(const Schedule& schedule) {

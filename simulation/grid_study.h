@@ -22,7 +22,7 @@ struct GridStudyOptions {
   // tutel is always simulated, too: it is what the others are compared to.
   std::vector<std::string> policies;
   std::vector<int32_t> degrees;
-  int64_t search_tasks = 1'000'000;
+  int64_t search_tasks = 500'000;
   int32_t threads = 1;
 };
 

@@ -78,9 +78,14 @@ struct PriorityService {
 // All of them; cut blocks only where a graph has blocks that can be cut.
 std::vector<PriorityService> PriorityServicesOf(const StepModel& model);
 
-// Serves the draft so: the fastest uniform degree with gradients as they are, then the fastest
-// gradient chunks, then the degree once more. Returns the time, shorter than before or not.
-double ServeBy(const PriorityService& service, const StepModel& model, PlanDraft& draft);
+// Times the best known step: a service that is as slow as that is not looked at more closely.
+inline constexpr double kHopeless = 1.1;
+
+// Serves the draft so: the fastest uniform degree with gradients as they are; unless that is
+// hopeless beside `best`, then the fastest gradient chunks, then the degree once more. Returns the
+// time, shorter than before or not.
+double ServeBy(const PriorityService& service, const StepModel& model, double best,
+               PlanDraft& draft);
 
 // What choose_degrees does.
 void ChooseDegreesAlone(const StepModel& model, PlanDraft& draft);

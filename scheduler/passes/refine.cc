@@ -1,11 +1,40 @@
 #include <algorithm>
+#include <unordered_set>
 #include <utility>
 
+#include "base/fingerprint.h"
 #include "scheduler/gradient_windows.h"
 #include "scheduler/passes/passes.h"
 
 namespace weft {
 namespace {
+
+// Of what a draft decides.
+uint64_t FingerprintOf(const PlanDraft& draft) {
+  uint64_t fingerprint = 0;
+  const auto add = [&fingerprint](auto value) {
+    fingerprint = CombineFingerprints(fingerprint, static_cast<uint64_t>(value));
+  };
+  add(draft.streams);
+  add(draft.service);
+  add(draft.rule);
+  add(draft.early_scatter);
+  for (const SlotDraft& slot : draft.slots) {
+    add(slot.degree * 8 + (slot.ready_first ? 4 : 0) + (slot.delay_wgrad ? 2 : 0) +
+        (slot.cut_block ? 1 : 0));
+  }
+  for (const std::vector<DraftSlice>& slices : draft.slices) {
+    add(slices.size());
+    for (const DraftSlice& slice : slices) {
+      add(slice.begin);
+      add(slice.end);
+      add(slice.before.value);
+    }
+  }
+  for (const AllToAllAlgorithm algorithm : draft.all_to_alls) add(algorithm);
+  for (const int32_t task : draft.order) add(task);
+  return fingerprint;
+}
 
 // Coordinate descent with a budget of simulated tasks: first what all layers of equal cost share,
 // then single layers.
@@ -41,6 +70,8 @@ class Search {
 
   bool Try(PlanDraft candidate) {
     if (tasks_left_ <= 0 || !Legal(candidate)) return false;
+    // What was tried was kept, or not faster than what was best then: it is not now.
+    if (!tried_.insert(FingerprintOf(candidate)).second) return false;
     const double seconds = Simulate(candidate);
     if (!Faster(seconds, best_seconds_)) return false;
     best_ = std::move(candidate);
@@ -176,6 +207,7 @@ class Search {
   PlanDraft& best_;
   double best_seconds_ = 0;
   int64_t& tasks_left_;
+  std::unordered_set<uint64_t> tried_;
 };
 
 class Refine final : public PlanPass {
@@ -190,7 +222,7 @@ class Refine final : public PlanPass {
     for (const PriorityService& service : PriorityServicesOf(model)) {
       if (tasks_left <= 0) return;
       PlanDraft candidate = refined;
-      ServeBy(service, model, candidate);
+      if (ServeBy(service, model, best, candidate) > kHopeless * best) continue;
       const double seconds = Search(model, candidate, tasks_left).Run();
       if (!Faster(seconds, best)) continue;
       best = seconds;

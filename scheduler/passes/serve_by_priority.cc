@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -7,33 +8,63 @@
 namespace weft {
 namespace {
 
-// The fastest uniform degree: of candidates that lie apart, then step by step from the best of
-// them, since a pipeline's time falls and rises again with its degree. Returns its time.
-double ChooseDegree(const StepModel& model, int32_t max_pieces, PlanDraft& draft) {
-  const PlanDraft before = draft;
-  const size_t count = model.degrees().size();
-  std::vector<bool> tried(count, false);
-  double best = 0;
-  size_t best_index = 0;
-  const auto consider = [&](size_t index) {
-    if (tried[index]) return;
-    tried[index] = true;
-    PlanDraft candidate = before;
-    SetUniformDegree(model, model.degrees()[index], max_pieces, candidate);
-    const double seconds = SecondsOf(model, candidate);
-    if (best > 0 && !Faster(seconds, best)) return;
-    best = seconds;
-    best_index = index;
-    draft = std::move(candidate);
-  };
-  for (size_t index = 0; index < count; index = 2 * index + 1) consider(index);
-  for (size_t from = count; from != best_index;) {
-    from = best_index;
-    if (from > 0) consider(from - 1);
-    if (from + 1 < count) consider(from + 1);
+// Looks for the fastest uniform degree.
+class DegreeSearch {
+ public:
+  DegreeSearch(const StepModel& model, int32_t max_pieces)
+      : model_(model), max_pieces_(max_pieces), count_(model.degrees().size()) {}
+
+  // Among candidates that lie apart, then step by step from the best of them, since a pipeline's
+  // time falls and rises again with its degree. Returns its time.
+  double Run(PlanDraft& draft) {
+    best_seconds_ = kNever;
+    tried_.assign(count_, false);
+    const PlanDraft before = draft;
+    for (size_t index = 0; index < count_; index = 2 * index + 1) Consider(before, index, draft);
+    Walk(before, draft);
+    return best_seconds_;
   }
-  return best;
-}
+
+  // From the best degree of before on, with which the draft now takes `seconds`.
+  double RunAgain(double seconds, PlanDraft& draft) {
+    best_seconds_ = seconds;
+    tried_.assign(count_, false);
+    tried_[best_] = true;
+    const PlanDraft before = draft;
+    Walk(before, draft);
+    return best_seconds_;
+  }
+
+ private:
+  static constexpr double kNever = std::numeric_limits<double>::infinity();
+
+  void Walk(const PlanDraft& before, PlanDraft& draft) {
+    for (size_t from = count_; from != best_;) {
+      from = best_;
+      if (from > 0) Consider(before, from - 1, draft);
+      if (from + 1 < count_) Consider(before, from + 1, draft);
+    }
+  }
+
+  void Consider(const PlanDraft& before, size_t index, PlanDraft& draft) {
+    if (tried_[index]) return;
+    tried_[index] = true;
+    PlanDraft candidate = before;
+    SetUniformDegree(model_, model_.degrees()[index], max_pieces_, candidate);
+    const double seconds = SecondsOf(model_, candidate);
+    if (!Faster(seconds, best_seconds_)) return;
+    best_seconds_ = seconds;
+    best_ = index;
+    draft = std::move(candidate);
+  }
+
+  const StepModel& model_;
+  const int32_t max_pieces_;
+  const size_t count_;
+  std::vector<bool> tried_;
+  double best_seconds_ = kNever;
+  size_t best_ = 0;
+};
 
 class ServeByPriority final : public PlanPass {
  public:
@@ -43,7 +74,7 @@ class ServeByPriority final : public PlanPass {
     double best = SecondsOf(model, draft);
     for (const PriorityService& service : PriorityServicesOf(model)) {
       PlanDraft candidate = draft;
-      const double seconds = ServeBy(service, model, candidate);
+      const double seconds = ServeBy(service, model, best, candidate);
       if (!Faster(seconds, best)) continue;
       best = seconds;
       draft = std::move(candidate);
@@ -67,13 +98,15 @@ std::vector<PriorityService> PriorityServicesOf(const StepModel& model) {
   return services;
 }
 
-double ServeBy(const PriorityService& service, const StepModel& model, PlanDraft& draft) {
+double ServeBy(const PriorityService& service, const StepModel& model, double best,
+               PlanDraft& draft) {
   draft.streams = kNumStreams;
   draft.service = service.service;
-  const int32_t max_pieces = service.cut_blocks ? model.graph().block_pieces : 1;
-  ChooseDegree(model, max_pieces, draft);
-  ChooseChunks(model, draft);
-  return ChooseDegree(model, max_pieces, draft);
+  DegreeSearch degrees(model, service.cut_blocks ? model.graph().block_pieces : 1);
+  double seconds = degrees.Run(draft);
+  if (seconds > kHopeless * best) return seconds;
+  seconds = ChooseChunks(model, draft);
+  return degrees.RunAgain(seconds, draft);
 }
 
 std::unique_ptr<const PlanPass> MakeServeByPriority() {
