@@ -23,9 +23,10 @@ std::string AllToAllsOf(const Plan& plan) {
 
 }  // namespace
 
-std::vector<ConsideredPlan> ConsideredPlansOf(const PlanSearch& search, const Plan& running,
-                                              const StepPrediction& of_running,
-                                              const PlanMemory& memory, int32_t load) {
+std::vector<ConsideredPlan> ConsideredPlansOf(
+    const PlanSearch& search, const Plan& running,
+    const std::function<StepPrediction()>& predict_running, const PlanMemory& memory,
+    int32_t load) {
   std::vector<ConsideredPlan> rows;
   bool runs = false;
   const auto add = [&](const std::string& experts, const Plan& plan,
@@ -42,7 +43,8 @@ std::vector<ConsideredPlan> ConsideredPlansOf(const PlanSearch& search, const Pl
   };
   for (const PlanCandidate& candidate : search.candidates)
     add(candidate.experts, candidate.plan, {candidate.seconds, candidate.p90_seconds});
-  if (!runs && !rows.empty()) add(absl::StrCat("as in plan ", running.epoch), running, of_running);
+  if (!runs && !rows.empty())
+    add(absl::StrCat("as in plan ", running.epoch), running, predict_running());
   return rows;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,10 +24,11 @@ struct ConsideredPlan {
 };
 
 // A row per candidate, and one for the plan that runs where no candidate has its tasks: it is older
-// than the search, or won a trial against them. `load` is the bucket of the last step.
-std::vector<ConsideredPlan> ConsideredPlansOf(const PlanSearch& search, const Plan& running,
-                                              const StepPrediction& of_running,
-                                              const PlanMemory& memory, int32_t load);
+// than the search, or won a trial against them: it is predicted then. `load` is the bucket of the
+// last step.
+std::vector<ConsideredPlan> ConsideredPlansOf(
+    const PlanSearch& search, const Plan& running,
+    const std::function<StepPrediction()>& predict_running, const PlanMemory& memory, int32_t load);
 
 // For people; empty without rows.
 std::string ToTable(const std::vector<ConsideredPlan>& rows);

@@ -28,7 +28,8 @@ void PlanChanges::Tried(std::shared_ptr<const Plan> plan) {
 }
 
 std::vector<ConsideredPlan> PlanChanges::considered() const {
-  return ConsideredPlansOf(search_, *running_, replanner_.PredictSteps(*running_), memory_, load_);
+  const auto predict = [this] { return replanner_.PredictSteps(*running_); };
+  return ConsideredPlansOf(search_, *running_, predict, memory_, load_);
 }
 
 void PlanChanges::Measured(double step_seconds, double fullness) {

@@ -14,6 +14,15 @@ Plan PlanOf(int64_t epoch, int32_t tasks) {
   return plan;
 }
 
+std::function<StepPrediction()> Predicts(const StepPrediction& predicted) {
+  return [predicted] { return predicted; };
+}
+
+StepPrediction NobodyAsks() {
+  ADD_FAILURE() << "a candidate has the tasks of the plan that runs";
+  return {};
+}
+
 class ConsideredPlansTest : public testing::Test {
  protected:
   ConsideredPlansTest() {
@@ -31,7 +40,7 @@ class ConsideredPlansTest : public testing::Test {
 };
 
 TEST_F(ConsideredPlansTest, SaysWhatWasMeasuredAndWhatWasNot) {
-  const auto rows = ConsideredPlansOf(search_, PlanOf(4, 3), {0.21, {}}, memory_, 0);
+  const auto rows = ConsideredPlansOf(search_, PlanOf(4, 3), NobodyAsks, memory_, 0);
   ASSERT_EQ(rows.size(), 2u);
   EXPECT_TRUE(rows[0].runs);
   EXPECT_FALSE(rows[1].runs);
@@ -49,7 +58,7 @@ TEST_F(ConsideredPlansTest, SaysWhatWasMeasuredAndWhatWasNot) {
 }
 
 TEST_F(ConsideredPlansTest, APlanThatIsNoCandidateHasARowWhileItRuns) {
-  const auto rows = ConsideredPlansOf(search_, PlanOf(4, 5), {0.21, 0.24}, memory_, 0);
+  const auto rows = ConsideredPlansOf(search_, PlanOf(4, 5), Predicts({0.21, 0.24}), memory_, 0);
   ASSERT_EQ(rows.size(), 3u);
   EXPECT_EQ(rows[2].experts, "as in plan 4");
   EXPECT_EQ(rows[2].predicted_seconds, 0.21);
@@ -59,7 +68,7 @@ TEST_F(ConsideredPlansTest, APlanThatIsNoCandidateHasARowWhileItRuns) {
 }
 
 TEST_F(ConsideredPlansTest, NoSearchNoTable) {
-  EXPECT_EQ(ToTable(ConsideredPlansOf({}, PlanOf(0, 3), {0.2, {}}, memory_, 0)), "");
+  EXPECT_EQ(ToTable(ConsideredPlansOf({}, PlanOf(0, 3), Predicts({0.2, {}}), memory_, 0)), "");
 }
 
 }  // namespace
