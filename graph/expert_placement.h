@@ -8,11 +8,12 @@
 
 // Where the experts of a layer live, and where they work.
 //
-// Home: expert e's master weights and optimizer state live on EP member e * EP / E, whatever a plan
-// says. EP need not divide E. Placement: which members work for which experts in one step. An
-// expert may work away from home, on several members at once, or both: its weights are sent there
-// before the step needs them and its gradients are sent back and added up at home. At home nothing
-// moves.
+// Home e, with the master weights and the optimizer state of the expert that lives there, is on EP
+// member e * EP / E. EP need not divide E. Who lives there is expert e, unless a plan has let
+// experts change homes (graph/expert_homes.h): what is said here of expert e is said of the one at
+// home e. Placement: which members work for which experts in one step. An expert may work away from
+// home, on several members at once, or both: its weights are sent there before the step needs them
+// and its gradients are sent back and added up at home. At home nothing moves.
 
 namespace weft {
 

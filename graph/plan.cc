@@ -196,6 +196,40 @@ absl::Status CheckSlices(const StepGraph& graph, const Plan& plan, const Op& op,
   return absl::OkStatus();
 }
 
+bool ExpertsCanMove(const StepGraph& graph, int32_t layer) {
+  return std::any_of(graph.ops.begin(), graph.ops.end(),
+                     [layer](const Op& op) { return op.away && op.layer == layer; });
+}
+
+absl::Status CheckHomes(const StepGraph& graph, const std::vector<HomeChoice>& homes) {
+  int32_t previous = -1;
+  for (const HomeChoice& choice : homes) {
+    if (choice.layer <= previous || !ExpertsCanMove(graph, choice.layer)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("plan: homes must be sorted by layer, one each, for layers whose experts "
+                       "can move; layer ",
+                       choice.layer, " is not"));
+    }
+    previous = choice.layer;
+    if (choice.experts.size() != static_cast<size_t>(graph.experts)) {
+      return absl::InvalidArgumentError(absl::StrCat("plan: layer ", choice.layer, " has ",
+                                                     graph.experts, " homes, not ",
+                                                     choice.experts.size()));
+    }
+    const auto made = ExpertHomes::Make(choice.experts);
+    if (!made.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("plan: layer ", choice.layer, ": ", made.status().message()));
+    }
+    if (made->as_configured()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("plan: the experts of layer ", choice.layer,
+                       " live where the configuration says: name no homes"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 StreamKind StreamUnder(int32_t streams, StreamKind stream) {
@@ -223,6 +257,7 @@ AllToAllAlgorithm AlgorithmOf(const Plan& plan, int32_t layer) {
 }
 
 absl::Status CheckPlacements(const StepGraph& graph, const Placements& placements) {
+  if (absl::Status status = CheckHomes(graph, placements.homes); !status.ok()) return status;
   if (placements.follow_load.has_value()) {
     const FollowLoad& follow = *placements.follow_load;
     const auto seconds = [](double value) { return std::isfinite(value) && value >= 0; };
@@ -274,6 +309,7 @@ absl::Status CheckPlacements(const StepGraph& graph, const Placements& placement
 }
 
 std::string NumericsOf(const Placements& placements) {
+  if (!placements.homes.empty()) return "reassociating";
   if (placements.follow_load.has_value() && placements.follow_load->copies) return "reassociating";
   for (const PlacementChoice& choice : placements.layers) {
     if (choice.gathered > 1) return "reassociating";
@@ -293,6 +329,16 @@ ExpertPlacement PlacementOf(const StepGraph& graph, const Plan& plan, int32_t la
   absl::StatusOr<ExpertPlacement> placement = ExpertPlacement::Make(graph.experts, choice->experts);
   WEFT_CHECK(placement.ok(), "the plan is valid");
   return *std::move(placement);
+}
+
+ExpertHomes HomesOf(const std::vector<HomeChoice>& homes, int32_t experts, int32_t layer) {
+  for (const HomeChoice& choice : homes) {
+    if (choice.layer != layer) continue;
+    absl::StatusOr<ExpertHomes> made = ExpertHomes::Make(choice.experts);
+    WEFT_CHECK(made.ok(), "the homes are valid");
+    return *std::move(made);
+  }
+  return ExpertHomes(experts);
 }
 
 int32_t GatheredOf(const Plan& plan, int32_t layer) {
@@ -350,7 +396,7 @@ absl::Status ValidatePlan(const StepGraph& graph, const Plan& plan) {
   if (plan.numerics != NumericsOf(plan.placements)) {
     return absl::InvalidArgumentError(
         absl::StrCat("plan: numerics must be '", NumericsOf(plan.placements), "', not '",
-                     plan.numerics, "', with these copies of experts"));
+                     plan.numerics, "', with these placements of experts"));
   }
   for (size_t i = 0; i < plan.tasks.size(); ++i) {
     const int32_t op = plan.tasks[i].op.value;

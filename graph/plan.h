@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "graph/expert_homes.h"
 #include "graph/expert_placement.h"
 #include "graph/step_graph.h"
 
@@ -79,13 +80,24 @@ struct FollowLoad {
   friend bool operator==(const FollowLoad&, const FollowLoad&) = default;
 };
 
-// Where experts work that a plan does not leave at home.
+// Who lives at the homes of a layer (graph/expert_homes.h).
+struct HomeChoice {
+  int32_t layer = 0;
+  std::vector<int32_t> experts;  // by home
+  friend bool operator==(const HomeChoice&, const HomeChoice&) = default;
+};
+
+// Where experts work that a plan does not leave at home, and where they live.
 struct Placements {
   std::vector<PlacementChoice> layers;  // sorted by layer; at home where none is named
   // Set: the named layers follow the load; their placements are those that were predicted, and run
   // before anything was seen.
   std::optional<FollowLoad> follow_load;
+  // Sorted by layer; as the configuration says where none is named. Installing the plan moves who
+  // lives elsewhere. Placements name experts by their homes.
+  std::vector<HomeChoice> homes = {};
 
+  // Whether all work at home, wherever that is.
   bool empty() const { return layers.empty(); }
   friend bool operator==(const Placements&, const Placements&) = default;
 };
@@ -120,15 +132,20 @@ int32_t DegreeOf(const Plan& plan, int32_t layer, Direction direction);
 AllToAllAlgorithm AlgorithmOf(const Plan& plan, int32_t layer);
 // Where the experts of a layer work; at home when the plan says nothing. REQUIRES: ValidatePlan.
 ExpertPlacement PlacementOf(const StepGraph& graph, const Plan& plan, int32_t layer);
+// Who lives at the homes of a layer. REQUIRES: CheckPlacements.
+ExpertHomes HomesOf(const std::vector<HomeChoice>& homes, int32_t experts, int32_t layer);
 // How many shards of an expert of a layer a rank brings together; 1 when the plan says nothing.
 int32_t GatheredOf(const Plan& plan, int32_t layer);
 // kInvalidArgument when they are not of layers whose experts can move or whose shards can be
 // gathered, each named once in order, or are no placements, or at home with nothing gathered and do
 // not follow the load, or gather shards of experts that are not at home, or a number of them that
-// does not divide ESP, or the terms of following are out of range.
+// does not divide ESP, or the terms of following are out of range; likewise where homes are not of
+// layers whose experts can move, each named once in order, or are no homes, or those of the
+// configuration.
 absl::Status CheckPlacements(const StepGraph& graph, const Placements& placements);
-// "reassociating" when an expert has copies or may get some, or shards are gathered, otherwise
-// "exact". REQUIRES: CheckPlacements.
+// "reassociating" when an expert has copies or may get some, or shards are gathered, or experts
+// live elsewhere (the gradient norm adds up a member's experts in the order of their homes),
+// otherwise "exact". REQUIRES: CheckPlacements.
 std::string NumericsOf(const Placements& placements);
 // Whether the plan has tasks of this operation.
 bool Has(const Plan& plan, const Op& op);

@@ -18,7 +18,7 @@ using nlohmann::json;
 
 constexpr std::string_view kFile = "plan.json";
 constexpr std::string_view kFormat = "weft.plan";
-constexpr int64_t kVersion = 5;
+constexpr int64_t kVersion = 6;
 constexpr int64_t kMaxInt32 = std::numeric_limits<int32_t>::max();
 constexpr int64_t kMaxInt64 = std::numeric_limits<int64_t>::max();
 
@@ -90,6 +90,12 @@ absl::StatusOr<AllToAllChoice> ReadAllToAll(const std::string& where, const json
   return choice;
 }
 
+bool AreExperts(const json& list) {
+  return list.is_array() && std::all_of(list.begin(), list.end(), [](auto& e) {
+           return e.is_number_integer() && e >= 0 && e <= kMaxInt32;
+         });
+}
+
 absl::StatusOr<PlacementChoice> ReadPlacement(const std::string& where, const json& value) {
   WEFT_RETURN_IF_ERROR(json_io::CheckFields(where, value, {"layer", "experts", "gathered"}));
   PlacementChoice choice;
@@ -97,20 +103,28 @@ absl::StatusOr<PlacementChoice> ReadPlacement(const std::string& where, const js
   choice.layer = static_cast<int32_t>(layer);
   WEFT_RETURN_IF_ERROR(json_io::CheckArray(where, value, "experts"));
   for (const json& member : value["experts"]) {
-    std::vector<int32_t>& experts = choice.experts.emplace_back();
-    const bool numbers =
-        member.is_array() && std::all_of(member.begin(), member.end(), [](auto& e) {
-          return e.is_number_integer() && e >= 0 && e <= kMaxInt32;
-        });
-    if (!numbers) {
+    if (!AreExperts(member)) {
       return absl::InvalidArgumentError(
           absl::StrCat(where, ": field 'experts' must list the experts of every EP member"));
     }
-    for (const json& expert : member) experts.push_back(expert.get<int32_t>());
+    choice.experts.push_back(member.get<std::vector<int32_t>>());
   }
   WEFT_ASSIGN_OR_RETURN(const int64_t gathered,
                         json_io::ReadInt(where, value, "gathered", 1, kMaxInt32));
   choice.gathered = static_cast<int32_t>(gathered);
+  return choice;
+}
+
+absl::StatusOr<HomeChoice> ReadHomes(const std::string& where, const json& value) {
+  WEFT_RETURN_IF_ERROR(json_io::CheckFields(where, value, {"layer", "experts"}));
+  HomeChoice choice;
+  WEFT_ASSIGN_OR_RETURN(const int64_t layer, json_io::ReadInt(where, value, "layer", 0, kMaxInt32));
+  choice.layer = static_cast<int32_t>(layer);
+  if (!AreExperts(value["experts"])) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(where, ": field 'experts' must list who lives at every home"));
+  }
+  choice.experts = value["experts"].get<std::vector<int32_t>>();
   return choice;
 }
 
@@ -207,7 +221,14 @@ std::string PlanToJson(const StepGraph& graph, const Plan& plan) {
   }
   absl::StrAppend(&text, plan.placements.empty() ? "" : "\n  ",
                   "],\n  \"follow_load\": ", FollowLoadText(plan.placements.follow_load),
-                  ",\n  \"tasks\": [");
+                  ",\n  \"homes\": [");
+  separator = "\n";
+  for (const HomeChoice& choice : plan.placements.homes) {
+    absl::StrAppend(&text, separator, "    {\"layer\": ", choice.layer, ", \"experts\": [",
+                    absl::StrJoin(choice.experts, ", "), "]}");
+    separator = ",\n";
+  }
+  absl::StrAppend(&text, plan.placements.homes.empty() ? "" : "\n  ", "],\n  \"tasks\": [");
   separator = "\n";
   for (const PlanTask& task : plan.tasks) {
     absl::StrAppend(&text, separator, "    {\"task\": \"", TaskName(graph, task),
@@ -222,10 +243,11 @@ std::string PlanToJson(const StepGraph& graph, const Plan& plan) {
 
 absl::StatusOr<Plan> PlanFromJson(const StepGraph& graph, std::string_view text) {
   WEFT_ASSIGN_OR_RETURN(const json file, json_io::Parse(kFile, text));
-  WEFT_RETURN_IF_ERROR(json_io::CheckFields(
-      kFile, file,
-      {"format", "version", "epoch", "graph_fingerprint", "policy", "numerics", "streams",
-       "predicted_seconds", "degrees", "all_to_alls", "placements", "follow_load", "tasks"}));
+  WEFT_RETURN_IF_ERROR(
+      json_io::CheckFields(kFile, file,
+                           {"format", "version", "epoch", "graph_fingerprint", "policy", "numerics",
+                            "streams", "predicted_seconds", "degrees", "all_to_alls", "placements",
+                            "follow_load", "homes", "tasks"}));
   WEFT_RETURN_IF_ERROR(json_io::CheckFormat(kFile, file, kFormat, kVersion));
   Plan plan;
   WEFT_ASSIGN_OR_RETURN(plan.epoch, json_io::ReadInt(kFile, file, "epoch", 0, kMaxInt64));
@@ -263,6 +285,13 @@ absl::StatusOr<Plan> PlanFromJson(const StepGraph& graph, std::string_view text)
     plan.placements.layers.push_back(std::move(choice));
   }
   WEFT_ASSIGN_OR_RETURN(plan.placements.follow_load, ReadFollowLoad(file));
+  WEFT_RETURN_IF_ERROR(json_io::CheckArray(kFile, file, "homes"));
+  for (const json& value : file["homes"]) {
+    const std::string where =
+        absl::StrCat(View(kFile), ": homes[", plan.placements.homes.size(), "]");
+    WEFT_ASSIGN_OR_RETURN(HomeChoice choice, ReadHomes(where, value));
+    plan.placements.homes.push_back(std::move(choice));
+  }
   std::map<std::string, OpId, std::less<>> ops;
   for (const Op& op : graph.ops) ops.emplace(OpName(graph, op.id), op.id);
   WEFT_RETURN_IF_ERROR(json_io::CheckArray(kFile, file, "tasks"));

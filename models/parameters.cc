@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <numeric>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
@@ -126,10 +125,7 @@ Bucket ExpertBucket(const ModelSpec& spec, const Layout& layout, RankId rank, in
   Bucket bucket;
   bucket.layer = layer;
   bucket.expert = true;
-  const ExpertRange experts = ExpertsOf(spec.moe.num_experts, layout.ep, layout.ep_index(rank));
-  std::vector<int32_t> held(static_cast<size_t>(experts.count));
-  std::iota(held.begin(), held.end(), experts.first);
-  AddExperts(spec, layout, rank, held, bucket);
+  SettleExperts(spec, layout, rank, ExpertHomes(spec.moe.num_experts), bucket);
   return bucket;
 }
 
@@ -203,6 +199,18 @@ void AddExperts(const ModelSpec& spec, const Layout& layout, RankId rank,
     AddFfn(bucket, spec, ExpertName(bucket.layer, e), spec.ffn_hidden_size, hidden,
            layout.esp_index(rank) == 0);
   }
+}
+
+void SettleExperts(const ModelSpec& spec, const Layout& layout, RankId rank,
+                   const ExpertHomes& homes, Bucket& bucket) {
+  const ExpertRange own = ExpertsOf(spec.moe.num_experts, layout.ep, layout.ep_index(rank));
+  bucket.homes = homes;
+  bucket.parameters.clear();
+  bucket.elements = 0;
+  AddExperts(spec, layout, rank,
+             std::span(homes.by_home())
+                 .subspan(static_cast<size_t>(own.first), static_cast<size_t>(own.count)),
+             bucket);
 }
 
 ExpertRange HiddenShardOf(int32_t ffn_hidden_size, int32_t esp, int32_t esp_index) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "graph/expert_homes.h"
 #include "graph/expert_placement.h"
 #include "graph/topology.h"
 #include "models/model_spec.h"
@@ -25,8 +26,8 @@
 // stays dense: it is added to a row where the row is at home. All buckets of heads are equally
 // large.
 //
-// Expert e of a layer is at home on the ranks of ep_index = e * EP / E (graph/expert_placement.h);
-// ESP shard j holds hidden units
+// Home e of a layer is on the ranks of ep_index = e * EP / E (graph/expert_placement.h), and the
+// expert that lives there is in their buckets; ESP shard j holds hidden units
 // [j * F / ESP, (j + 1) * F / ESP): rows of `in.weight` (gate rows, then up rows, for SwiGLU) and
 // of `in.bias`, columns of `out.weight`. `out.bias` is held by shard 0 alone, so that summing the
 // shards adds it once.
@@ -59,6 +60,7 @@ struct Bucket {
   bool expert = false;
   bool heads = false;  // a share of a layer's attention heads: replicated on equal MP indices only
   int32_t layer = -1;  // -1: the outer bucket
+  ExpertHomes homes;   // of the layer, where the bucket is of experts at home
   int64_t elements = 0;
   std::vector<Parameter> parameters;
   // fp32, `elements` each, in a memory that the bucket's owner chooses. With ZeRO-1 the moments
@@ -97,6 +99,10 @@ ParameterCatalog MakeParameterCatalog(const ModelSpec& spec, const Layout& layou
 void AddExperts(const ModelSpec& spec, const Layout& layout, RankId rank,
                 std::span<const int32_t> experts, Bucket& bucket);
 std::string ExpertName(int32_t layer, int32_t expert);  // "layers.3.experts.5"
+// Names the experts of a bucket, one after another by home, as they live. The bucket has as many
+// elements and the same windows whoever lives there; what is in them is not touched.
+void SettleExperts(const ModelSpec& spec, const Layout& layout, RankId rank,
+                   const ExpertHomes& homes, Bucket& bucket);
 
 class Parameters {
  public:

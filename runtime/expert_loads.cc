@@ -65,41 +65,67 @@ double ExpertLoads::Fullness() const {
          static_cast<double>(fullness_.size());
 }
 
-ExpertPlacement ExpertLoads::FollowFrom(size_t age, const FollowLoad& terms, int32_t layer) const {
-  WEFT_CHECK(age < recent_.size(), "something was known then");
+std::vector<int64_t> ExpertLoads::MeanRows(size_t age, size_t steps, int32_t layer,
+                                           const ExpertHomes& homes) const {
   const MoeSpec& moe = shape_.model.moe;
   const auto experts = static_cast<size_t>(moe.num_experts);
   const auto world = static_cast<size_t>(shape_.topology.world_size);
   const size_t of_rank = recent_.front().size() / world;
   const size_t first = static_cast<size_t>(layer / moe.every) * experts;
-  const size_t steps = std::min(recent_.size() - age, static_cast<size_t>(terms.window));
   std::vector<int64_t> rows(world * experts, 0);
   for (size_t s = age; s < age + steps; ++s) {
     for (size_t r = 0; r < world; ++r) {
       const int32_t* of = recent_[s].data() + r * of_rank + first;
-      for (size_t e = 0; e < experts; ++e) rows[r * experts + e] += of[e];
+      for (size_t home = 0; home < experts; ++home)
+        rows[r * experts + home] += of[homes.expert_at(static_cast<int32_t>(home))];
     }
   }
   for (int64_t& sum : rows) sum /= static_cast<int64_t>(steps);
+  return rows;
+}
+
+ExpertPlacement ExpertLoads::FollowFrom(size_t age, const Placements& placements,
+                                        int32_t layer) const {
+  WEFT_CHECK(age < recent_.size(), "something was known then");
+  const FollowLoad& terms = *placements.follow_load;
+  const int32_t experts = shape_.model.moe.num_experts;
+  const size_t steps = std::min(recent_.size() - age, static_cast<size_t>(terms.window));
   const int32_t per_node = EpShape(shape_.topology, shape_.layout, RankId{0}).members_per_node;
-  return ChoosePlacement(shape_.layout, per_node, moe.num_experts, terms, rows);
+  return ChoosePlacement(shape_.layout, per_node, experts, terms,
+                         MeanRows(age, steps, layer, HomesOf(placements.homes, experts, layer)));
 }
 
-ExpertPlacement ExpertLoads::Follow(const FollowLoad& terms, int32_t layer) const {
-  return FollowFrom(0, terms, layer);
+ExpertPlacement ExpertLoads::Follow(const Placements& placements, int32_t layer) const {
+  return FollowFrom(0, placements, layer);
 }
 
-Placements ExpertLoads::FollowAll(const FollowLoad& terms) const {
+Placements ExpertLoads::FollowAll(const FollowLoad& terms,
+                                  const std::vector<HomeChoice>& homes) const {
   Placements placements;
   placements.follow_load = terms;
+  placements.homes = homes;
   for (int32_t layer = 0; layer < shape_.model.num_layers; ++layer) {
     if (!shape_.model.is_moe_layer(layer)) continue;
     const ExpertPlacement placement =
         empty() ? ExpertPlacement(shape_.model.moe.num_experts, shape_.layout.ep)
-                : Follow(terms, layer);
+                : Follow(placements, layer);
     placements.layers.push_back({layer, placement.by_member()});
   }
   return placements;
+}
+
+std::vector<HomeChoice> ExpertLoads::Rebalance(const FollowLoad& terms,
+                                               const std::vector<HomeChoice>& homes) const {
+  const int32_t per_node = EpShape(shape_.topology, shape_.layout, RankId{0}).members_per_node;
+  std::vector<HomeChoice> chosen;
+  for (int32_t layer = 0; layer < shape_.model.num_layers; ++layer) {
+    if (!shape_.model.is_moe_layer(layer)) continue;
+    const ExpertHomes now = HomesOf(homes, shape_.model.moe.num_experts, layer);
+    const ExpertHomes then =
+        ChooseHomes(shape_.layout, per_node, terms, MeanRows(0, recent_.size(), layer, now), now);
+    if (!then.as_configured()) chosen.push_back({layer, then.by_home()});
+  }
+  return chosen;
 }
 
 size_t ExpertLoads::applied() const { return std::min(recent_.size(), kAveraged); }
@@ -108,7 +134,7 @@ Placements ExpertLoads::PlacedAt(size_t age, const Placements& placements) const
   Placements placed = placements;
   if (!placements.follow_load.has_value() || age + 1 >= recent_.size()) return placed;
   for (PlacementChoice& choice : placed.layers)
-    choice.experts = FollowFrom(age + 1, *placements.follow_load, choice.layer).by_member();
+    choice.experts = FollowFrom(age + 1, placements, choice.layer).by_member();
   return placed;
 }
 
@@ -117,12 +143,17 @@ std::vector<std::optional<double>> ExpertLoads::SizesAt(size_t age, const StepGr
   const auto world = static_cast<size_t>(shape_.topology.world_size);
   const auto experts = static_cast<size_t>(shape_.model.moe.num_experts);
   const auto layers = static_cast<size_t>(shape_.model.num_moe_layers());
-  std::vector<std::vector<int32_t>> matrices(layers);
-  for (size_t r = 0; r < world; ++r) {
-    for (size_t layer = 0; layer < layers; ++layer) {
-      const int32_t* of = recent_[age].data() + (r * layers + layer) * experts;
-      for (size_t e = 0; e < experts; ++e)
-        matrices[layer].push_back(of[e] / shape_.batch.micro_batches);
+  // By home: what follows does not know who lives there.
+  std::vector<std::vector<int32_t>> matrices;
+  for (int32_t layer = 0; layer < shape_.model.num_layers; ++layer) {
+    if (!shape_.model.is_moe_layer(layer)) continue;
+    const ExpertHomes homes = HomesOf(placed.homes, shape_.model.moe.num_experts, layer);
+    const size_t first = matrices.size() * experts;
+    std::vector<int32_t>& matrix = matrices.emplace_back();
+    for (size_t r = 0; r < world; ++r) {
+      const int32_t* of = recent_[age].data() + r * layers * experts + first;
+      for (int32_t home = 0; home < homes.experts(); ++home)
+        matrix.push_back(of[homes.expert_at(home)] / shape_.batch.micro_batches);
     }
   }
   const CountedRows rows(shape_.model, shape_.batch, std::move(matrices));

@@ -40,15 +40,22 @@ class ExpertLoads {
   void Record(std::span<const int32_t> counts);
   bool empty() const { return recent_.empty(); }
 
-  // How many rows the busiest rank has for the experts at its home, by the mean over the ranks: of
-  // all layers together, as a mean over the last steps. 1: evenly spread, or nothing was recorded.
+  // How many rows the busiest rank has for the experts that live with it by the configuration, by
+  // the mean over the ranks: of all layers together, as a mean over the last steps. Says what the
+  // load is, whatever plans make of it. 1: evenly spread, or nothing was recorded.
   double Fullness() const;
 
-  // Where the experts of a layer should work in the next step. Equal histories and terms give equal
-  // answers. REQUIRES: !empty().
-  ExpertPlacement Follow(const FollowLoad& terms, int32_t layer) const;
+  // Where the experts of a layer should work in the next step, which live where `placements` says
+  // and follow the load on its terms. Equal histories and arguments give equal answers. REQUIRES:
+  // !empty().
+  ExpertPlacement Follow(const Placements& placements, int32_t layer) const;
   // The same of every layer with experts.
-  Placements FollowAll(const FollowLoad& terms) const;
+  Placements FollowAll(const FollowLoad& terms, const std::vector<HomeChoice>& homes = {}) const;
+
+  // Where the experts of every layer should live that live at `homes` now, going by all recorded
+  // steps and what `terms` say of rows (ChooseHomes). REQUIRES: !empty().
+  std::vector<HomeChoice> Rebalance(const FollowLoad& terms,
+                                    const std::vector<HomeChoice>& homes) const;
 
   // The graph with recorded sizes in place of the expected ones: per operation the busiest rank's,
   // because the others wait for it, as a mean over the last steps. Where experts follow the load,
@@ -74,7 +81,12 @@ class ExpertLoads {
                                              const Placements& placed) const;
 
   // REQUIRES: age + 1 steps were recorded; `age` steps ago nothing newer was known.
-  ExpertPlacement FollowFrom(size_t age, const FollowLoad& terms, int32_t layer) const;
+  ExpertPlacement FollowFrom(size_t age, const Placements& placements, int32_t layer) const;
+
+  // Rows of a layer that every rank had for who lives at every home, [world][experts]: the mean of
+  // `steps` steps, the newest of them `age` steps ago. REQUIRES: they were recorded.
+  std::vector<int64_t> MeanRows(size_t age, size_t steps, int32_t layer,
+                                const ExpertHomes& homes) const;
 
   // Of one step.
   double FullnessOf(std::span<const int32_t> counts) const;

@@ -20,12 +20,32 @@ double BusiestRank(const StepGraph& graph, const StepGraph& expected, int32_t la
   return even > 0 ? carried / even : 1;
 }
 
+// Who lives elsewhere than the configuration says.
+std::string ExplainHomes(const Plan& plan, const StepGraph& graph) {
+  if (plan.placements.homes.empty()) return "";
+  std::string text =
+      "where experts live, where the load moved them\n"
+      "  layer  expert (EP member by the configuration > now)\n";
+  for (const HomeChoice& choice : plan.placements.homes) {
+    absl::StrAppendFormat(&text, "  %-5d ", choice.layer);
+    for (int32_t home = 0; home < graph.experts; ++home) {
+      const int32_t expert = choice.experts[static_cast<size_t>(home)];
+      const int32_t before = HomeOf(graph.experts, graph.ep, expert);
+      const int32_t now = HomeOf(graph.experts, graph.ep, home);
+      if (before != now) absl::StrAppendFormat(&text, " %d (%d > %d)", expert, before, now);
+    }
+    absl::StrAppend(&text, "\n");
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string ExplainPlacement(const Plan& plan, const StepGraph& expected, const StepGraph& home,
                              const StepGraph& placed) {
-  if (plan.placements.empty()) return "";
-  std::string text = "where experts work\n";
+  std::string text = ExplainHomes(plan, expected);
+  if (plan.placements.empty()) return text;
+  absl::StrAppend(&text, "where experts work\n");
   if (plan.placements.follow_load.has_value()) {
     const FollowLoad& follow = *plan.placements.follow_load;
     absl::StrAppendFormat(

@@ -91,10 +91,11 @@ struct TuningOptions {
   std::vector<int32_t> degrees = {1, 2, 3, 4, 6, 8};  // candidate pipeline degrees
   // Candidates where an EP group spans nodes.
   std::vector<std::string> all_to_alls = {"direct", "pipe", "2dh", "1dh"};
-  // Where experts work: "home"; "follow", as the load of the last steps says; "auto", whatever is
-  // predicted to be faster. Policy weft only.
+  // Where experts work: "home"; "follow", as the load of the last steps says; "rebalance", at homes
+  // that new plans may change; "auto", whatever is predicted to be faster. Policy weft only.
   std::string expert_placement = "auto";
-  // Plans may add in another order: experts may be copied, shards of experts gathered.
+  // Plans may add in another order: experts may be copied or change homes, shards of experts
+  // gathered.
   bool allow_reassociation = false;
   std::string profile;  // a saved profile.json to start from; empty: calibrate
   std::string plan;     // a saved plan.json to run; empty: plan

@@ -18,11 +18,13 @@ void PlanChanges::Installed(std::shared_ptr<const Plan> plan, double install_sec
   history_.Begin(plan, ours ? proposed_->predicted_gain : std::nullopt);
   proposed_.reset();
   trial_ = false;
+  replanner_.Live(plan->placements.homes);
   running_ = std::move(plan);
   install_seconds_ = install_seconds;
 }
 
 void PlanChanges::Tried(std::shared_ptr<const Plan> plan) {
+  replanner_.Live(plan->placements.homes);
   memory_.Begin(std::move(plan));
   trial_ = true;
 }

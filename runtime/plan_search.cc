@@ -19,7 +19,7 @@
 namespace weft {
 namespace {
 
-constexpr char kFollowingPolicy[] = "weft";
+constexpr char kPlacingPolicy[] = "weft";
 // The policy that compares ways to follow the load: it takes milliseconds.
 constexpr char kQuickPolicy[] = "fsmoe";
 // Times the least mean: among plans this close the rarely slow one is better.
@@ -46,26 +46,80 @@ struct Way {
   Placements placements;
 };
 
+FollowLoad TermsOf(const PlanningInputs& inputs, double exposed) {
+  FollowLoad terms =
+      PlacementTerms(*inputs.graph, *inputs.costs, inputs.arrived_rows,
+                     inputs.rows * (inputs.graph->ep - 1) / inputs.graph->ep, exposed);
+  terms.copies = inputs.options.allow_reassociation;
+  return terms;
+}
+
 // Ways to follow the load: how much of the communication counts, how long a memory.
 std::vector<Way> WaysToFollow(const PlanningInputs& inputs) {
   std::vector<Way> ways;
   for (const double exposed : {1.0, 0.25}) {
-    FollowLoad terms =
-        PlacementTerms(*inputs.graph, *inputs.costs, inputs.arrived_rows,
-                       inputs.rows * (inputs.graph->ep - 1) / inputs.graph->ep, exposed);
-    terms.copies = inputs.options.allow_reassociation;
+    FollowLoad terms = TermsOf(inputs, exposed);
     for (const int32_t window : {1, 8}) {
       terms.window = window;
       ways.push_back(
           {absl::StrFormat("follow %d step%s, %g exposed", window, window == 1 ? "" : "s", exposed),
-           inputs.loads->FollowAll(terms)});
+           inputs.loads->FollowAll(terms, inputs.homes)});
     }
   }
   return ways;
 }
 
+// Ways to let experts live elsewhere from now on; with `follow` also to follow the load from there.
+std::vector<Way> WaysToRebalance(const PlanningInputs& inputs, bool follow) {
+  std::vector<Way> ways;
+  for (const double exposed : {1.0, 0.25}) {
+    const FollowLoad terms = TermsOf(inputs, exposed);
+    Way way;
+    way.experts = absl::StrFormat("rebalance, %g exposed", exposed);
+    way.placements.homes = inputs.loads->Rebalance(terms, inputs.homes);
+    if (way.placements.homes == inputs.homes) continue;
+    if (follow) {
+      ways.push_back({absl::StrFormat("rebalance+follow, %g exposed", exposed),
+                      inputs.loads->FollowAll(terms, way.placements.homes)});
+    }
+    ways.push_back(std::move(way));
+  }
+  return ways;
+}
+
+// How many experts the busiest member sends or receives so that they live elsewhere.
+int32_t MostMoved(const ExpertHomes& from, const ExpertHomes& to, int32_t ep) {
+  const int32_t experts = from.experts();
+  std::vector<int32_t> leaving(static_cast<size_t>(ep), 0);  // and as many come
+  for (int32_t e = 0; e < experts; ++e) {
+    const int32_t before = HomeOf(experts, ep, from.home_of(e));
+    if (before != HomeOf(experts, ep, to.home_of(e))) ++leaving[static_cast<size_t>(before)];
+  }
+  return *std::max_element(leaving.begin(), leaving.end());
+}
+
+// What experts take to move to the homes of a plan, per step until the next look.
+double MovingSeconds(const PlanningInputs& inputs, const std::vector<HomeChoice>& homes) {
+  if (homes == inputs.homes) return 0;
+  const StepGraph& graph = *inputs.graph;
+  double seconds = 0;
+  for (const Op& op : graph.ops) {
+    if (op.key.kind != OpKind::kExpertWeights || op.micro_batch != 0) continue;
+    const int32_t moved = MostMoved(HomesOf(inputs.homes, graph.experts, op.layer),
+                                    HomesOf(homes, graph.experts, op.layer), graph.ep);
+    if (moved == 0) continue;
+    // Master weights and both moments, in fp32.
+    const auto wider =
+        static_cast<double>(SizeOf(DType::kF32)) / static_cast<double>(SizeOf(op.key.dtype));
+    const double tensor = moved * op.size * wider;
+    seconds += 3 * inputs.costs->Estimate(op.key, tensor).seconds;
+  }
+  return seconds / inputs.options.replan_every;
+}
+
 // Ways to bring shards of experts together, in all layers alike.
-std::vector<Way> WaysToGather(const StepGraph& graph) {
+std::vector<Way> WaysToGather(const PlanningInputs& inputs) {
+  const StepGraph& graph = *inputs.graph;
   std::set<int32_t> layers;
   for (const Op& op : graph.ops) {
     if (op.shards) layers.insert(op.layer);
@@ -75,6 +129,7 @@ std::vector<Way> WaysToGather(const StepGraph& graph) {
     if (graph.esp % gathered != 0) continue;
     Way& way = ways.emplace_back();
     way.experts = absl::StrFormat("gather %d of %d shards", gathered, graph.esp);
+    way.placements.homes = inputs.homes;
     for (const int32_t layer : layers) {
       way.placements.layers.push_back(
           {layer, ExpertPlacement(graph.experts, graph.ep).by_member(), gathered});
@@ -85,8 +140,10 @@ std::vector<Way> WaysToGather(const StepGraph& graph) {
 
 void MakeFinalist(const PlanningInputs& inputs, PlanCandidate& candidate) {
   const StepPrediction predicted = PredictStep(inputs, candidate.plan);
-  candidate.seconds = predicted.seconds;
+  const double moving = MovingSeconds(inputs, candidate.plan.placements.homes);
+  candidate.seconds = predicted.seconds + moving;
   candidate.p90_seconds = predicted.p90_seconds;
+  if (candidate.p90_seconds.has_value()) *candidate.p90_seconds += moving;
   candidate.finalist = true;
 }
 
@@ -96,7 +153,7 @@ absl::Status AddKind(const PlanningInputs& inputs, const std::string& policy, in
   const size_t first = candidates.size();
   for (const Way& way : ways) {
     WEFT_ASSIGN_OR_RETURN(Plan plan, PlanUnder(inputs, kQuickPolicy, epoch, way.placements));
-    const double seconds = plan.predicted_seconds;
+    const double seconds = plan.predicted_seconds + MovingSeconds(inputs, way.placements.homes);
     candidates.push_back({way.experts, std::move(plan), seconds});
   }
   if (ways.empty()) return absl::OkStatus();
@@ -166,20 +223,25 @@ size_t BestOf(const std::vector<PlanCandidate>& candidates) {
 absl::StatusOr<PlanSearch> SearchPlans(const PlanningInputs& inputs, const std::string& policy,
                                        int64_t epoch) {
   const std::string& where = inputs.options.expert_placement;
-  const bool may_follow = where != "home" && policy == kFollowingPolicy &&
-                          inputs.loads != nullptr && ExpertsCanMove(*inputs.graph);
+  const bool seen = inputs.loads != nullptr && !inputs.loads->empty();
+  const bool places = where != "home" && policy == kPlacingPolicy && inputs.loads != nullptr &&
+                      ExpertsCanMove(*inputs.graph);
+  const bool sums_change = inputs.options.allow_reassociation;
+  std::vector<Way> following, rebalancing, gathering;
   // Before anything was seen there is nothing to follow but an order to do so.
-  const bool follows = may_follow && (where == "follow" || !inputs.loads->empty());
-  std::vector<Way> following, gathering;
-  if (follows) following = WaysToFollow(inputs);
-  if (where == "auto" && policy == kFollowingPolicy && inputs.options.allow_reassociation)
-    gathering = WaysToGather(*inputs.graph);
+  if (places && (where == "follow" || (where == "auto" && seen))) following = WaysToFollow(inputs);
+  if (places && seen && sums_change && (where == "rebalance" || where == "auto"))
+    rebalancing = WaysToRebalance(inputs, /*follow=*/where == "auto");
+  if (where == "auto" && policy == kPlacingPolicy && sums_change) gathering = WaysToGather(inputs);
   PlanSearch search;
-  if (!follows || where != "follow") {
-    WEFT_ASSIGN_OR_RETURN(Plan home, PlanUnder(inputs, policy, epoch, {}));
+  if (following.empty() || where != "follow") {
+    Placements at_home;
+    at_home.homes = inputs.homes;
+    WEFT_ASSIGN_OR_RETURN(Plan home, PlanUnder(inputs, policy, epoch, at_home));
     MakeFinalist(inputs, search.candidates.emplace_back(PlanCandidate{"at home", std::move(home)}));
   }
   WEFT_RETURN_IF_ERROR(AddKind(inputs, policy, epoch, following, search.candidates));
+  WEFT_RETURN_IF_ERROR(AddKind(inputs, policy, epoch, rebalancing, search.candidates));
   WEFT_RETURN_IF_ERROR(AddKind(inputs, policy, epoch, gathering, search.candidates));
   search.chosen = BestOf(search.candidates);
   return search;

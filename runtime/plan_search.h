@@ -24,6 +24,7 @@ struct PlanningInputs {
   TuningOptions options;
   // Rows of a rank per micro-batch, before and after the ESP all-gather; read with loads only.
   double rows = 0, arrived_rows = 0;
+  std::vector<HomeChoice> homes = {};  // where experts live now
 };
 
 // The graph with the sizes that tasks have under these placements, over the last steps in the mean.
@@ -45,7 +46,8 @@ struct PlanCandidate {
   // Of the policy that was asked for where the candidate is the fastest of its kind (at home,
   // following, gathering); of one that plans quickly where that has said that it is not.
   Plan plan;
-  // Predicted: of a finalist by PredictStep, of others for the mean sizes.
+  // Predicted: of a finalist by PredictStep, of others for the mean sizes; and the part of a step
+  // in what its experts take to move to other homes, which pays for itself until the next look.
   double seconds = 0;
   bool finalist = false;
   std::optional<double> p90_seconds = {};  // of a finalist, by PredictStep
@@ -63,11 +65,12 @@ struct PlanSearch {
   const Plan& plan() const { return best().plan; }
 };
 
-// The plan of a policy. `weft` also decides where experts work, as options.expert_placement lets
-// it: the best (BestOf) of a plan with all experts at home, of plans that follow the load, each
-// simulated with what its placements would have made of the last steps, and, where sums may be
-// reassociated, of plans that gather shards of experts instead of rows. Plans of one kind are made
-// for and compared by the mean sizes of the last steps; only the fastest of each kind, the
+// The plan of a policy, for experts that live where they do. `weft` also decides where experts work
+// and live, as options.expert_placement lets it: the best (BestOf) of a plan with all experts at
+// home, of plans that follow the load, each simulated with what its placements would have made of
+// the last steps, and, where sums may be reassociated, of plans that let experts live elsewhere
+// from now on, and of plans that gather shards of experts instead of rows. Plans of one kind are
+// made for and compared by the mean sizes of the last steps; only the fastest of each kind, the
 // finalists, are simulated for every step. At least one candidate.
 absl::StatusOr<PlanSearch> SearchPlans(const PlanningInputs& inputs, const std::string& policy,
                                        int64_t epoch);

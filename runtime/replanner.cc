@@ -54,7 +54,9 @@ absl::StatusOr<PlanSearch> Replanner::Search(const std::string& policy, int64_t 
 }
 
 absl::StatusOr<Plan> Replanner::MakePlan(const std::string& policy, int64_t epoch) const {
-  return SearchPlan(inputs_, policy, epoch);
+  PlanningInputs inputs = inputs_;
+  if (policy != "weft") inputs.homes.clear();
+  return SearchPlan(inputs, policy, epoch);
 }
 
 absl::StatusOr<Replanner::Contest> Replanner::Rivals(const std::string& policy, int64_t epoch,

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -50,6 +51,8 @@ class Replanner {
 
   // With the newest costs.
   absl::StatusOr<PlanSearch> Search(const std::string& policy, int64_t epoch) const;
+  // The same to compare policies with: what baselines stand for leaves experts where the
+  // configuration says, and only weft's live where they do.
   absl::StatusOr<Plan> MakePlan(const std::string& policy, int64_t epoch) const;
   // What a trial should try (plan_trial.h): the plan of `policy`; if that is weft, also the best of
   // every other kind (experts at home, following the load, gathering shards), the one that weft
@@ -75,6 +78,8 @@ class Replanner {
   // enter costs and load with Refresh.
   void Record(const MergedStep& step);
   void RecordRows(std::span<const int32_t> counts);
+  // Where experts live from now on.
+  void Live(std::vector<HomeChoice> homes) { inputs_.homes = std::move(homes); }
   double fullness() const;  // ExpertLoads::Fullness; 1 when the load is not followed
   void Refresh();
 

@@ -90,8 +90,8 @@ absl::Status TrainProgram::Prepare(const StepGraph& graph, const Plan& plan) {
 void TrainProgram::FollowTheLoad() {
   if (loads_.empty()) return;
   for (const PlacementChoice& choice : placements_.layers) {
-    layers_[static_cast<size_t>(choice.layer)].placement = std::make_shared<const ExpertPlacement>(
-        loads_.Follow(*placements_.follow_load, choice.layer));
+    layers_[static_cast<size_t>(choice.layer)].placement =
+        std::make_shared<const ExpertPlacement>(loads_.Follow(placements_, choice.layer));
   }
 }
 

@@ -251,6 +251,7 @@ absl::Status Trainer::Profile() {
   replanner_ =
       std::make_unique<Replanner>(worker_->graph(StepKind::kTraining), o_.tuning, calibration_,
                                   StepShape{made.model, made.topology, made.layout, made.batch});
+  replanner_->Live(worker_->homes());
   changes_ = std::make_unique<PlanChanges>(o_.tuning, *replanner_);
   return args_.run.Write("profile.json", ProfileToJson(calibration_));
 }

@@ -42,6 +42,10 @@ Worker::Worker(Backend& backend, Kernels& kernels, const WorkerOptions& options,
   context.ep_node = groups_.ep_node.get();
   context.ep_peers = groups_.ep_peers.get();
   model_ = std::make_unique<Transformer>(context, parameters_);
+  const auto on_failure = [this](const absl::Status& cause) { Abort(cause); };
+  home_moves_ =
+      std::make_unique<HomeMoves>(HomeMoves::Args{options_.model, options_.layout, rank_, &groups_,
+                                                  &parameters_, &kernels_, &streams_, on_failure});
   for (const StepKind kind : {StepKind::kTraining, StepKind::kForward}) {
     Part& made = kind == StepKind::kTraining ? training_ : validation_;
     made.graph = std::make_shared<const StepGraph>(
@@ -62,15 +66,16 @@ Worker::Worker(Backend& backend, Kernels& kernels, const WorkerOptions& options,
     if (kind == StepKind::kForward)
       args.batch.global_sequences = options_.batch.sequences * options_.topology.world_size;
     made.program = std::make_unique<TrainProgram>(args);
-    made.executor = std::make_unique<Executor>(
-        rank_, streams_, *made.program, MonotonicClock(),
-        [this](const absl::Status& cause) { Abort(cause); }, groups_.rules());
+    made.executor = std::make_unique<Executor>(rank_, streams_, *made.program, MonotonicClock(),
+                                               on_failure, groups_.rules());
   }
 }
 
-absl::Status Worker::Install(StepKind kind, std::shared_ptr<const Plan> plan) {
+absl::Status Worker::Install(StepKind kind, const std::shared_ptr<const Plan>& plan) {
   const Part& target = part(kind);
-  return target.executor->Install(target.graph, std::move(plan));
+  WEFT_RETURN_IF_ERROR(target.executor->Install(target.graph, plan));
+  if (kind != StepKind::kTraining) return absl::OkStatus();
+  return home_moves_->MoveTo(plan->placements.homes);
 }
 
 absl::StatusOr<StepReport> Worker::RunStep(StepKind kind, const StepArgs& args) {

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -11,6 +12,7 @@
 #include "models/transformer/transformer.h"
 #include "runtime/executor.h"
 #include "runtime/groups.h"
+#include "runtime/home_moves.h"
 #include "runtime/sharded_update.h"
 #include "runtime/train_program.h"
 
@@ -48,8 +50,13 @@ class Worker {
     return part(kind).executor->plan();
   }
 
-  // Between steps.
-  absl::Status Install(StepKind kind, std::shared_ptr<const Plan> plan);
+  // Between steps. COLLECTIVE where a plan of training lets experts live elsewhere than they do:
+  // they move first. Plans of validation leave them where they are.
+  absl::Status Install(StepKind kind, const std::shared_ptr<const Plan>& plan);
+  // Experts live there, and what the parameters hold is already theirs (a checkpoint's).
+  void Settle(const std::vector<HomeChoice>& homes) { home_moves_->Settle(homes); }
+  // Where experts live, as a plan says it.
+  std::vector<HomeChoice> homes() const { return home_moves_->homes(); }
 
   using StepArgs = TrainProgram::StepArgs;
   // COLLECTIVE. Blocks until the step has ended on this rank.
@@ -80,6 +87,7 @@ class Worker {
   std::optional<ShardedUpdate> sharded_;  // ZeRO-1: of both programs
   std::unique_ptr<Transformer> model_;
   StreamSet streams_;
+  std::unique_ptr<HomeMoves> home_moves_;
   Part training_, validation_;
 };
 

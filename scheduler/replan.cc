@@ -12,7 +12,8 @@ namespace {
 
 // Of plans that follow the load the named placements are what was expected, not what will be done.
 bool SamePlacements(const Placements& a, const Placements& b) {
-  if (a.follow_load.has_value() || b.follow_load.has_value()) return a.follow_load == b.follow_load;
+  if (a.follow_load.has_value() || b.follow_load.has_value())
+    return a.follow_load == b.follow_load && a.homes == b.homes;
   return a == b;
 }
 

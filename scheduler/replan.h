@@ -35,7 +35,7 @@ struct ReplanTerms {
 };
 
 // Whether both plans issue the same tasks in the same order on the same streams, with the experts
-// in the same places or following the load on the same terms.
+// living at the same homes, and working in the same places or following the load on the same terms.
 bool SameTasks(const Plan& a, const Plan& b);
 
 // Whether to replace `current` by `candidate`: the predicted gain per step must exceed `hysteresis`

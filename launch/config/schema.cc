@@ -37,7 +37,7 @@ std::vector<Field> MakeSchema() {
                  [](AllToAllAlgorithm algorithm) { return Name(algorithm); });
   const std::vector<std::string_view> kDevices = {"auto", "cpu", "cuda"};
   const std::vector<std::string_view> kDeviceCollectives = {"auto", "nccl", "host"};
-  const std::vector<std::string_view> kExpertPlacements = {"home", "follow", "auto"};
+  const std::vector<std::string_view> kExpertPlacements = {"home", "follow", "rebalance", "auto"};
   const std::vector<std::string_view> kWorkloads(WorkloadNames().begin(), WorkloadNames().end());
   return {
       {WEFT_FIELD(schema_version), "The version of this format.", {1, 1}},
@@ -336,14 +336,15 @@ std::vector<Field> MakeSchema() {
        kAllToAlls},
       {WEFT_FIELD(tuning.expert_placement),
        "Where experts work: home; follow, moved before every step as the load of the last steps "
-       "says; auto, what is predicted to be faster (docs/placement.md). Policy weft only.",
+       "says; rebalance, at home, which a new plan may move to where the load wants it; auto, what "
+       "is predicted to be faster (docs/placement.md). Policy weft only.",
        {},
        Unit::kNone,
        TextRule::kAny,
        kExpertPlacements},
       {WEFT_FIELD(tuning.allow_reassociation),
-       "Plans may add in another order, which copies of hot experts and gathered shards of experts "
-       "need; losses then agree to 1e-6, not bit for bit."},
+       "Plans may add in another order, which copies of hot experts, experts that change homes and "
+       "gathered shards of experts need; losses then agree to 1e-6, not bit for bit."},
       {WEFT_FIELD(tuning.profile), "A saved profile.json to start from; empty: calibrate."},
       {WEFT_FIELD(tuning.plan), "A saved plan.json to run; empty: make one."},
 

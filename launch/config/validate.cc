@@ -172,17 +172,24 @@ void CheckTraining(const TrainingOptions& training, std::vector<Conflict>& confl
 
 // An order that nobody could follow.
 void CheckPlacement(const JobOptions& options, std::vector<Conflict>& conflicts) {
-  if (options.tuning.expert_placement != "follow") return;
+  const std::string& where = options.tuning.expert_placement;
+  if (where != "follow" && where != "rebalance") return;
+  const auto needs = [&](const std::string& what) {
+    conflicts.push_back({"tuning.expert_placement",
+                         absl::StrCat("tuning.expert_placement = ", where, " needs ", what)});
+  };
   if (options.tuning.policy != "weft") {
-    conflicts.push_back(
-        {"tuning.expert_placement",
-         absl::StrCat("tuning.expert_placement = follow needs tuning.policy: weft; ",
-                      options.tuning.policy, " leaves experts at home")});
+    needs(absl::StrCat("tuning.policy: weft; ", options.tuning.policy, " leaves experts at home"));
   }
   if (options.cluster.expert_parallel == 1) {
-    conflicts.push_back({"tuning.expert_placement",
-                         "tuning.expert_placement = follow needs cluster.expert_parallel of at "
-                         "least 2 (0: chosen): with 1 every rank has all experts"});
+    needs("cluster.expert_parallel of at least 2 (0: chosen): with 1 every rank has all experts");
+  }
+  if (where != "rebalance") return;
+  if (!options.tuning.allow_reassociation) {
+    needs("tuning.allow_reassociation: true: the gradient norm adds up in the order of homes");
+  }
+  if (!options.tuning.replan) {
+    needs("tuning.replan: true: experts move when a plan is replaced");
   }
 }
 

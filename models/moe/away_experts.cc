@@ -38,7 +38,7 @@ void AwayExperts::Place(const ExpertPlacement& placement) {
         lent_.push_back(e);
         rows_to_[static_cast<size_t>(m)] += elements_;
       } else if (m == me) {
-        foreign.push_back(e);
+        foreign.push_back(home_.homes.expert_at(e));
         rows_from_[static_cast<size_t>(home)] += elements_;
       }
     }

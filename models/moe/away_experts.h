@@ -12,14 +12,14 @@ namespace weft {
 // The experts of one layer that this rank works for although they live elsewhere
 // (graph/expert_placement.h): their weights and gradients for one step, and the two exchanges over
 // the EP group that bring the weights here and the gradients home. Exact sizes: nobody sends what
-// nobody needs. The bucket holds one expert after another, ascending, and so by the member they are
-// at home with: what arrives needs no order of its own.
+// nobody needs. The bucket holds one expert after another by home, and so by the member they live
+// with: what arrives needs no order of its own.
 class AwayExperts {
  public:
   // `home`: this rank's experts of the layer; outlives this.
   AwayExperts(const ModelContext& context, Bucket& home, int32_t layer);
 
-  // Between steps. Returns whether anything is away from or foreign to this rank's home.
+  // Between steps.
   void Place(const ExpertPlacement& placement);
   void ZeroGradients();
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <span>
 
 #include "base/check.h"
 #include "base/status_macros.h"
@@ -47,8 +48,9 @@ void GatheredShards::Place(int32_t gathered) {
   const Layout& layout = context_.layout;
   const ExpertRange held =
       ExpertsOf(context_.spec.moe.num_experts, layout.ep, layout.ep_index(context_.rank));
-  std::vector<int32_t> experts(static_cast<size_t>(held.count));
-  std::iota(experts.begin(), experts.end(), held.first);
+  const auto experts =
+      std::span(home_.homes.by_home())
+          .subspan(static_cast<size_t>(held.first), static_cast<size_t>(held.count));
   const int32_t index = layout.esp_index(context_.rank);
   const int32_t part = index / gathered;
   me_ = static_cast<size_t>(index % gathered);

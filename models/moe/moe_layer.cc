@@ -30,7 +30,8 @@ MoeLayer::MoeLayer(const ModelContext& context, Bucket& dense, Bucket& experts,
 void MoeLayer::Place(const ExpertPlacement& placement, int32_t gathered) {
   placement_ = placement;
   gathers_ = gathered;
-  router_.Place(*placement_);
+  homes_ = home_.homes;
+  router_.Place(*placement_, homes_);
   exchange_.Place(*placement_, gathered);
   away_.Place(*placement_);
   gathered_.Place(gathered);
@@ -40,10 +41,10 @@ void MoeLayer::Place(const ExpertPlacement& placement, int32_t gathered) {
       HiddenShardOf(context_.spec.ffn_hidden_size, layout.esp, layout.esp_index(context_.rank))
           .count;
   GroupedFfn local(context_.spec, gathered > 1 ? gathered_.hidden_units() : own);
-  for (const int32_t e : placement.experts_on(me)) {
-    const bool at_home = HomeOf(placement.experts(), placement.members(), e) == me;
+  for (const int32_t home : placement.experts_on(me)) {
+    const bool at_home = HomeOf(placement.experts(), placement.members(), home) == me;
     Bucket& bucket = gathered > 1 ? gathered_.bucket() : at_home ? home_ : away_.bucket();
-    local.Add(bucket, ExpertName(layer_, e));
+    local.Add(bucket, ExpertName(layer_, homes_.expert_at(home)));
   }
   experts_.Employ(std::move(local));
 }
@@ -51,7 +52,8 @@ void MoeLayer::Place(const ExpertPlacement& placement, int32_t gathered) {
 void MoeLayer::Prepare(const LayerCut& cut, AllToAllAlgorithm algorithm,
                        const ExpertPlacement& placement, int32_t gathered) {
   cut_ = &cut;
-  if (placement_ != placement || gathers_ != gathered) Place(placement, gathered);
+  if (placement_ != placement || gathers_ != gathered || homes_ != home_.homes)
+    Place(placement, gathered);
   away_.ZeroGradients();
   gathered_.ZeroGradients();
   const int32_t forward = cut.of(Direction::kForward).degree;

@@ -22,8 +22,9 @@ class MoeLayer {
   MoeLayer(const ModelContext& context, Bucket& dense, Bucket& experts, ExchangeBuffers& buffers,
            ExpertScratch& scratch, int32_t layer);
 
-  // Before a step: how its plan cuts this layer and where its experts work. `cut` outlives
-  // the step. `gathered`: shards of an expert that a rank brings together (graph/plan.h).
+  // Before a step: how its plan cuts this layer and where its experts work; where they live says
+  // the bucket. `cut` outlives the step. `gathered`: shards of an expert that a rank brings
+  // together (graph/plan.h).
   void Prepare(const LayerCut& cut, AllToAllAlgorithm algorithm, const ExpertPlacement& placement,
                int32_t gathered);
 
@@ -67,6 +68,7 @@ class MoeLayer {
   Bucket& home_;
   const int32_t layer_;
   std::optional<ExpertPlacement> placement_;
+  ExpertHomes homes_;  // that it was placed with
   int32_t gathers_ = 1;
   const LayerCut* cut_ = nullptr;
   TensorArena storage_;

@@ -79,12 +79,13 @@ void Router::Upload(std::vector<int32_t>& numbers, Buffer& to) {
   numbers.clear();
 }
 
-void Router::Place(const ExpertPlacement& placement) {
+void Router::Place(const ExpertPlacement& placement, const ExpertHomes& homes) {
   placement_ = &placement;
   const GroupShape shape = EpShape(context_.topology, context_.layout, context_.rank);
   std::vector<int32_t> begins = {0}, slots;
   for (int32_t e = 0; e < placement.experts(); ++e) {
-    const std::vector<int32_t> to = placement.SlotsFor(shape.me, e, shape.members_per_node);
+    const std::vector<int32_t> to =
+        placement.SlotsFor(shape.me, homes.home_of(e), shape.members_per_node);
     slots.insert(slots.end(), to.begin(), to.end());
     begins.push_back(static_cast<int32_t>(slots.size()));
   }

@@ -29,8 +29,8 @@ class Router {
  public:
   Router(const ModelContext& context, Bucket& bucket, int32_t layer);
 
-  // Between steps. `placement` outlives the steps until the next one.
-  void Place(const ExpertPlacement& placement);
+  // Between steps. `placement`, of the homes, outlives the steps until the next one.
+  void Place(const ExpertPlacement& placement, const ExpertHomes& homes);
   // Before a step. `cut` outlives it. REQUIRES: Place was called.
   void Prepare(const LayerCut& cut);
 

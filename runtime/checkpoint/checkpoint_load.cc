@@ -65,6 +65,7 @@ absl::Status CheckTensors(const SafetensorsFile& file, const std::vector<NamedTa
 struct Candidate {
   CheckpointManifest manifest;
   SafetensorsFile file;
+  std::vector<NamedTarget> targets;
 };
 
 absl::StatusOr<Candidate> Verify(const std::string& directory, int64_t step, const LoadArgs& args) {
@@ -83,8 +84,9 @@ absl::StatusOr<Candidate> Verify(const std::string& directory, int64_t step, con
       absl::StrCat(CheckpointPath(directory, step), "/", RankFileName(args.world.rank()));
   absl::StatusOr<SafetensorsFile> file = SafetensorsFile::Load(path);
   if (!file.ok()) return absl::DataLossError(std::string(file.status().message()));
-  WEFT_RETURN_IF_ERROR(CheckTensors(*file, args.tensors));
-  return Candidate{std::move(manifest), *std::move(file)};
+  WEFT_ASSIGN_OR_RETURN(std::vector<NamedTarget> targets, args.tensors(manifest.metadata));
+  WEFT_RETURN_IF_ERROR(CheckTensors(*file, targets));
+  return Candidate{std::move(manifest), *std::move(file), std::move(targets)};
 }
 
 // What all ranks think of a candidate: OK, kFailedPrecondition when it is whole but does not fit,
@@ -140,7 +142,7 @@ absl::StatusOr<LoadedCheckpoint> CheckpointStore::Load(const LoadArgs& args) con
     const absl::Status verdict =
         WithContext(Judge(reports), "checkpoint " + CheckpointPath(directory_, step));
     if (verdict.ok()) {
-      CopyOut(mine->file, args.tensors);
+      CopyOut(mine->file, mine->targets);
       loaded.step = step;
       loaded.metadata = mine->manifest.metadata;
       return loaded;

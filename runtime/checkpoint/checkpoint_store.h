@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -38,7 +39,11 @@ struct NamedTarget {
 struct LoadArgs {
   Communicator& world;
   std::string layout;
-  std::vector<NamedTarget> tensors;  // exactly those that this rank saved; host memory
+  // Exactly those that this rank saved, by the metadata of the checkpoint; host memory. An error is
+  // one of the checkpoint. May be asked several times; the last answer is filled.
+  std::function<absl::StatusOr<std::vector<NamedTarget>>(
+      const std::map<std::string, std::string>& metadata)>
+      tensors;
 };
 
 struct LoadedCheckpoint {

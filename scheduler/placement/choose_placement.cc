@@ -15,6 +15,7 @@ namespace {
 // How many experts of the busiest member, and how many members that could relieve it, are tried.
 constexpr size_t kExperts = 4;
 constexpr size_t kTargets = 4;
+constexpr size_t kPartners = 8;      // experts of either member, for swaps of homes
 constexpr double kEvenness = 0.01;   // weight of an even spread beside the busiest rank
 constexpr double kLeastGain = 1e-3;  // of the cost: less is noise
 
@@ -198,12 +199,33 @@ std::vector<Change> ChangesOf(const Layout& layout, const Draft& draft, bool cop
   return changes;
 }
 
-}  // namespace
+// At most kPartners of them, evenly spread.
+std::vector<int32_t> Sample(const std::vector<int32_t>& from) {
+  const size_t count = std::min(from.size(), kPartners);
+  std::vector<int32_t> sample;
+  for (size_t i = 0; i < count; ++i) sample.push_back(from[i * from.size() / count]);
+  return sample;
+}
 
-ExpertPlacement ChoosePlacement(const Layout& layout, int32_t members_per_node, int32_t experts,
-                                const FollowLoad& terms, std::span<const int64_t> rows) {
-  WEFT_CHECK(rows.size() == Index(layout.world_size()) * Index(experts), "rows of all ranks");
-  Draft draft(layout, members_per_node, experts, terms, rows);
+// What could unburden the busiest member without giving another one more experts.
+std::vector<Change> SwapsOf(const Draft& draft) {
+  const std::vector<int32_t> order = draft.Busiest();
+  const int32_t busiest = order.front();
+  std::vector<int32_t> hot = draft.HottestOn(busiest);
+  hot.resize(std::min(hot.size(), kPartners));
+  std::vector<Change> changes;
+  for (size_t i = 0; i < std::min(order.size() - 1, kTargets); ++i) {
+    const int32_t target = order[order.size() - 1 - i];
+    for (const int32_t other : Sample(draft.HottestOn(target))) {
+      for (const int32_t e : hot) changes.push_back({{e, {target}}, {other, {busiest}}});
+    }
+  }
+  return changes;
+}
+
+// Steepest descent: applies the best of the changes until none pays.
+template <typename ChangesOfDraft>
+void Descend(int32_t most_changes, Draft& draft, ChangesOfDraft changes_of) {
   const auto apply = [&draft](const Change& change) {
     Change before;
     for (const auto& [expert, members] : change) {
@@ -213,10 +235,10 @@ ExpertPlacement ChoosePlacement(const Layout& layout, int32_t members_per_node, 
     return before;
   };
   double cost = draft.Cost();
-  for (int32_t changed = 0; changed < 4 * experts; ++changed) {
+  for (int32_t changed = 0; changed < most_changes; ++changed) {
     const Change* best = nullptr;
     double best_cost = cost * (1 - kLeastGain);
-    const std::vector<Change> changes = ChangesOf(layout, draft, terms.copies);
+    const std::vector<Change> changes = changes_of(draft);
     for (const Change& change : changes) {
       const Change before = apply(change);
       if (const double then = draft.Cost(); then < best_cost) {
@@ -225,10 +247,20 @@ ExpertPlacement ChoosePlacement(const Layout& layout, int32_t members_per_node, 
       }
       apply(before);
     }
-    if (best == nullptr) break;
+    if (best == nullptr) return;
     apply(*best);
     cost = best_cost;
   }
+}
+
+}  // namespace
+
+ExpertPlacement ChoosePlacement(const Layout& layout, int32_t members_per_node, int32_t experts,
+                                const FollowLoad& terms, std::span<const int64_t> rows) {
+  WEFT_CHECK(rows.size() == Index(layout.world_size()) * Index(experts), "rows of all ranks");
+  Draft draft(layout, members_per_node, experts, terms, rows);
+  Descend(4 * experts, draft,
+          [&](const Draft& now) { return ChangesOf(layout, now, terms.copies); });
   std::vector<std::vector<int32_t>> by_member(Index(layout.ep));
   for (int32_t e = 0; e < experts; ++e) {
     for (const int32_t m : draft.where(e)) by_member[Index(m)].push_back(e);
@@ -236,6 +268,31 @@ ExpertPlacement ChoosePlacement(const Layout& layout, int32_t members_per_node, 
   absl::StatusOr<ExpertPlacement> placement = ExpertPlacement::Make(experts, std::move(by_member));
   WEFT_CHECK(placement.ok(), "every expert works somewhere");
   return *std::move(placement);
+}
+
+ExpertHomes ChooseHomes(const Layout& layout, int32_t members_per_node, const FollowLoad& terms,
+                        std::span<const int64_t> rows, const ExpertHomes& now) {
+  const int32_t experts = now.experts();
+  WEFT_CHECK(rows.size() == Index(layout.world_size()) * Index(experts), "rows of all ranks");
+  FollowLoad once = terms;
+  once.move_seconds = 0;
+  Draft draft(layout, members_per_node, experts, once, rows);
+  Descend(4 * experts, draft, SwapsOf);
+  // Who comes to a member takes the homes of those that leave it.
+  std::vector<std::vector<int32_t>> vacated(Index(layout.ep)), coming(Index(layout.ep));
+  for (int32_t home = 0; home < experts; ++home) {
+    const int32_t from = HomeOf(experts, layout.ep, home), to = draft.where(home).front();
+    if (from == to) continue;
+    vacated[Index(from)].push_back(home);
+    coming[Index(to)].push_back(now.expert_at(home));
+  }
+  std::vector<int32_t> by_home = now.by_home();
+  for (size_t m = 0; m < vacated.size(); ++m) {
+    for (size_t i = 0; i < vacated[m].size(); ++i) by_home[Index(vacated[m][i])] = coming[m][i];
+  }
+  absl::StatusOr<ExpertHomes> homes = ExpertHomes::Make(std::move(by_home));
+  WEFT_CHECK(homes.ok(), "swaps keep everybody at a home");
+  return *std::move(homes);
 }
 
 }  // namespace weft

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 
+#include "graph/expert_homes.h"
 #include "graph/expert_placement.h"
 #include "graph/plan.h"
 #include "graph/topology.h"
@@ -27,5 +28,13 @@ namespace weft {
 // members that share a node.
 ExpertPlacement ChoosePlacement(const Layout& layout, int32_t members_per_node, int32_t experts,
                                 const FollowLoad& terms, std::span<const int64_t> rows);
+
+// Where the experts of a layer should live from now on that live at `now`: swaps of two experts of
+// different members, from `now`, as long as the same sum falls without its last term, for who lives
+// elsewhere moves once. Whoever is not swapped stays at home. For loads that last; pure.
+//
+// rows: [W][experts], of who lives at each home of `now`. REQUIRES: as above.
+ExpertHomes ChooseHomes(const Layout& layout, int32_t members_per_node, const FollowLoad& terms,
+                        std::span<const int64_t> rows, const ExpertHomes& now);
 
 }  // namespace weft

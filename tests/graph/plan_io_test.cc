@@ -18,6 +18,7 @@ TEST(PlanIoTest, ReadsBackToTheSamePlanAndTheSameBytes) {
   Plan plan = SmallPlan();
   plan.placements.layers = {{0, {{0, 2}, {}, {1}}, 4}, {1, {{0, 1}, {0}, {2}}}};
   plan.placements.follow_load = FollowLoad{4, true, 1e-6, 2.5e-7, 0.125};
+  plan.placements.homes = {{0, {2, 0, 1}}, {1, {1, 0, 2}}};
   const std::string text = PlanToJson(graph, plan);
   const absl::StatusOr<Plan> read = PlanFromJson(graph, text);
   ASSERT_TRUE(read.ok()) << read.status();
@@ -43,7 +44,7 @@ TEST(PlanIoTest, ErrorsNameTheFieldAndWhatWasExpected) {
     const char* says;
   } cases[] = {
       {"weft.plan", "weft.profile", "'format' must be \"weft.plan\""},
-      {"\"version\": 5", "\"version\": 4", "'version' must be a whole number from 5 to 5"},
+      {"\"version\": 6", "\"version\": 5", "'version' must be a whole number from 6 to 6"},
       {"\"epoch\": 3", "\"epoch\": -3", "'epoch'"},
       {"\"epoch\": 3", "\"epoch\": 3.5", "'epoch'"},
       {"\"epoch\": 3", "\"epoch\": 18446744073709551615", "'epoch'"},
@@ -71,6 +72,9 @@ TEST(PlanIoTest, ErrorsNameTheFieldAndWhatWasExpected) {
        "\"follow_load\": {\"window\": 1, \"copies\": 2, \"row_seconds\": 1, \"far_row_seconds\": "
        "1, \"move_seconds\": 1}",
        "follow_load: field 'copies' must be true or false"},
+      {"\"homes\": [", "\"homes\": [7", "homes[0] must be an object"},
+      {"\"homes\": [", "\"homes\": [{\"layer\": 0, \"experts\": [0, -1]}",
+       "homes[0]: field 'experts' must list who lives at every home"},
       {"dispatch.bwd.l0[0/2]", "dispatch.bwd.l9[0/2]", "tasks[1]: field 'task'"},
       {"dispatch.bwd.l0[0/2]", "dispatch.bwd.l0", "tasks[1]: field 'task'"},
       {"dispatch.bwd.l0[0/2]", "dispatch.bwd.l0[0:2]", "tasks[1]: field 'task'"},

@@ -289,6 +289,28 @@ TEST(PlanTest, OnlyAPlacementMovesExperts) {
   EXPECT_NE(refused(stays).find("where all are at home"), std::string::npos);
 }
 
+TEST(PlanTest, APlanSaysWhereExpertsLive) {
+  const StepGraph graph = GraphThatMoves();
+  EXPECT_TRUE(HomesOf({}, 4, 0).as_configured());
+  Placements swapped;
+  swapped.homes = {{0, {0, 2, 1, 3}}};
+  EXPECT_EQ(HomesOf(swapped.homes, 4, 0).home_of(2), 1);
+  const Plan plan = MakeFixedPlan(graph, {.placements = swapped});
+  EXPECT_TRUE(ValidatePlan(graph, plan).ok()) << ValidatePlan(graph, plan);
+  EXPECT_EQ(plan.numerics, "reassociating");
+  EXPECT_EQ(plan.tasks.size(), MakeFixedPlan(graph, {}).tasks.size()) << "steps move nothing";
+
+  const auto refused = [&](const HomeChoice& choice) {
+    Placements homes;
+    homes.homes = {choice};
+    return std::string(CheckPlacements(graph, homes).message());
+  };
+  EXPECT_NE(refused({0, {0, 1, 2, 3}}).find("where the configuration says"), std::string::npos);
+  EXPECT_NE(refused({0, {0, 1, 1, 3}}).find("must live at one home"), std::string::npos);
+  EXPECT_NE(refused({0, {1, 0, 2}}).find("has 4 homes, not 3"), std::string::npos);
+  EXPECT_NE(refused({1, {1, 0, 2, 3}}).find("layer 1 is not"), std::string::npos);
+}
+
 TEST(PlanTest, ValidationRejectsEveryKindOfBrokenPlan) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const std::vector<Break> breaks = {

@@ -43,7 +43,7 @@ class RouterTest : public testing::Test {
   void Make() {
     parameters_ = std::make_unique<Parameters>(context_.spec, Layout{}, RankId{0}, 5);
     router_ = std::make_unique<Router>(context_, parameters_->dense(0), 0);
-    router_->Place(placement_);
+    router_->Place(placement_, ExpertHomes(placement_.experts()));
     buffers_ = std::make_unique<ExchangeBuffers>(context_);
     cut_ = LayerCut(context_.batch, {}, {});
     buffers_->Prepare(1);

@@ -182,7 +182,44 @@ TEST(ExpertLoadsTest, FollowsEveryLayerWithExperts) {
   EXPECT_EQ(unseen.layers[0].layer, 1);
   EXPECT_EQ(unseen.layers[0].experts, ExpertPlacement(8, 4).by_member());
   loads.Record(Counts(shape, 0, 9));
-  EXPECT_TRUE(loads.Follow(kFollow, 1).has_copies());
+  EXPECT_TRUE(loads.Follow(loads.FollowAll(kFollow), 1).has_copies());
+}
+
+// Rows of one step: experts 0 and 1, who live together, get five times as many as any other.
+std::vector<int32_t> TwoHot(const StepShape& s) {
+  const auto rows = static_cast<int32_t>(s.batch.tokens() * s.model.moe.top_k);
+  std::vector<int32_t> counts;
+  for (int32_t i = 0; i < s.topology.world_size * s.model.num_moe_layers(); ++i) {
+    for (int32_t e = 0; e < 8; ++e) counts.push_back(rows / 16 * (e < 2 ? 5 : 1));
+  }
+  return counts;
+}
+
+TEST(ExpertLoadsTest, LoadsGoWhereExpertsLive) {
+  const StepShape shape = Shape();
+  const StepGraph graph = GraphOf(shape);
+  ExpertLoads loads(shape);
+  for (int i = 0; i < 3; ++i) loads.Record(TwoHot(shape));
+  const auto expert = [&](const Placements& placements) {
+    const StepGraph loaded = loads.Apply(graph, placements);
+    return Find(loaded, OpKind::kExpert, Direction::kForward).size /
+           Find(graph, OpKind::kExpert, Direction::kForward).size;
+  };
+  EXPECT_NEAR(expert({}), 2.5, 1e-9);
+  Placements rebalanced;
+  rebalanced.homes = loads.Rebalance(kFollow, {});
+  ASSERT_EQ(rebalanced.homes.size(), 2u) << "every layer by itself";
+  EXPECT_NEAR(expert(rebalanced), 1.5, 1e-9) << "one hot expert lives elsewhere";
+  EXPECT_EQ(loads.Rebalance(kFollow, rebalanced.homes), rebalanced.homes);
+  EXPECT_NEAR(loads.Fullness(), 2.5, 1e-9) << "the load is what it was";
+  const auto each = loads.ApplyEach(graph, rebalanced);
+  EXPECT_EQ(each.front().placements, rebalanced);
+
+  // From there on experts follow the load by their homes: the hot ones no longer share a member.
+  const Placements follow = loads.FollowAll(kFollow, rebalanced.homes);
+  EXPECT_EQ(follow.homes, rebalanced.homes);
+  EXPECT_LE(expert(follow), 1.5);
+  EXPECT_EQ(loads.ApplyEach(graph, follow).front().placements, follow);
 }
 
 class SearchPlanTest : public testing::Test {
@@ -267,6 +304,48 @@ TEST_F(SearchPlanTest, TheExplanationSaysWhoIsRelieved) {
   EXPECT_NE(text.find("    2.50 "), std::string::npos) << text;  // member 0 at home, see above
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3 + 2) << text;
   EXPECT_EQ(ExplainPlacement(Plan{}, *inputs_.graph, home, placed), "");
+}
+
+TEST_F(SearchPlanTest, ExpertsMoveHouseWhereTheLoadLasts) {
+  ExpertLoads loads(shape_);
+  for (int i = 0; i < 8; ++i) loads.Record(TwoHot(shape_));
+  inputs_.loads = std::make_shared<const ExpertLoads>(loads);
+  inputs_.options.expert_placement = "rebalance";
+  EXPECT_TRUE(Search().placements.homes.empty()) << "sums keep their order";
+  inputs_.options.allow_reassociation = true;
+  inputs_.options.replan_every = 1000;
+  const Plan plan = Search();
+  EXPECT_TRUE(plan.placements.layers.empty());
+  EXPECT_EQ(plan.placements.homes.size(), 2u);
+  EXPECT_EQ(plan.numerics, "reassociating");
+  const std::string text = ExplainPlacement(plan, *inputs_.graph, *inputs_.graph, *inputs_.graph);
+  EXPECT_NE(text.find("where experts live, where the load moved them"), std::string::npos) << text;
+  // Whoever lives there stays, whatever makes the plan.
+  inputs_.homes = plan.placements.homes;
+  EXPECT_EQ(Search().placements.homes, plan.placements.homes);
+  EXPECT_EQ(Search("fsmoe").placements.homes, plan.placements.homes);
+  inputs_.homes.clear();
+  EXPECT_TRUE(Search("fsmoe").placements.homes.empty()) << "baselines stay at home";
+}
+
+TEST_F(SearchPlanTest, MovingHousePaysForItselfUntilTheNextLook) {
+  ExpertLoads loads(shape_);
+  for (int i = 0; i < 8; ++i) loads.Record(TwoHot(shape_));
+  inputs_.loads = std::make_shared<const ExpertLoads>(loads);
+  inputs_.options.expert_placement = "rebalance";
+  inputs_.options.allow_reassociation = true;
+  std::vector<double> seconds;
+  for (const int32_t every : {1, 2, 1000000}) {
+    inputs_.options.replan_every = every;
+    const auto search = SearchPlans(inputs_, "weft", 0);
+    ASSERT_TRUE(search.ok()) << search.status();
+    for (const PlanCandidate& one : search->candidates) {
+      if (one.finalist && !one.plan.placements.homes.empty()) seconds.push_back(one.seconds);
+    }
+  }
+  ASSERT_EQ(seconds.size(), 3u);
+  EXPECT_NEAR(seconds[0] - seconds[2], 2 * (seconds[1] - seconds[2]), 1e-3 * seconds[0]);
+  EXPECT_GT(seconds[0], seconds[1]);
 }
 
 TEST_F(SearchPlanTest, CopiesNeedLeave) {

@@ -71,11 +71,12 @@ uint64_t FingerprintOfState(Worker& worker) {
 }
 
 absl::Status Install(Worker& worker, const TinyJob& job, int64_t version) {
-  WEFT_ASSIGN_OR_RETURN(std::shared_ptr<const Plan> plan,
+  WEFT_ASSIGN_OR_RETURN(const std::shared_ptr<const Plan> plan,
                         PlanOf(job, *worker.graph(StepKind::kTraining), version));
   const uint64_t before = FingerprintOfState(worker);
-  WEFT_RETURN_IF_ERROR(worker.Install(StepKind::kTraining, std::move(plan)));
-  if (FingerprintOfState(worker) == before) return absl::OkStatus();
+  const bool stays = plan->placements.homes == worker.homes();
+  WEFT_RETURN_IF_ERROR(worker.Install(StepKind::kTraining, plan));
+  if (!stays || FingerprintOfState(worker) == before) return absl::OkStatus();
   return absl::InternalError(absl::StrCat(
       "installing plan ", version, " changed parameters or moments on rank ", worker.rank().value));
 }

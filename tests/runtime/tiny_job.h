@@ -61,8 +61,8 @@ struct TinyResult {
   std::vector<Parameter> parameters;
 };
 
-// kInternal when installing a plan changes a bit of values, weights or moments, and what fails in a
-// step.
+// kInternal when installing a plan, unless experts change homes with it, changes a bit of values,
+// weights or moments, and what fails in a step.
 absl::StatusOr<TinyResult> RunTinyJob(Backend& backend, const TinyJob& job);
 
 // "" when two jobs were the same training on every rank, bit for bit: losses, gradient norms,

@@ -2,7 +2,9 @@
 
 #include <filesystem>
 
+#include "graph/fixed_plan.h"
 #include "gtest/gtest.h"
+#include "runtime/checkpoint/safetensors.h"
 #include "tests/runtime/training_job.h"
 
 namespace weft {
@@ -102,6 +104,42 @@ TEST_F(TrainerResumeTest, ARunThatSpreadsItsOptimizerStateGoesOn) {
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition) << refused.status();
   job_.layout.zero_stage = 1;
   const TrainingResult resumed = Run();
+  EXPECT_EQ(resumed.Series("loss"), whole.Series("loss"));
+  EXPECT_EQ(resumed.Series("gradient_norm"), whole.Series("gradient_norm"));
+}
+
+// Experts that live elsewhere are saved by whoever has them, under their own names, and found
+// there.
+TEST_F(TrainerResumeTest, ARunWhoseExpertsHaveMovedGoesOn) {
+  Placements swapped;
+  swapped.homes = {{0, {3, 1, 2, 0, 4, 5}}, {1, {0, 2, 1, 4, 3, 5}}};
+  const StepGraph graph = job_.Graph();
+  ASSERT_TRUE(CheckPlacements(graph, swapped).ok()) << CheckPlacements(graph, swapped);
+  job_.options.tuning.plan = directory_.Write(
+      "plan.json", PlanToJson(graph, MakeFixedPlan(graph, {.placements = swapped})));
+  const TrainingResult whole = Run();
+  ASSERT_EQ(whole.Series("loss").size(), 20u);
+
+  InprocCoordination coordination(4);
+  coordination.RequestAt(9, {.stop = true, .checkpoint = false});
+  job_.coordination = &coordination;
+  const TrainingResult stopped = Run();
+  EXPECT_EQ(stopped.summary.steps, 10);
+  const auto file =
+      SafetensorsFile::Load(stopped.run.Join("checkpoints/step-10/rank-0.safetensors"));
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_NE(file->Find("layers.0.experts.3.in.weight"), nullptr);
+  EXPECT_EQ(file->Find("layers.0.experts.0.in.weight"), nullptr);
+
+  // Whoever plans anew leaves them there.
+  job_.coordination = nullptr;
+  Resume(stopped);
+  job_.options.tuning.plan.clear();
+  job_.options.tuning.replan = false;
+  job_.options.tuning.expert_placement = "home";
+  const TrainingResult resumed = Run();
+  EXPECT_EQ(resumed.summary.steps, 20);
+  EXPECT_EQ(resumed.Json("plan.json")["homes"], whole.Json("plan.json")["homes"]);
   EXPECT_EQ(resumed.Series("loss"), whole.Series("loss"));
   EXPECT_EQ(resumed.Series("gradient_norm"), whole.Series("gradient_norm"));
 }

@@ -140,5 +140,62 @@ TEST(ChoosePlacementTest, NeverWorseThanHomeWhateverTheRows) {
   }
 }
 
+// The rows of who lives at each home.
+std::vector<int64_t> ByHome(const std::vector<int64_t>& rows, const ExpertHomes& homes) {
+  std::vector<int64_t> by_home(rows.size());
+  const int32_t experts = homes.experts();
+  for (int32_t r = 0; r < static_cast<int32_t>(rows.size()) / experts; ++r) {
+    for (int32_t home = 0; home < experts; ++home)
+      by_home[At(r, experts, home)] = rows[At(r, experts, homes.expert_at(home))];
+  }
+  return by_home;
+}
+
+// No member can have fewer experts than homes: the hottest lives with the three coldest, 1.42 times
+// the mean.
+TEST(ChooseHomesTest, TheHottestLiveWithTheColdest) {
+  const Layout layout{1, 4, 1};
+  const ExpertHomes configured(16);
+  const std::vector<int64_t> rows = Zipf(4, 16, 1);
+  const ExpertPlacement at_home(16, 4);
+  const auto fullness = [&](const ExpertHomes& homes) {
+    const Load load = LoadOf(layout, 4, at_home, ByHome(rows, homes));
+    return load.busiest / load.mean;
+  };
+  EXPECT_NEAR(fullness(configured), 2.46, 0.01);
+  const ExpertHomes homes = ChooseHomes(layout, 4, kMoves, rows, configured);
+  EXPECT_NEAR(fullness(homes), 1.42, 0.01);
+  const ExpertHomes again = ChooseHomes(layout, 4, kMoves, ByHome(rows, homes), homes);
+  EXPECT_EQ(again, homes) << "nobody moves for nothing";
+}
+
+TEST(ChooseHomesTest, WhoIsNotSwappedStaysAtHome) {
+  const Layout layout{1, 2, 2};
+  // Two hot ones on member 0; of equal partners any will do.
+  std::vector<int64_t> rows;
+  for (int32_t r = 0; r < 4; ++r) rows.insert(rows.end(), {900, 100, 900, 100, 100, 100});
+  const ExpertHomes homes = ChooseHomes(layout, 2, kMoves, rows, ExpertHomes(6));
+  int32_t moved = 0;
+  for (int32_t e = 0; e < 6; ++e) moved += homes.home_of(e) != e;
+  EXPECT_EQ(moved, 2);
+  EXPECT_NE(homes.home_of(0) < 3, homes.home_of(2) < 3) << "one of the two has moved";
+}
+
+TEST(ChooseHomesTest, AnEvenLoadMovesNobody) {
+  const auto swapped = ExpertHomes::Make({7, 1, 2, 3, 4, 5, 6, 0});
+  ASSERT_TRUE(swapped.ok());
+  for (const Layout& layout : {Layout{1, 4, 1}, Layout{2, 2, 2}, Layout{1, 3, 1}}) {
+    for (const int64_t each : {0, 500}) {
+      const std::vector<int64_t> rows(static_cast<size_t>(layout.world_size()) * 8, each);
+      if (layout.ep != 3) {
+        EXPECT_EQ(ChooseHomes(layout, layout.ep, kMoves, rows, *swapped), *swapped);
+      }
+      // Homes are not spread evenly: whoever has three has more to do, wherever they live.
+      const ExpertHomes homes = ChooseHomes(layout, layout.ep, kMoves, rows, ExpertHomes(8));
+      EXPECT_TRUE(homes.as_configured());
+    }
+  }
+}
+
 }  // namespace
 }  // namespace weft

@@ -55,6 +55,17 @@ TEST(ValidateOptionsTest, OnlyWeftFollowsTheLoadAndOnlyWhereExpertsCanMove) {
             "chosen): with 1 every rank has all experts");
   options.tuning.expert_placement = "auto";
   EXPECT_EQ(ConflictOf(options), "") << "auto finds nothing to move";
+  options.cluster.expert_parallel = 0;
+  options.tuning.expert_placement = "rebalance";
+  EXPECT_EQ(ConflictOf(options),
+            "tuning.expert_placement = rebalance needs tuning.allow_reassociation: true: the "
+            "gradient norm adds up in the order of homes");
+  options.tuning.allow_reassociation = true;
+  EXPECT_EQ(ConflictOf(options), "");
+  options.tuning.replan = false;
+  EXPECT_EQ(ConflictOf(options),
+            "tuning.expert_placement = rebalance needs tuning.replan: true: experts move when a "
+            "plan is replaced");
 }
 
 TEST(ValidateOptionsTest, Gpt2HasItsOwnRules) {

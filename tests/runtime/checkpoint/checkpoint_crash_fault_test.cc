@@ -76,7 +76,7 @@ class CheckpointCrashTest : public testing::Test {
     int64_t found = -1;
     WithWorld([&](Communicator& world) {
       SavedJob job(0);
-      const auto loaded = CheckpointStore(Directory(), 1).Load({world, "one", job.Targets()});
+      const auto loaded = CheckpointStore(Directory(), 1).Load({world, "one", job.Asked()});
       ASSERT_TRUE(loaded.ok()) << loaded.status();
       EXPECT_TRUE(loaded->passed_over.empty()) << loaded->passed_over[0];
       for (const int64_t value : values) {

@@ -43,7 +43,7 @@ class CheckpointDamageTest : public testing::Test {
   // The step that is loaded, its tensors checked.
   int64_t LoadedStep(Communicator& world) const {
     SavedJob job(0);
-    const auto loaded = store_.Load({world, "one", job.Targets()});
+    const auto loaded = store_.Load({world, "one", job.Asked()});
     EXPECT_TRUE(loaded.ok()) << loaded.status();
     if (!loaded.ok()) return -1;
     EXPECT_TRUE(job.Holds(loaded->step));
@@ -111,7 +111,7 @@ TEST_F(CheckpointDamageTest, NothingWholeIsAnErrorThatSaysWhy) {
     for (const int64_t step : {1, 2}) std::filesystem::resize_file(File(step, "manifest.json"), 9);
     SavedJob job(0);
     job.Set(-7);
-    const absl::Status status = store_.Load({world, "one", job.Targets()}).status();
+    const absl::Status status = store_.Load({world, "one", job.Asked()}).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
     EXPECT_NE(status.message().find("step-2: rank 0: "), absl::string_view::npos) << status;
     EXPECT_NE(status.message().find("step-1: rank 0: "), absl::string_view::npos) << status;

@@ -73,7 +73,7 @@ class CheckpointStoreTest : public testing::Test {
                       [&](Communicator& world, SavedJob& job) -> absl::Status {
                         WEFT_ASSIGN_OR_RETURN(
                             const LoadedCheckpoint loaded,
-                            CheckpointStore(Directory(), 2).Load({world, kLayout, job.Targets()}));
+                            CheckpointStore(Directory(), 2).Load({world, kLayout, job.Asked()}));
                         EXPECT_EQ(loaded.step, step);
                         EXPECT_EQ(loaded.metadata.at("tokens"), absl::StrCat(step * 10));
                         EXPECT_EQ(loaded.passed_over.size(), passed_over);
@@ -91,8 +91,13 @@ class CheckpointStoreTest : public testing::Test {
       job.Set(-7);
       std::vector<NamedTarget> targets = job.Targets();
       change(job, targets);
-      const absl::Status status =
-          CheckpointStore(Directory(), 2).Load({world, layout, targets}).status();
+      absl::Status status =
+          CheckpointStore(Directory(), 2)
+              .Load({world, layout,
+                     [&](const auto&) -> absl::StatusOr<std::vector<NamedTarget>> {
+                       return targets;
+                     }})
+              .status();
       EXPECT_FALSE(status.ok());
       EXPECT_TRUE(job.Holds(-7));
       return status;
@@ -131,7 +136,7 @@ TEST_F(CheckpointStoreTest, ReplacesTheSameStep) {
       absl::OkStatus());
   EXPECT_EQ(NamesIn(Directory()), (std::set<std::string>{"step-5", "latest"}));
   OnRanks(1, [&](Communicator& world, SavedJob& job) {
-    EXPECT_TRUE(CheckpointStore(Directory(), 2).Load({world, kLayout, job.Targets()}).ok());
+    EXPECT_TRUE(CheckpointStore(Directory(), 2).Load({world, kLayout, job.Asked()}).ok());
     EXPECT_TRUE(job.Holds(6));
     return absl::OkStatus();
   });

@@ -38,6 +38,13 @@ struct SavedJob {
     return {{"expert.w", View(weights.data(), {3, 4})}, {"moments", View(moments.data(), {5})}};
   }
 
+  // What a load asks for.
+  auto Asked() {
+    return [this](const auto& /*metadata*/) -> absl::StatusOr<std::vector<NamedTarget>> {
+      return Targets();
+    };
+  }
+
   int rank_;
   std::vector<float> weights;
   std::vector<int64_t> moments;
@@ -45,6 +52,7 @@ struct SavedJob {
 
 inline absl::StatusOr<std::unique_ptr<Communicator>> ConnectWorld(Backend& backend) {
   std::vector<RankId> ranks;
+  ranks.reserve(static_cast<size_t>(backend.world_size()));
   for (int rank = 0; rank < backend.world_size(); ++rank) ranks.push_back(RankId{rank});
   return backend.Connect("world", ranks, absl::Seconds(60));
 }
