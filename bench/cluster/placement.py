@@ -3,7 +3,11 @@
 a fixed share of a core and a link of its own. One job for every way of placing experts; inside a job the workloads of
 forced routing (docs/skew.md) take turns in blocks of one period. Writes one JSON object.
 
-    placement.py --json FILE [--rounds N] [--workloads w0,zipf] [--top-k N] [--inter RATE] [KEY=VALUE...]
+    placement.py --json FILE [--rounds N] [--workloads w0,zipf] [--top-k N] [--inter RATE] [--learn] [KEY=VALUE...]
+
+--learn: also jobs that train on one workload each and plan again as they see it, `rebalance` with experts that change
+homes alone, `auto` with all that the planner may do; their last plan is what is measured, beside w0 in the same job, and
+`plans` what it chose from.
 
 `over_balanced`: a workload's step time by that of w0 with all experts at home, from another job of the same run; a step
 time is the mean over the places of a block of the median over the rounds. `slowdown`: by w0 in the same job. Needs
@@ -26,6 +30,9 @@ WAYS = {
     "moves": {"tuning.expert_placement": "follow"},
     "copies": {"tuning.expert_placement": "follow", "tuning.allow_reassociation": "true"},
 }
+LEARNING_WAYS = ("rebalance", "auto")
+LEARNS = {"tuning.allow_reassociation": "true", "tuning.replan": "true", "tuning.replan_every": 10, "tuning.trial_rounds": 1,
+          "training.steps": 80}
 WORKLOADS = "w0,zipf,w6,w7"
 # Buffers padded to the hottest expert, as Tutel's without dropping: every expert gets as many rows as the hottest one. That is an
 # even load with more experts a token: as many times the model's as the hottest expert's rows are of the mean. w6: three quarters on 4
@@ -54,24 +61,30 @@ def main():
     parser.add_argument("--workloads", default=WORKLOADS)
     parser.add_argument("--top-k", type=int, default=MODEL["top_k"])
     parser.add_argument("--inter", default="1000mbit")
+    parser.add_argument("--learn", action="store_true")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     arguments = parser.parse_intermixed_args()
     measure.clean_up_on_sigterm()
     report = {"command": " ".join(["bench/cluster/placement.py", *sys.argv[1:]]), "date": datetime.date.today().isoformat(),
               "commit": provenance.commit(), "machine": provenance.machine(), "load_average": os.getloadavg()[0],
               "model": {**MODEL, "top_k": arguments.top_k}, "inter": arguments.inter, "runs": []}
+    jobs = [(name, arguments.workloads, options) for name, options in WAYS.items()]
+    if arguments.learn:
+        jobs += [(name, f"w0,{workload}", {**LEARNS, "model.moe.workload": workload, "tuning.expert_placement": name})
+                 for name in LEARNING_WAYS for workload in arguments.workloads.split(",") if workload != "w0"]
     balanced = None
-    for name, options in WAYS.items():
+    for name, workloads, options in jobs:
         with tempfile.TemporaryDirectory(prefix="weft-placement-") as directory:
             work = pathlib.Path(directory)
             measure.write_noise(work / "noise.txt")
-            summary = job_of(name, options, arguments.workloads, arguments.inter, arguments.rounds, arguments.top_k,
-                             arguments.overrides, work)
+            summary = job_of(name, options, workloads, arguments.inter, arguments.rounds, arguments.top_k, arguments.overrides, work)
         for one in summary["workloads"]:
             balanced = balanced or one["step_seconds"]
-            report["runs"].append({"placement": name, "over_balanced": one["step_seconds"] / balanced, **one})
-            print(f"{name:7}{one['workload']:6}{1e3 * one['step_seconds']:9.1f} ms  {one['step_seconds'] / balanced:5.2f} times w0 at "
-                  f"home, {one['slowdown']:5.2f} times w0 here ({one['slowdown_low']:.2f} to {one['slowdown_high']:.2f})", file=sys.stderr)
+            plans = {"plans": summary["plans_considered"]} if name in LEARNING_WAYS else {}
+            report["runs"].append({"placement": name, "over_balanced": one["step_seconds"] / balanced, **one, **plans})
+            print(f"{name:10}{one['workload']:6}{1e3 * one['step_seconds']:9.1f} ms  {one['step_seconds'] / balanced:5.2f} times w0 at "
+                  f"home, {one['slowdown']:5.2f} times the first here ({one['slowdown_low']:.2f} to {one['slowdown_high']:.2f})",
+                  file=sys.stderr)
     padded = {}
     for workload, times in PADDED.items():
         if workload not in arguments.workloads.split(","):
