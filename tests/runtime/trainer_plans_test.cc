@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/fingerprint.h"
 #include "graph/fixed_plan.h"
 #include "gtest/gtest.h"
 #include "scheduler/policies.h"
@@ -144,6 +146,37 @@ TEST_F(TrainerPlansTest, AProposalIsInstalledAtTheSameStepOnAllRanks) {
     }
     EXPECT_EQ(switched.Read("plan.json"), coordination.plans().back());
     EXPECT_EQ(coordination.plans().size(), 2u);
+  }
+}
+
+// In the middle of training and back again, beside a plan that says nothing of homes.
+TEST_F(TrainerPlansTest, AProposalMayMoveExpertsAndTheNextOneMovesThemBack) {
+  const TrainingResult undisturbed = Run();
+  const StepGraph graph = job_.Graph();
+  Placements swapped;
+  swapped.homes = {{0, {5, 1, 2, 3, 4, 0}}, {1, {3, 4, 5, 0, 1, 2}}};
+  Plan moved = MakeFixedPlan(graph, {.placements = swapped});
+  moved.epoch = 1;
+  ProposedPlan proposal{1, PlanToJson(graph, moved), 0};
+  proposal.fingerprint = Fingerprint(proposal.json);
+  for (const bool back : {false, true}) {
+    InprocCoordination coordination(4);
+    ASSERT_TRUE(coordination.of(0).Propose(proposal).ok());
+    bool proposed = false;
+    coordination.on_publish = [&](const JobStatus& status) {
+      if (!back || status.plan_epoch != 1 || std::exchange(proposed, true)) return;
+      EXPECT_TRUE(coordination.of(0).Propose(job_.Proposal(2, 3)).ok());
+    };
+    job_.coordination = &coordination;
+    const TrainingResult switched = Run();
+    EXPECT_EQ(switched.summary.plan_epoch, back ? 2 : 1);
+    EXPECT_EQ(switched.Json("plan.json")["homes"].size(), back ? 0u : 2u);
+    EXPECT_EQ(switched.Read("explain.txt").find("where experts live") == std::string::npos, back);
+    const std::vector<double> expected = undisturbed.Series("loss");
+    const std::vector<double> losses = switched.Series("loss");
+    ASSERT_EQ(losses.size(), expected.size());
+    for (size_t i = 0; i < losses.size(); ++i)
+      EXPECT_NEAR(losses[i], expected[i], 1e-6 * expected[i]) << "step " << i;
   }
 }
 
