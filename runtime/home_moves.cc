@@ -44,7 +44,8 @@ Journey JourneyOf(const ExpertHomes& from, const ExpertHomes& to, int32_t member
   return journey;
 }
 
-// One operation a layer whose experts move. All of it runs on the stream of the EP group.
+// One operation a layer whose experts move. All of it, exchanges over the EP and the EDP group,
+// runs on one stream: between two steps the others are empty.
 class MoveProgram final : public StepProgram {
  public:
   MoveProgram(const HomeMoves::Args& args, std::map<int32_t, ExpertHomes> homes)

@@ -24,6 +24,17 @@ class TrainerResumeTest : public testing::Test {
     return result.ok() ? *result : TrainingResult{};
   }
 
+  // The run, told to stop in its tenth step; what runs next is told nothing.
+  TrainingResult RunTenSteps() {
+    InprocCoordination coordination(4);
+    coordination.RequestAt(9, {.stop = true, .checkpoint = false});
+    job_.coordination = &coordination;
+    TrainingResult stopped = Run();
+    EXPECT_EQ(stopped.summary.steps, 10);
+    job_.coordination = nullptr;
+    return stopped;
+  }
+
   static bool HasCheckpoint(const TrainingResult& result, int step) {
     return std::filesystem::exists(result.run.Join(absl::StrCat("checkpoints/step-", step)));
   }
@@ -68,13 +79,7 @@ TEST_F(TrainerResumeTest, ARunThatSharesHeadsGoesOn) {
   const TrainingResult whole = Run();
   ASSERT_EQ(whole.Series("loss").size(), 20u);
 
-  InprocCoordination coordination(4);
-  coordination.RequestAt(9, {.stop = true, .checkpoint = false});
-  job_.coordination = &coordination;
-  const TrainingResult stopped = Run();
-  EXPECT_EQ(stopped.summary.steps, 10);
-
-  job_.coordination = nullptr;
+  const TrainingResult stopped = RunTenSteps();
   Resume(stopped);
   job_.layout.mp = 1;
   const auto refused = RunTrainingJob(job_);
@@ -91,13 +96,7 @@ TEST_F(TrainerResumeTest, ARunThatSpreadsItsOptimizerStateGoesOn) {
   job_.layout = {2, 2, 1, 2, 1};
   job_.options.model.num_kv_heads = 2;
   const TrainingResult whole = Run();
-  InprocCoordination coordination(4);
-  coordination.RequestAt(9, {.stop = true, .checkpoint = false});
-  job_.coordination = &coordination;
-  const TrainingResult stopped = Run();
-  EXPECT_EQ(stopped.summary.steps, 10);
-
-  job_.coordination = nullptr;
+  const TrainingResult stopped = RunTenSteps();
   Resume(stopped);
   job_.layout.zero_stage = 0;
   const auto refused = RunTrainingJob(job_);
@@ -120,11 +119,7 @@ TEST_F(TrainerResumeTest, ARunWhoseExpertsHaveMovedGoesOn) {
   const TrainingResult whole = Run();
   ASSERT_EQ(whole.Series("loss").size(), 20u);
 
-  InprocCoordination coordination(4);
-  coordination.RequestAt(9, {.stop = true, .checkpoint = false});
-  job_.coordination = &coordination;
-  const TrainingResult stopped = Run();
-  EXPECT_EQ(stopped.summary.steps, 10);
+  const TrainingResult stopped = RunTenSteps();
   const auto file =
       SafetensorsFile::Load(stopped.run.Join("checkpoints/step-10/rank-0.safetensors"));
   ASSERT_TRUE(file.ok()) << file.status();
@@ -132,7 +127,6 @@ TEST_F(TrainerResumeTest, ARunWhoseExpertsHaveMovedGoesOn) {
   EXPECT_EQ(file->Find("layers.0.experts.0.in.weight"), nullptr);
 
   // Whoever plans anew leaves them there.
-  job_.coordination = nullptr;
   Resume(stopped);
   job_.options.tuning.plan.clear();
   job_.options.tuning.replan = false;
