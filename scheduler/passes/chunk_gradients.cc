@@ -10,15 +10,14 @@ class ChunkGradients final : public PlanPass {
   std::string_view name() const override { return "chunk_gradients"; }
 
   void Run(const PlanRequest&, const StepModel& model, PlanDraft& draft) const override {
-    ChooseChunks(model, draft);
+    ChooseChunks(model, SecondsOf(model, draft), draft);
   }
 };
 
 }  // namespace
 
-double ChooseChunks(const StepModel& model, PlanDraft& draft) {
+double ChooseChunks(const StepModel& model, double best, PlanDraft& draft) {
   constexpr int kSizes = 8;
-  double best = SecondsOf(model, draft);
   int64_t bytes = 0;
   for (const GradientChain& chain : model.chains()) bytes = std::max(bytes, 4 * chain.elements);
   for (int i = 0; i < kSizes && bytes > 0; ++i, bytes /= 2) {

@@ -94,9 +94,9 @@ void ChooseDegreesAlone(const StepModel& model, PlanDraft& draft);
 // layer whose block would get more pieces than that gets the largest candidate that does not.
 void SetUniformDegree(const StepModel& model, int32_t degree, int32_t max_pieces, PlanDraft& draft);
 
-// The fastest of eight sizes of gradient chunks (chunk_gradients), or the draft's own. Returns its
-// time.
-double ChooseChunks(const StepModel& model, PlanDraft& draft);
+// The fastest of eight sizes of gradient chunks (chunk_gradients), or the draft's own, with which
+// it takes `best`. Returns its time.
+double ChooseChunks(const StepModel& model, double best, PlanDraft& draft);
 
 // The fastest of: all gradients at the end, the same with early scatters, windows filled
 // (gradient_windows.h). Returns its time.

@@ -185,7 +185,7 @@ class Search {
   bool TrySlices() {
     PlanDraft candidate = best_;
     if (listed()) {
-      ChooseChunks(model_, candidate);
+      ChooseChunks(model_, best_seconds_, candidate);
     } else {
       ChooseSlices(model_, candidate);
     }

@@ -105,7 +105,7 @@ double ServeBy(const PriorityService& service, const StepModel& model, double be
   DegreeSearch degrees(model, service.cut_blocks ? model.graph().block_pieces : 1);
   double seconds = degrees.Run(draft);
   if (seconds > kHopeless * best) return seconds;
-  seconds = ChooseChunks(model, draft);
+  seconds = ChooseChunks(model, seconds, draft);
   return degrees.RunAgain(seconds, draft);
 }
 
