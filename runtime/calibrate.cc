@@ -7,16 +7,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/fingerprint.h"
-#include "base/random.h"
 #include "base/status_macros.h"
 #include "graph/fixed_plan.h"
 #include "models/moe/ep_shape.h"
 #include "profiler/contention.h"
-#include "profiler/instances.h"
 #include "profiler/linear_fit.h"
 #include "runtime/broadcast.h"
+#include "runtime/calibration_block.h"
 #include "runtime/comm_calibration.h"
-#include "runtime/span_gather.h"
 #include "scheduler/analytic_cost_model.h"
 #include "scheduler/measured_cost_model.h"
 
@@ -31,15 +29,6 @@ constexpr int32_t kOverlappedDegrees[] = {2, 4};
 
 double SecondsSince(int64_t begin) {
   return static_cast<double>(MonotonicClock().NowNanos() - begin) * 1e-9;
-}
-
-// The samples of one calibration step.
-absl::StatusOr<std::vector<KeyedSample>> Collect(Worker& worker, const StepGraph& graph,
-                                                 const Plan& plan, const StepReport& report) {
-  WEFT_ASSIGN_OR_RETURN(const StepSpans spans, GatherSpans(*worker.groups().control, report));
-  const WorkerOptions& o = worker.options();
-  WEFT_ASSIGN_OR_RETURN(MergedStep merged, MergeStep({graph, plan, o.topology, o.layout}, spans));
-  return std::move(merged.samples);
 }
 
 absl::StatusOr<int32_t> MeasureCommunication(Worker& worker, double budget_seconds,
@@ -62,7 +51,7 @@ absl::StatusOr<int32_t> MeasureCommunication(Worker& worker, double budget_secon
   for (int32_t round = 1; round <= rounds; ++round) {
     WEFT_ASSIGN_OR_RETURN(const StepReport report, executor.RunStep(round));
     WEFT_ASSIGN_OR_RETURN(const std::vector<KeyedSample> samples,
-                          Collect(worker, *graph, *plan, report));
+                          GatherSamples(worker, *graph, *plan, report));
     AddSamples(samples, table);
   }
   return rounds;
@@ -73,39 +62,17 @@ absl::StatusOr<int32_t> MeasureCommunication(Worker& worker, double budget_secon
 absl::StatusOr<std::vector<KeyedSample>> MeasureComputation(Backend& backend, Worker& worker,
                                                             double budget_seconds,
                                                             ProfileTable& table) {
-  WorkerOptions options = worker.options();
-  options.model.num_layers =
-      options.model.moe.every;  // one dense-to-MoE period: every kind of operation
-  options.batch.micro_batches = 1;
-  WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<Worker> block,
-                        Worker::Connect(backend, worker.kernels(), options));
-  const CounterRng rng(options.seed, absl::StrCat("calibration/", worker.rank().value));
-  const auto count = static_cast<size_t>(options.batch.tokens());
-  std::vector<int32_t> tokens(count);
-  std::vector<int32_t> labels(count);
-  for (size_t i = 0; i < count; ++i) {
-    tokens[i] = static_cast<int32_t>(rng.Bits(i) % static_cast<uint64_t>(options.model.vocab_size));
-    labels[i] =
-        static_cast<int32_t>(rng.Bits(count + i) % static_cast<uint64_t>(options.model.vocab_size));
-  }
-  Worker::StepArgs args;
-  args.tokens = tokens;
-  args.labels = labels;
-  const StepGraph& graph = *block->graph(StepKind::kTraining);
+  WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<CalibrationBlock> block,
+                        CalibrationBlock::Connect(backend, worker.kernels(), worker.options()));
   // Every other round cuts what stands beside the pipelines, too: pieces of every size are
   // measured.
-  const auto measure = [&](int32_t round, int32_t degree,
-                           int32_t streams) -> absl::StatusOr<std::vector<KeyedSample>> {
-    const auto plan = std::make_shared<const Plan>(MakeFixedPlan(
-        graph,
-        {.forward = degree, .backward = degree, .streams = streams, .cut_blocks = round % 2 == 1}));
-    WEFT_RETURN_IF_ERROR(block->Install(StepKind::kTraining, plan));
-    WEFT_ASSIGN_OR_RETURN(const StepReport report, block->RunStep(StepKind::kTraining, args));
-    return Collect(worker, graph, *plan, report);
+  const auto measure = [&](int32_t round, int32_t degree, int32_t streams) {
+    return block->Measure(
+        {.forward = degree, .backward = degree, .streams = streams, .cut_blocks = round % 2 == 1});
   };
-  const bool communicates = std::any_of(graph.ops.begin(), graph.ops.end(), [](const Op& op) {
-    return op.stream != StreamKind::kCompute;
-  });
+  const std::vector<Op>& ops = block->graph().ops;
+  const bool communicates = std::any_of(
+      ops.begin(), ops.end(), [](const Op& op) { return op.stream != StreamKind::kCompute; });
   std::vector<KeyedSample> overlapped;
   const int64_t begin = MonotonicClock().NowNanos();
   bool more = true;

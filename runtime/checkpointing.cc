@@ -129,6 +129,7 @@ absl::Status SaveCheckpoint(const CheckpointStore& store, Worker& worker,
                 .layout = LayoutText(worker.options()),
                 .tensors = {},
                 .metadata = {{"config_fingerprint", position.config_fingerprint}}};
+  args.metadata[std::string(kProductsInCheckpoints)] = Name(worker.kernels().grouped_method());
   const std::vector<HomeChoice> homes = worker.homes();
   if (!homes.empty()) args.metadata[kHomes] = HomesText(homes);
   OnHost tensors(worker.kernels().memory(), TensorsOf(worker, homes));

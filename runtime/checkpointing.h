@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "runtime/checkpoint/checkpoint_store.h"
@@ -15,6 +16,9 @@ struct CheckpointPosition {
   int64_t steps_done = 0;  // the next step to run; data order and learning rate follow from it
   std::string config_fingerprint;
 };
+
+// In the metadata: in which way products of groups were computed (tensor/kernels/grouped_method.h).
+inline constexpr std::string_view kProductsInCheckpoints = "grouped_products";
 
 // COLLECTIVE. On an error the job may go on; earlier checkpoints are intact.
 absl::Status SaveCheckpoint(const CheckpointStore& store, Worker& worker,

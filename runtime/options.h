@@ -97,8 +97,9 @@ struct TuningOptions {
   // Plans may add in another order: experts may be copied or change homes, shards of experts
   // gathered.
   bool allow_reassociation = false;
-  std::string profile;  // a saved profile.json to start from; empty: calibrate
-  std::string plan;     // a saved plan.json to run; empty: plan
+  std::string grouped_products = "auto";  // GroupedMethod, by name; or the fastest
+  std::string profile;                    // a saved profile.json to start from; empty: calibrate
+  std::string plan;                       // a saved plan.json to run; empty: plan
 };
 
 struct CheckpointOptions {

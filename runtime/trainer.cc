@@ -22,11 +22,11 @@
 #include "runtime/batch_shape_of.h"
 #include "runtime/batches.h"
 #include "runtime/broadcast.h"
-#include "runtime/calibrate.h"
 #include "runtime/checkpointing.h"
 #include "runtime/comparison.h"
 #include "runtime/data/corpus.h"
 #include "runtime/data/ngram.h"
+#include "runtime/job_profile.h"
 #include "runtime/plan_changes.h"
 #include "runtime/plan_ledger.h"
 #include "runtime/plan_trial.h"
@@ -118,8 +118,8 @@ class Trainer {
   double bytes_per_token_ = 1;  // of the held-out text
   std::unique_ptr<CheckpointStore> checkpoints_;
   std::unique_ptr<RunLog> log_;
-  std::string given_plan_;  // rank 0: tuning.plan, checked; empty: plan
-  ProfileTable calibration_;
+  std::string products_so_far_;           // JobProfileArgs
+  std::string given_plan_;                // rank 0: tuning.plan, checked; empty: plan
   std::unique_ptr<Replanner> replanner_;  // rank 0
   std::unique_ptr<PlanChanges> changes_;  // rank 0
   std::unique_ptr<PlanLedger> ledger_;
@@ -175,6 +175,8 @@ absl::Status Trainer::Start() {
     WEFT_ASSIGN_OR_RETURN(const LoadedCheckpoint loaded, LoadCheckpoint(*checkpoints_, *worker_));
     next_step_ = loaded.step;
     checkpointed_ = loaded.step;
+    const auto products = loaded.metadata.find(std::string(kProductsInCheckpoints));
+    if (products != loaded.metadata.end()) products_so_far_ = products->second;
   }
   JobStatus status;
   status.name = o_.run.name;
@@ -218,42 +220,26 @@ absl::Status Trainer::Start() {
 
 absl::Status Trainer::Profile() {
   log_->Phase("calibrating");
-  const uint64_t machine =
-      MachineFingerprint(args_.topology, args_.layout,
-                         on_host() ? args_.emulation
-                                   : absl::StrCat(args_.device.description(), "; ",
-                                                  args_.collectives, "; ", args_.emulation));
-  if (!o_.tuning.profile.empty()) {
-    absl::Status status;
-    if (first()) {
-      auto text = LoadFile(o_.tuning.profile);
-      auto table = text.ok() ? ProfileFromJson(*text) : text.status();
-      if (table.ok() && table->machine_fingerprint != machine) {
-        table = absl::InvalidArgumentError(
-            "was made on another host, layout or emulation; leave tuning.profile empty to "
-            "measure this one");
-      }
-      status = WithContext(table.status(), absl::StrCat("tuning.profile ", o_.tuning.profile));
-      if (table.ok()) calibration_ = *std::move(table);
-    }
-    WEFT_RETURN_IF_ERROR(AgreeOnStatus(*worker_->groups().control, status));
-  } else {
-    WEFT_ASSIGN_OR_RETURN(Calibration made,
-                          Calibrate(backend(), *worker_, o_.tuning.profile_seconds));
-    calibration_ = std::move(made.table);
-    calibration_.machine_fingerprint = machine;
-    log_->Say(absl::StrFormat("profile: %d kinds of operations measured on all ranks in %s",
-                              calibration_.entries.size(), FormatSeconds(made.seconds)));
-  }
+  WEFT_ASSIGN_OR_RETURN(
+      JobProfile found,
+      FindJobProfile({.backend = backend(),
+                      .worker = *worker_,
+                      .tuning = o_.tuning,
+                      .machine = on_host() ? args_.emulation
+                                           : absl::StrCat(args_.device.description(), "; ",
+                                                          args_.collectives, "; ", args_.emulation),
+                      .products_so_far = products_so_far_}));
+  for (const std::string& line : found.news) log_->Say(line);
   if (!first()) return absl::OkStatus();
-  log_->Say(ResidualsTable(calibration_));
+  const ProfileTable& calibration = found.table;
+  log_->Say(ResidualsTable(calibration));
   const WorkerOptions& made = worker_->options();
   replanner_ =
-      std::make_unique<Replanner>(worker_->graph(StepKind::kTraining), o_.tuning, calibration_,
+      std::make_unique<Replanner>(worker_->graph(StepKind::kTraining), o_.tuning, calibration,
                                   StepShape{made.model, made.topology, made.layout, made.batch});
   replanner_->Live(worker_->homes());
   changes_ = std::make_unique<PlanChanges>(o_.tuning, *replanner_);
-  return args_.run.Write("profile.json", ProfileToJson(calibration_));
+  return args_.run.Write("profile.json", ProfileToJson(calibration));
 }
 
 absl::StatusOr<std::string> Trainer::FirstPlanText() {

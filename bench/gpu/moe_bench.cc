@@ -50,11 +50,12 @@ std::string Format(const char* format, auto... values) {
 
 class MoeBench {
  public:
-  MoeBench(ComputeDevice& device, const char* method, double seconds)
+  MoeBench(ComputeDevice& device, double seconds)
       : kernels_(device.MakeKernels()),
         stream_(device.MakeStream({"moe_bench", true, {}})),
-        method_(method),
         seconds_(seconds) {}
+
+  Kernels& kernels() { return *kernels_; }
 
   void Layer(const ExpertLayerSizes& sizes, ExpertLoad load, Lines& lines) {
     ExpertLayer layer(*kernels_, sizes, load, DType::kBF16);
@@ -72,8 +73,8 @@ class MoeBench {
         static_cast<long long>(sizes.hidden), static_cast<long long>(sizes.tokens),
         static_cast<long long>(sizes.width), static_cast<long long>(sizes.experts),
         static_cast<long long>(sizes.top_k), load == ExpertLoad::kBalanced ? "balanced" : "random",
-        method_, forward.median, backward.median, rate(sizes.forward_flops(), forward),
-        rate(sizes.backward_flops(), backward),
+        Name(kernels_->grouped_method()).c_str(), forward.median, backward.median,
+        rate(sizes.forward_flops(), forward), rate(sizes.backward_flops(), backward),
         rate(gate_up, Measure([&] { layer.GateUpForward(); })),
         rate(gate_up, Measure([&] { layer.GateUpInputGradient(); })),
         rate(gate_up, Measure([&] { layer.GateUpWeightGradient(); }))));
@@ -113,36 +114,30 @@ class MoeBench {
 
   std::unique_ptr<Kernels> kernels_;
   std::unique_ptr<Stream> stream_;
-  const char* method_;
   double seconds_;
 };
 
 int Main(double seconds) {
-  const auto open = [](GroupedMethod grouped) {
-    auto device = MakeCudaDevice(0, {.grouped = grouped});
-    if (!device.ok()) {
-      std::fprintf(stderr, "moe_bench: %s\n", std::string(device.status().message()).c_str());
-      std::exit(2);
-    }
-    return *std::move(device);
-  };
-  const auto one_launch = open(GroupedMethod::kOneLaunch);
-  const auto one_by_one = open(GroupedMethod::kOneByOne);
-  MoeBench launch(*one_launch, "one launch", seconds);
-  MoeBench single(*one_by_one, "one by one", seconds);
-
+  const auto device = MakeCudaDevice(0);
+  if (!device.ok()) {
+    std::fprintf(stderr, "moe_bench: %s\n", std::string(device.status().message()).c_str());
+    return 2;
+  }
+  MoeBench bench(**device, seconds);
   std::printf("{\"device\": \"%s\", \"dtype\": \"bf16\", \"flops_per_second\": %g,\n \"single\": [",
-              one_launch->description().c_str(), kFlopsPerSecond);
+              (*device)->description().c_str(), kFlopsPerSecond);
   Lines products;
-  single.Single(8192, 8192, 8192, products);
-  single.Single(8192, 4096, 4096, products);
-  single.Single(2048, 4096, 4096, products);
+  bench.Single(8192, 8192, 8192, products);
+  bench.Single(8192, 4096, 4096, products);
+  bench.Single(2048, 4096, 4096, products);
   std::printf("\n ],\n \"layers\": [");
   Lines layers;
   for (const ExpertLayerSizes& sizes : kShapes) {
     for (const ExpertLoad load : {ExpertLoad::kBalanced, ExpertLoad::kRandom}) {
-      launch.Layer(sizes, load, layers);
-      single.Layer(sizes, load, layers);
+      for (const GroupedMethod method : bench.kernels().grouped_methods()) {
+        bench.kernels().UseGroupedMethod(method);
+        bench.Layer(sizes, load, layers);
+      }
     }
   }
   std::printf("\n ]}\n");

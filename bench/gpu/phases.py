@@ -131,7 +131,7 @@ def experts_table(result):
         lines.append(f"{shape:40} {ours['load']:9} {'Weft, ' + ours['groups']:18} {ours['forward_tflops']:8.1f} "
                      f"{ours['backward_tflops']:9.1f}")
         for theirs in pytorch.get("layers", []):
-            if ours["groups"] != "one by one" or [theirs[name] for name in
+            if ours["groups"] != "one_by_one" or [theirs[name] for name in
                                                   ("tokens", "hidden", "width", "experts", "top_k", "load")] != sizes:
                 continue
             by = "PyTorch, fused" if theirs["fused"] else "PyTorch, eager"

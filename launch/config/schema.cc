@@ -38,6 +38,7 @@ std::vector<Field> MakeSchema() {
   const std::vector<std::string_view> kDevices = {"auto", "cpu", "cuda"};
   const std::vector<std::string_view> kDeviceCollectives = {"auto", "nccl", "host"};
   const std::vector<std::string_view> kExpertPlacements = {"home", "follow", "rebalance", "auto"};
+  const std::vector<std::string_view> kGroupedProducts = {"auto", "one_by_one", "one_launch"};
   const std::vector<std::string_view> kWorkloads(WorkloadNames().begin(), WorkloadNames().end());
   return {
       {WEFT_FIELD(schema_version), "The version of this format.", {1, 1}},
@@ -345,6 +346,14 @@ std::vector<Field> MakeSchema() {
       {WEFT_FIELD(tuning.allow_reassociation),
        "Plans may add in another order, which copies of hot experts, experts that change homes and "
        "gathered shards of experts need; losses then agree to 1e-6, not bit for bit."},
+      {WEFT_FIELD(tuning.grouped_products),
+       "How the products of all experts of a layer are computed. one_by_one; one_launch: by one "
+       "kernel, which CPUs do not have; auto: as is measured to be faster before the first step. A "
+       "resumed run keeps its own.",
+       {},
+       Unit::kNone,
+       TextRule::kAny,
+       kGroupedProducts},
       {WEFT_FIELD(tuning.profile), "A saved profile.json to start from; empty: calibrate."},
       {WEFT_FIELD(tuning.plan), "A saved plan.json to run; empty: make one."},
 

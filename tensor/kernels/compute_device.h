@@ -41,14 +41,8 @@ std::unique_ptr<ComputeDevice> MakeCpuDevice();
 // kUnavailable, in a sentence: why there is none.
 absl::StatusOr<int> CountCudaDevices();
 
-// How products of groups are computed where their tensors let it: by the library for single
-// products, over several streams; or by one kernel that knows groups. Bits of a row are those of
-// Gemm in the first way alone.
-enum class GroupedMethod : uint8_t { kOneByOne, kOneLaunch };
-
 struct CudaOptions {
   bool libraries = true;  // NVIDIA's, where they are installed; false: Weft's kernels alone
-  GroupedMethod grouped = GroupedMethod::kOneLaunch;  // when this build has such a kernel
 };
 
 // kUnavailable, in a sentence, when this build has no CUDA, no driver runs, the driver or the

@@ -11,6 +11,11 @@ namespace weft {
 class DecoratedKernels : public Kernels {
  public:
   Memory& memory() override { return inner_.memory(); }
+  std::span<const GroupedMethod> grouped_methods() const override {
+    return inner_.grouped_methods();
+  }
+  GroupedMethod grouped_method() const override { return inner_.grouped_method(); }
+  void UseGroupedMethod(GroupedMethod method) override { inner_.UseGroupedMethod(method); }
   void Gemm(const GemmArgs& args) override;
   void GroupedGemm(const GroupedGemmArgs& args) override;
   void GroupedWgrad(const GroupedWgradArgs& args) override;

@@ -4,10 +4,20 @@
 #include <cstring>
 #include <vector>
 
+#include "base/check.h"
 #include "tensor/kernels/check_args.h"
 #include "tensor/kernels/grouped_products.h"
 
 namespace weft {
+
+std::span<const GroupedMethod> HostKernels::grouped_methods() const {
+  static constexpr GroupedMethod kMethods[] = {GroupedMethod::kOneByOne};
+  return kMethods;
+}
+
+void HostKernels::UseGroupedMethod(GroupedMethod method) {
+  WEFT_CHECK(method == GroupedMethod::kOneByOne, "no kernel of the host computes groups at once");
+}
 
 void HostKernels::GroupedGemm(const GroupedGemmArgs& args) { GemmOfEachGroup(*this, args); }
 void HostKernels::GroupedWgrad(const GroupedWgradArgs& args) { WgradOfEachGroup(*this, args); }

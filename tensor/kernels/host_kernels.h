@@ -10,6 +10,9 @@ namespace weft {
 class HostKernels : public Kernels {
  public:
   Memory& memory() override { return HostMemory(); }
+  std::span<const GroupedMethod> grouped_methods() const override;  // kOneByOne
+  GroupedMethod grouped_method() const override { return GroupedMethod::kOneByOne; }
+  void UseGroupedMethod(GroupedMethod method) override;
   void GroupedGemm(const GroupedGemmArgs& args) override;
   void GroupedWgrad(const GroupedWgradArgs& args) override;
   void Convert(ConstTensorView from, TensorView to) override;

@@ -6,6 +6,7 @@
 
 #include "tensor/device/memory.h"
 #include "tensor/kernels/attention_tile.h"
+#include "tensor/kernels/grouped_method.h"
 #include "tensor/row_block.h"
 #include "tensor/view.h"
 
@@ -40,8 +41,7 @@ struct GemmArgs {
 
 // Products of groups of rows, each with a matrix of its own: c(g) = a(g) * op(b[g]). The rows of a
 // group stand together, those of group 0 first. Row-invariant: neither other rows nor other groups
-// of the call change a row's bits. They are those of Gemm, except where a device has a kernel for
-// groups (GroupedMethod::kOneLaunch).
+// of the call change a row's bits. They are those of Gemm under GroupedMethod::kOneByOne.
 struct GroupedGemmArgs {
   ConstTensorView a;                   // T [sum of rows, k]
   std::span<const int64_t> rows;       // of each group
@@ -223,6 +223,13 @@ class Kernels {
 
   // Where the tensors of all operations live.
   virtual Memory& memory() = 0;
+
+  // The ways in which it can compute products of groups, what it takes for fastest first, and the
+  // one that it uses: at first that one. A way of another name may have other bits.
+  virtual std::span<const GroupedMethod> grouped_methods() const = 0;
+  virtual GroupedMethod grouped_method() const = 0;
+  // Not beside a call. REQUIRES: one of grouped_methods().
+  virtual void UseGroupedMethod(GroupedMethod method) = 0;
 
   virtual void Gemm(const GemmArgs& args) = 0;
   virtual void GroupedGemm(const GroupedGemmArgs& args) = 0;

@@ -12,6 +12,11 @@ namespace weft {
 // data are passed on as they are.
 class TranslatedKernels : public Kernels {
  public:
+  std::span<const GroupedMethod> grouped_methods() const override {
+    return inner_->grouped_methods();
+  }
+  GroupedMethod grouped_method() const override { return inner_->grouped_method(); }
+  void UseGroupedMethod(GroupedMethod method) override { inner_->UseGroupedMethod(method); }
   void Gemm(const GemmArgs& args) override;
   void GroupedGemm(const GroupedGemmArgs& args) override;
   void GroupedWgrad(const GroupedWgradArgs& args) override;

@@ -6,6 +6,7 @@
 #include "gtest/gtest.h"
 #include "runtime/checkpoint/safetensors.h"
 #include "tests/runtime/training_job.h"
+#include "tests/runtime/two_way_device.h"
 
 namespace weft {
 namespace {
@@ -105,6 +106,20 @@ TEST_F(TrainerResumeTest, ARunThatSpreadsItsOptimizerStateGoesOn) {
   const TrainingResult resumed = Run();
   EXPECT_EQ(resumed.Series("loss"), whole.Series("loss"));
   EXPECT_EQ(resumed.Series("gradient_norm"), whole.Series("gradient_norm"));
+}
+
+// Ways of computing products of groups differ in the last bits: what the run has used so far is not
+// measured again.
+TEST_F(TrainerResumeTest, ARunKeepsItsProductsOfGroups) {
+  TwoWayDevice device;
+  job_.device = &device;
+  job_.options.tuning.grouped_products = "one_by_one";
+  const TrainingResult stopped = RunTenSteps();
+  Resume(stopped);
+  job_.options.tuning.grouped_products = "auto";
+  device.TakeUsed();
+  EXPECT_EQ(Run().summary.steps, 20);
+  EXPECT_EQ(device.TakeUsed(), std::set{GroupedMethod::kOneByOne});
 }
 
 // Experts that live elsewhere are saved by whoever has them, under their own names, and found

@@ -109,10 +109,10 @@ TEST_F(CudaProductsChoiceTest, TheLibraryComputesWhatIsAligned) {
 
 TEST_F(CudaProductsChoiceTest, WithoutTheLibraryProductsAreRightAndItIsSaid) {
   cuda_emulator::SetCublasLt(false);
-  Open({.grouped = GroupedMethod::kOneByOne});
+  Open({});
   EXPECT_EQ(device_->description(),
             "emulator, 4 SMs, 1 GiB; products without cuBLASLt and slow: the emulator's is put "
-            "away, of groups one by one");
+            "away, of groups also in one launch by plain loops in the place of CUTLASS");
   EXPECT_EQ(LibraryCalls(Numbers({5, 24}), Numbers({8, 24})), 0);
 }
 
@@ -147,7 +147,8 @@ TEST_F(CudaProductsChoiceTest, WhatTheLibraryRefusesEndsTheStep) {
 // Products over several streams come after what the stream did before, and before what it does
 // next.
 TEST_F(CudaProductsChoiceTest, GroupsOverStreamsKeepTheOrderOfTheCaller) {
-  Open({.grouped = GroupedMethod::kOneByOne});
+  Open({});
+  kernels_->UseGroupedMethod(GroupedMethod::kOneByOne);
   const std::vector<int64_t> rows = {3, 0, 2, 1, 4, 2};
   const TensorView x = Numbers({12, 16}), a = Numbers({12, 16}), y = Numbers({12, 8});
   std::vector<ConstTensorView> b;

@@ -21,15 +21,14 @@ constexpr int kCapability = 9;  // what the kernels are compiled for: Hopper
 class CudaDevice final : public ComputeDevice {
  public:
   CudaDevice(int ordinal, const cudaDeviceProp& properties, const CudaOptions& options)
-      : options_(options),
-        multiprocessors_(properties.multiProcessorCount),
+      : multiprocessors_(properties.multiProcessorCount),
         queue_(ordinal),
         memory_(queue_),
         library_(options.libraries ? OpenCublasLt()
                                    : absl::UnavailableError("it is not asked for")),
         description_(absl::StrCat(properties.name, ", ", multiprocessors_, " SMs, ",
                                   properties.totalGlobalMem >> 30, " GiB; ",
-                                  DescribeProducts(library_, options.grouped))) {}
+                                  DescribeProducts(library_))) {}
 
   std::string description() const override { return description_; }
   std::optional<int64_t> free_bytes() override {
@@ -47,7 +46,7 @@ class CudaDevice final : public ComputeDevice {
     return std::make_unique<CudaKernels>(
         queue_, memory_,
         std::make_unique<Products>(queue_, memory_, library_.ok() ? library_->get() : nullptr,
-                                   options_.grouped, multiprocessors_));
+                                   multiprocessors_));
   }
   std::unique_ptr<Stream> MakeStream(const StreamOptions& options) override {
     return std::make_unique<CudaStream>(queue_, options.name, options.computes ? 0 : -1);
@@ -55,7 +54,6 @@ class CudaDevice final : public ComputeDevice {
   CudaQueue& queue() { return queue_; }
 
  private:
-  const CudaOptions options_;
   const int multiprocessors_;
   CudaQueue queue_;  // selects the device for what follows
   CudaMemory memory_;

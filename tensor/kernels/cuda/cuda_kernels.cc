@@ -11,6 +11,14 @@ CudaKernels::CudaKernels(CudaQueue& queue, Memory& memory, std::unique_ptr<Produ
 
 CudaKernels::~CudaKernels() = default;
 
+std::span<const GroupedMethod> CudaKernels::grouped_methods() const {
+  return Products::grouped_methods();
+}
+
+GroupedMethod CudaKernels::grouped_method() const { return products_->grouped_method(); }
+
+void CudaKernels::UseGroupedMethod(GroupedMethod method) { products_->UseGroupedMethod(method); }
+
 void CudaKernels::Gemm(const GemmArgs& args) { products_->Gemm(args); }
 
 void CudaKernels::GroupedGemm(const GroupedGemmArgs& args) { products_->GroupedGemm(args); }

@@ -25,6 +25,10 @@ class CudaKernels final : public Kernels {
 
   Memory& memory() override { return memory_; }
 
+  std::span<const GroupedMethod> grouped_methods() const override;
+  GroupedMethod grouped_method() const override;
+  void UseGroupedMethod(GroupedMethod method) override;
+
   void Gemm(const GemmArgs& args) override;
   void GroupedGemm(const GroupedGemmArgs& args) override;
   void GroupedWgrad(const GroupedWgradArgs& args) override;

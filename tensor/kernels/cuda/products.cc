@@ -1,17 +1,29 @@
 #include "tensor/kernels/cuda/products.h"
 
 #include <algorithm>
+#include <array>
 
 #include "absl/strings/str_cat.h"
+#include "base/check.h"
 #include "tensor/kernels/cuda/gemm.h"
 #include "tensor/kernels/grouped_products.h"
 
 namespace weft {
 
-Products::Products(CudaQueue& queue, Memory& memory, CublasLt* library, GroupedMethod grouped,
-                   int multiprocessors)
-    : queue_(queue), grouped_(grouped), launch_(queue, memory, multiprocessors) {
+Products::Products(CudaQueue& queue, Memory& memory, CublasLt* library, int multiprocessors)
+    : queue_(queue), launch_(queue, memory, multiprocessors) {
   if (library != nullptr) lt_.emplace(queue, memory, *library);
+}
+
+std::span<const GroupedMethod> Products::grouped_methods() {
+  static constexpr std::array kMethods = {GroupedMethod::kOneLaunch, GroupedMethod::kOneByOne};
+  return std::span(kMethods).subspan(GroupedKernelName() != nullptr ? 0 : 1);
+}
+
+void Products::UseGroupedMethod(GroupedMethod method) {
+  WEFT_CHECK(method == GroupedMethod::kOneByOne || GroupedKernelName() != nullptr,
+             "this build has a kernel for groups");
+  grouped_ = method;
 }
 
 void Products::Gemm(const GemmArgs& args) {
@@ -49,19 +61,17 @@ void Products::OneByOne(const Args& args) {
   });
 }
 
-std::string DescribeProducts(const absl::StatusOr<std::unique_ptr<CublasLt>>& library,
-                             GroupedMethod grouped) {
+std::string DescribeProducts(const absl::StatusOr<std::unique_ptr<CublasLt>>& library) {
   std::string text;
   if (library.ok()) {
     text = absl::StrCat("products by ", (*library)->description());
   } else {
     text = absl::StrCat("products without cuBLASLt and slow: ", library.status().message());
   }
-  if (grouped == GroupedMethod::kOneByOne) return absl::StrCat(text, ", of groups one by one");
   if (GroupedKernelName() == nullptr) {
     return absl::StrCat(text, ", of groups one by one (this build had no CUTLASS)");
   }
-  return absl::StrCat(text, ", of groups in one launch by ", GroupedKernelName());
+  return absl::StrCat(text, ", of groups also in one launch by ", GroupedKernelName());
 }
 
 }  // namespace weft

@@ -15,8 +15,13 @@ namespace weft {
 class Products {
  public:
   // The queue, the memory of its device, and the library, which may be null, outlive it.
-  Products(CudaQueue& queue, Memory& memory, CublasLt* library, GroupedMethod grouped,
-           int multiprocessors);
+  Products(CudaQueue& queue, Memory& memory, CublasLt* library, int multiprocessors);
+
+  // kOneLaunch where this build has a kernel for groups, and kOneByOne.
+  static std::span<const GroupedMethod> grouped_methods();
+  GroupedMethod grouped_method() const { return grouped_; }
+  // REQUIRES: one of grouped_methods().
+  void UseGroupedMethod(GroupedMethod method);
 
   void Gemm(const GemmArgs& args);
   void GroupedGemm(const GroupedGemmArgs& args);
@@ -27,13 +32,12 @@ class Products {
   void OneByOne(const Args& args);
 
   CudaQueue& queue_;
-  const GroupedMethod grouped_;
+  GroupedMethod grouped_ = grouped_methods().front();
   std::optional<LtProducts> lt_;
   GroupedLaunch launch_;
 };
 
-// "products by cuBLASLt 13.0.2, of groups in one launch by CUTLASS 4.2.0", or why not.
-std::string DescribeProducts(const absl::StatusOr<std::unique_ptr<CublasLt>>& library,
-                             GroupedMethod grouped);
+// "products by cuBLASLt 13.0.2, of groups also in one launch by CUTLASS 4.2.0", or why not.
+std::string DescribeProducts(const absl::StatusOr<std::unique_ptr<CublasLt>>& library);
 
 }  // namespace weft
