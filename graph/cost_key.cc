@@ -3,6 +3,7 @@
 #include <array>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -56,6 +57,8 @@ static_assert(kGroupNames.size() == static_cast<size_t>(GroupKind::kMpPeers) + 1
 constexpr std::array<std::string_view, 3> kLinkNames = {"none", "intra", "inter"};
 constexpr std::array<DType, 6> kDTypes = {DType::kF32, DType::kBF16, DType::kF64,
                                           DType::kI32, DType::kI64,  DType::kU8};
+
+constexpr std::string_view kSmLimit = "sms";  // "dispatch/ep8/intra/u8/sms16"
 
 absl::string_view View(std::string_view text) {
   return absl::string_view(text.data(), text.size());
@@ -157,6 +160,7 @@ std::string ToString(const CostKey& key) {
   if (key.link != LinkClass::kNone) absl::StrAppend(&text, "/", View(Name(key.link)));
   absl::StrAppend(&text, "/", View(Name(key.dtype)));
   if (key.shape_class != 0) absl::StrAppend(&text, "/", absl::Hex(key.shape_class));
+  if (key.sm_limit != 0) absl::StrAppend(&text, "/", View(kSmLimit), key.sm_limit);
   return text;
 }
 
@@ -194,9 +198,16 @@ absl::StatusOr<CostKey> ParseCostKey(std::string_view text) {
     }
   }
   if (!has_dtype) return BadKey(text, "a group with its size, a link and an element type");
-  if (next < parts.size()) {
+  const auto limited = [&] { return absl::StartsWith(parts[next], View(kSmLimit)); };
+  if (next < parts.size() && !limited()) {
     if (!absl::SimpleHexAtoi(parts[next], &key.shape_class) || key.shape_class == 0) {
       return BadKey(text, "a hexadecimal shape after the element type");
+    }
+    ++next;
+  }
+  if (next < parts.size() && limited() && key.group != GroupKind::kNone) {
+    if (!absl::SimpleAtoi(parts[next].substr(kSmLimit.size()), &key.sm_limit) || key.sm_limit < 1) {
+      return BadKey(text, "'sms' and a number of multiprocessors at the end");
     }
     ++next;
   }

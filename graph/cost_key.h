@@ -86,6 +86,7 @@ struct CostKey {
   DType dtype = DType::kF32;
   uint64_t shape_class =
       0;  // digest of the widths that change the speed (hidden, ffn, heads); 0 for communication
+  int32_t sm_limit = 0;  // of a collective: Plan::sm_limit
 
   friend auto operator<=>(const CostKey&, const CostKey&) = default;
 };

@@ -10,6 +10,7 @@ Plan MakeFixedPlan(const StepGraph& graph, const FixedPlanOptions& options) {
   plan.graph_fingerprint = FingerprintOf(graph);
   plan.policy = "fixed";
   plan.streams = options.streams;
+  plan.sm_limit = options.sm_limit;
   plan.placements = options.placements;
   plan.numerics = NumericsOf(plan.placements);
   std::set<std::pair<int32_t, Direction>> pipelines;

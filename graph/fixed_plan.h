@@ -11,6 +11,7 @@ struct FixedPlanOptions {
   int32_t streams = kNumStreams;
   AllToAllAlgorithm all_to_all = AllToAllAlgorithm::kDirect;  // where a layer has the choice
   Placements placements = {};  // of layers whose experts do not work at home
+  int32_t sm_limit = 0;
   bool cut_blocks = false;  // what stands beside a pipeline is cut with it, where the batch allows
 };
 

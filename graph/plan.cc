@@ -387,6 +387,10 @@ absl::Status ValidatePlan(const StepGraph& graph, const Plan& plan) {
     return absl::InvalidArgumentError(
         absl::StrCat("plan: streams must be 1, 2 or 3, not ", plan.streams));
   }
+  if (plan.sm_limit < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("plan: sm_limit must be at least 0, not ", plan.sm_limit));
+  }
   if (!std::isfinite(plan.predicted_seconds) || plan.predicted_seconds < 0) {
     return absl::InvalidArgumentError("plan: predicted_seconds must be a number >= 0");
   }

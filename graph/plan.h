@@ -112,6 +112,9 @@ struct Plan {
   // How many of the three streams run at the same time. 3: each. 2: computation beside
   // communication, which is one stream however near the peer. 1: one task after another.
   int32_t streams = kNumStreams;
+  // Multiprocessors of the device that a collective may take, where the backend can limit them
+  // (Backend::sm_limits); 0: as it chooses.
+  int32_t sm_limit = 0;
   std::vector<DegreeChoice> degrees;        // sorted by (layer, direction)
   std::vector<AllToAllChoice> all_to_alls;  // sorted by layer; direct where none is named
   Placements placements;
@@ -162,8 +165,8 @@ std::vector<std::vector<int32_t>> TaskNeeds(const StepGraph& graph, const Plan& 
 // with n the degree of its layer and direction, slices a partition without empty pieces, the same
 // for all operations of a gradient), a block enters the pipeline with some of its operations only
 // (weight gradients are free), a task is issued before one it needs, degrees or all-to-alls are not
-// sorted, or a prediction is not a finite number >= 0, or CheckPlacements, or numerics are not
-// those of the placements.
+// sorted, or a prediction is not a finite number >= 0, or the limit of multiprocessors is negative,
+// or CheckPlacements, or numerics are not those of the placements.
 absl::Status ValidatePlan(const StepGraph& graph, const Plan& plan);
 
 // The regressor (see CostKey) of one task under the expected load: its share of the operation's

@@ -18,7 +18,7 @@ using nlohmann::json;
 
 constexpr std::string_view kFile = "plan.json";
 constexpr std::string_view kFormat = "weft.plan";
-constexpr int64_t kVersion = 6;
+constexpr int64_t kVersion = 7;
 constexpr int64_t kMaxInt32 = std::numeric_limits<int32_t>::max();
 constexpr int64_t kMaxInt64 = std::numeric_limits<int64_t>::max();
 
@@ -192,7 +192,7 @@ std::string PlanToJson(const StepGraph& graph, const Plan& plan) {
                   ",\n  \"graph_fingerprint\": ", json_io::Hex(plan.graph_fingerprint),
                   ",\n  \"policy\": ", json_io::Quoted(plan.policy),
                   ",\n  \"numerics\": ", json_io::Quoted(plan.numerics),
-                  ",\n  \"streams\": ", plan.streams,
+                  ",\n  \"streams\": ", plan.streams, ",\n  \"sm_limit\": ", plan.sm_limit,
                   ",\n  \"predicted_seconds\": ", json_io::Number(plan.predicted_seconds),
                   ",\n  \"degrees\": [");
   const char* separator = "\n";
@@ -246,8 +246,8 @@ absl::StatusOr<Plan> PlanFromJson(const StepGraph& graph, std::string_view text)
   WEFT_RETURN_IF_ERROR(
       json_io::CheckFields(kFile, file,
                            {"format", "version", "epoch", "graph_fingerprint", "policy", "numerics",
-                            "streams", "predicted_seconds", "degrees", "all_to_alls", "placements",
-                            "follow_load", "homes", "tasks"}));
+                            "streams", "sm_limit", "predicted_seconds", "degrees", "all_to_alls",
+                            "placements", "follow_load", "homes", "tasks"}));
   WEFT_RETURN_IF_ERROR(json_io::CheckFormat(kFile, file, kFormat, kVersion));
   Plan plan;
   WEFT_ASSIGN_OR_RETURN(plan.epoch, json_io::ReadInt(kFile, file, "epoch", 0, kMaxInt64));
@@ -262,6 +262,9 @@ absl::StatusOr<Plan> PlanFromJson(const StepGraph& graph, std::string_view text)
   WEFT_ASSIGN_OR_RETURN(const int64_t streams,
                         json_io::ReadInt(kFile, file, "streams", 1, kNumStreams));
   plan.streams = static_cast<int32_t>(streams);
+  WEFT_ASSIGN_OR_RETURN(const int64_t sm_limit,
+                        json_io::ReadInt(kFile, file, "sm_limit", 0, kMaxInt32));
+  plan.sm_limit = static_cast<int32_t>(sm_limit);
   WEFT_ASSIGN_OR_RETURN(plan.predicted_seconds,
                         json_io::ReadNumber(kFile, file, "predicted_seconds"));
   WEFT_RETURN_IF_ERROR(json_io::CheckArray(kFile, file, "degrees"));

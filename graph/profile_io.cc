@@ -1,3 +1,5 @@
+#include <limits>
+
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "graph/json_io.h"
@@ -11,7 +13,7 @@ using nlohmann::json;
 
 constexpr std::string_view kFile = "profile.json";
 constexpr std::string_view kFormat = "weft.profile";
-constexpr int64_t kVersion = 2;
+constexpr int64_t kVersion = 3;
 
 absl::StatusOr<LinearCost> ReadFit(const std::string& where, const json& value) {
   WEFT_RETURN_IF_ERROR(json_io::CheckFields(
@@ -30,9 +32,9 @@ absl::StatusOr<LinearCost> ReadFit(const std::string& where, const json& value) 
 }
 
 // By stream, what each other stream adds to it.
-absl::StatusOr<Contention> ReadContention(const json& file) {
-  WEFT_RETURN_IF_ERROR(json_io::CheckArray(kFile, file, "contention"));
-  const json& rows = file["contention"];
+absl::StatusOr<Contention> ReadContention(std::string_view where, const json& value) {
+  WEFT_RETURN_IF_ERROR(json_io::CheckArray(where, value, "contention"));
+  const json& rows = value["contention"];
   Contention contention;
   bool right = rows.size() == kNumStreams;
   for (size_t s = 0; right && s < kNumStreams; ++s) {
@@ -44,7 +46,7 @@ absl::StatusOr<Contention> ReadContention(const json& file) {
     right = right && contention.stretch[s][s] == 0;
   }
   if (!right) {
-    return absl::InvalidArgumentError(absl::StrCat(View(kFile), ": field 'contention' must be ",
+    return absl::InvalidArgumentError(absl::StrCat(View(where), ": field 'contention' must be ",
                                                    kNumStreams, " rows of ", kNumStreams,
                                                    " numbers >= 0 with 0 on the diagonal"));
   }
@@ -71,21 +73,35 @@ absl::StatusOr<CostEntry> ReadEntry(const std::string& where, const json& value)
   return entry;
 }
 
+// "[[0, 0.1, 0], [...], [...]]"
+void AppendContention(std::string& text, const Contention& contention) {
+  const char* separator = "[";
+  for (const auto& row : contention.stretch) {
+    absl::StrAppend(&text, separator, "[", json_io::Number(row[0]), ", ", json_io::Number(row[1]),
+                    ", ", json_io::Number(row[2]), "]");
+    separator = ", ";
+  }
+  absl::StrAppend(&text, "]");
+}
+
 }  // namespace
 
 std::string ProfileToJson(const ProfileTable& table) {
   std::string text;
   absl::StrAppend(&text, "{\n  \"format\": \"", View(kFormat), "\",\n  \"version\": ", kVersion,
                   ",\n  \"machine_fingerprint\": ", json_io::Hex(table.machine_fingerprint),
-                  ",\n  \"contention\": [");
-  const char* row_separator = "";
-  for (const auto& row : table.contention.stretch) {
-    absl::StrAppend(&text, row_separator, "[", json_io::Number(row[0]), ", ",
-                    json_io::Number(row[1]), ", ", json_io::Number(row[2]), "]");
-    row_separator = ", ";
-  }
-  absl::StrAppend(&text, "],\n  \"entries\": [");
+                  ",\n  \"contention\": ");
+  AppendContention(text, table.contention);
+  absl::StrAppend(&text, ",\n  \"limited_contention\": [");
   const char* separator = "\n";
+  for (const auto& [sm_limit, contention] : table.limited_contention) {
+    absl::StrAppend(&text, separator, "    {\"sm_limit\": ", sm_limit, ", \"contention\": ");
+    AppendContention(text, contention);
+    absl::StrAppend(&text, "}");
+    separator = ",\n";
+  }
+  absl::StrAppend(&text, table.limited_contention.empty() ? "" : "\n  ", "],\n  \"entries\": [");
+  separator = "\n";
   for (const auto& [key, entry] : table.entries) {
     absl::StrAppend(
         &text, separator, "    {\"key\": \"", ToString(key),
@@ -110,12 +126,27 @@ std::string ProfileToJson(const ProfileTable& table) {
 absl::StatusOr<ProfileTable> ProfileFromJson(std::string_view text) {
   WEFT_ASSIGN_OR_RETURN(const json file, json_io::Parse(kFile, text));
   WEFT_RETURN_IF_ERROR(json_io::CheckFields(
-      kFile, file, {"format", "version", "machine_fingerprint", "contention", "entries"}));
+      kFile, file,
+      {"format", "version", "machine_fingerprint", "contention", "limited_contention", "entries"}));
   WEFT_RETURN_IF_ERROR(json_io::CheckFormat(kFile, file, kFormat, kVersion));
   ProfileTable table;
   WEFT_ASSIGN_OR_RETURN(table.machine_fingerprint,
                         json_io::ReadHex(kFile, file, "machine_fingerprint"));
-  WEFT_ASSIGN_OR_RETURN(table.contention, ReadContention(file));
+  WEFT_ASSIGN_OR_RETURN(table.contention, ReadContention(kFile, file));
+  WEFT_RETURN_IF_ERROR(json_io::CheckArray(kFile, file, "limited_contention"));
+  for (const json& value : file["limited_contention"]) {
+    const std::string where =
+        absl::StrCat(View(kFile), ": limited_contention[", table.limited_contention.size(), "]");
+    WEFT_RETURN_IF_ERROR(json_io::CheckFields(where, value, {"sm_limit", "contention"}));
+    WEFT_ASSIGN_OR_RETURN(
+        const int64_t limit,
+        json_io::ReadInt(where, value, "sm_limit", 1, std::numeric_limits<int32_t>::max()));
+    WEFT_ASSIGN_OR_RETURN(const Contention contention, ReadContention(where, value));
+    if (!table.limited_contention.emplace(static_cast<int32_t>(limit), contention).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(where, ": sm_limit ", limit, " is given twice"));
+    }
+  }
   WEFT_RETURN_IF_ERROR(json_io::CheckArray(kFile, file, "entries"));
   size_t index = 0;
   for (const json& value : file["entries"]) {

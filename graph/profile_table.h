@@ -43,7 +43,14 @@ struct ProfileTable {
   uint64_t machine_fingerprint =
       0;  // digest of topology, layout and host: a profile of another machine is refused
   Contention contention;
+  std::map<int32_t, Contention> limited_contention;  // by Plan::sm_limit, where not 0
   std::map<CostKey, CostEntry> entries;
+
+  // Under a plan's limit; of one that was not measured, as without.
+  const Contention& ContentionUnder(int32_t sm_limit) const {
+    const auto found = limited_contention.find(sm_limit);
+    return found == limited_contention.end() ? contention : found->second;
+  }
   friend bool operator==(const ProfileTable&, const ProfileTable&) = default;
 };
 

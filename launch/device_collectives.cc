@@ -26,7 +26,8 @@ absl::Status CanUseNccl(const ClusterOptions& cluster, const ChosenDevice& devic
 }  // namespace
 
 absl::StatusOr<ChosenCollectives> ChooseCollectives(
-    const ClusterOptions& cluster, const ChosenDevice& device, Backend& host, Communicator& world,
+    const ClusterOptions& cluster, const std::vector<int32_t>& sm_limits,
+    const ChosenDevice& device, Backend& host, Communicator& world,
     std::function<void(const absl::Status&)> on_failure) {
   const bool insists = cluster.device_collectives == "nccl";
   if (!insists && !device.cuda) return ChosenCollectives{};
@@ -37,6 +38,8 @@ absl::StatusOr<ChosenCollectives> ChooseCollectives(
   if (all.ok()) {
     NcclOptions options;
     options.max_ctas = cluster.nccl_max_ctas;
+    options.sm_limits = sm_limits;
+    std::erase(options.sm_limits, cluster.nccl_max_ctas);  // that is what it does anyway
     options.on_failure = std::move(on_failure);
     WEFT_ASSIGN_OR_RETURN(auto nccl, MakeNcclBackend(host, *device.device, options));
     return ChosenCollectives{std::move(nccl), "by NCCL"};

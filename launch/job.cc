@@ -174,9 +174,10 @@ absl::Status Rank::Start(int argc, char** argv) {
   WEFT_RETURN_IF_ERROR(CheckDeviceMemory(EstimateMemory(o.model, topology_, layout_, batch, rank),
                                          *device_.device, hosts, *bootstrap_));
   backend_ = WithEmulatedLinks(std::move(plain), o.cluster, topology_);
-  WEFT_ASSIGN_OR_RETURN(collectives_,
-                        ChooseCollectives(o.cluster, device_, *backend_, *bootstrap_,
-                                          [this](const absl::Status& cause) { Abort(cause); }));
+  WEFT_ASSIGN_OR_RETURN(
+      collectives_,
+      ChooseCollectives(o.cluster, o.tuning.sm_limits, device_, *backend_, *bootstrap_,
+                        [this](const absl::Status& cause) { Abort(cause); }));
   WEFT_RETURN_IF_ERROR(OpenRunDirectory());
 
   ControlOptions control;

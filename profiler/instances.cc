@@ -140,6 +140,7 @@ absl::StatusOr<MergedStep> MergeStep(const MergeContext& context, const StepSpan
   MergedStep merged;
   merged.step = spans.step;
   merged.epoch = context.plan.epoch;
+  merged.sm_limit = context.plan.sm_limit;
   merged.by_rank.resize(spans.by_rank.size());
   std::vector<Measured> measured;  // by sample
   const SpanIndex index = IndexSpans(context.plan, spans, merged);
@@ -152,7 +153,9 @@ absl::StatusOr<MergedStep> MergeStep(const MergeContext& context, const StepSpan
                   .first;
     }
     const auto add = [&](const Measured& m) {
-      merged.samples.push_back({CalibrationKey(op.key), m.sample, op.stream, {}});
+      CostKey key = CalibrationKey(op.key);
+      if (key.group != GroupKind::kNone) key.sm_limit = context.plan.sm_limit;
+      merged.samples.push_back({key, m.sample, op.stream, {}});
       measured.push_back(m);
     };
     Measured slowest;  // of the ranks of a compute task

@@ -43,6 +43,7 @@ struct StepSpans {
 struct MergedStep {
   int64_t step = 0;
   int64_t epoch = 0;
+  int32_t sm_limit = 0;                            // of the plan
   std::vector<KeyedSample> samples;                // by task, then by rank: deterministic
   std::vector<std::vector<TaskInterval>> by_rank;  // [world_size], ascending by task
   int64_t unplanned_spans =

@@ -31,9 +31,8 @@ void OnlineCosts::Mean::Add(double new_size, double new_seconds, double new_weig
 }
 
 OnlineCosts::OnlineCosts(const ProfileTable& calibration, const OnlineOptions& options)
-    : options_(options),
-      machine_fingerprint_(calibration.machine_fingerprint),
-      contention_(calibration.contention) {
+    : options_(options), calibration_(calibration) {
+  calibration_.entries.clear();
   WEFT_CHECK(options.half_life_steps > 0, "the half-life is positive");
   WEFT_CHECK(options.max_weight >= 1, "a live bucket may outweigh a calibrated one");
   for (const auto& [key, entry] : calibration.entries) {
@@ -52,12 +51,13 @@ double OnlineCosts::Decay(const Costs& costs, int64_t step) const {
   return std::exp2(-static_cast<double>(step - costs.last_step) / options_.half_life_steps);
 }
 
-void OnlineCosts::Record(int64_t step, std::span<const KeyedSample> samples) {
+void OnlineCosts::Record(int64_t step, std::span<const KeyedSample> samples, int32_t sm_limit) {
   WEFT_CHECK(step >= step_, "steps do not decrease");
   step_ = step;
+  const Contention& contention = calibration_.ContentionUnder(sm_limit);
   for (const KeyedSample& keyed : samples) {
     CostSample sample = keyed.sample;
-    sample.seconds *= contention_.AloneShare(keyed.stream, keyed.beside);
+    sample.seconds *= contention.AloneShare(keyed.stream, keyed.beside);
     if (!Usable(sample)) continue;
     Costs& costs = costs_[keyed.key];
     if (costs.last_step != step) {
@@ -172,9 +172,7 @@ CostEntry OnlineCosts::Refresh(const CostKey& key, const Costs& costs) const {
 }
 
 ProfileTable OnlineCosts::Refresh() const {
-  ProfileTable table;
-  table.machine_fingerprint = machine_fingerprint_;
-  table.contention = contention_;
+  ProfileTable table = calibration_;
   for (const auto& [key, costs] : costs_) table.entries[key] = Refresh(key, costs);
   return table;
 }

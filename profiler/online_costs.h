@@ -30,9 +30,9 @@ class OnlineCosts {
  public:
   explicit OnlineCosts(const ProfileTable& calibration, const OnlineOptions& options = {});
 
-  // Samples of one step, with what ran beside them. Samples without a positive, finite time and a
-  // finite size are ignored. REQUIRES: steps do not decrease.
-  void Record(int64_t step, std::span<const KeyedSample> samples);
+  // Samples of one step, with what ran beside them, under a plan with this limit. Samples without a
+  // positive, finite time and a finite size are ignored. REQUIRES: steps do not decrease.
+  void Record(int64_t step, std::span<const KeyedSample> samples, int32_t sm_limit = 0);
 
   // Live cost / calibrated cost of the key as of the last recorded step: 1.2 = 20% slower than
   // calibrated. 1 for a key that was not calibrated or not seen since.
@@ -67,8 +67,7 @@ class OnlineCosts {
   CostEntry Refresh(const CostKey& key, const Costs& costs) const;
 
   OnlineOptions options_;
-  uint64_t machine_fingerprint_;
-  Contention contention_;
+  ProfileTable calibration_;  // without its entries
   int64_t step_ = 0;
   std::map<CostKey, Costs> costs_;
 };

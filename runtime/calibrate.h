@@ -15,7 +15,8 @@ struct Calibration {
 // Measures what the job's operations cost on this machine, all ranks at once, by small step graphs
 // run by the executor: a sweep of every class of collective on its real group, and training steps
 // of a model of one block at the job's widths and batch, cut by several degrees: task after task
-// for what each costs alone, overlapped for what streams cost one another. Parameters of `worker`
+// for what each costs alone, overlapped for what streams cost one another; both for every limit of
+// multiprocessors that the backend offers. Parameters of `worker`
 // are not touched. COLLECTIVE. `budget_seconds` is a target: at least three rounds are run.
 absl::StatusOr<Calibration> Calibrate(Backend& backend, Worker& worker, double budget_seconds);
 

@@ -61,6 +61,11 @@ absl::StatusOr<ProfileTable> LoadProfile(const JobProfileArgs& args,
                                          GroupedMethod& method) {
   WEFT_ASSIGN_OR_RETURN(const std::string text, LoadFile(args.tuning.profile));
   WEFT_ASSIGN_OR_RETURN(ProfileTable table, ProfileFromJson(text));
+  // Plans choose among limits that were measured and can be had.
+  const std::vector<int32_t> limits = args.backend.sm_limits();
+  std::erase_if(table.limited_contention, [&](const auto& measured) {
+    return std::find(limits.begin(), limits.end(), measured.first) == limits.end();
+  });
   const auto way = std::find_if(ways.begin(), ways.end(), [&](GroupedMethod m) {
     return FingerprintOf(args, m) == table.machine_fingerprint;
   });

@@ -94,6 +94,8 @@ struct TuningOptions {
   // Where experts work: "home"; "follow", as the load of the last steps says; "rebalance", at homes
   // that new plans may change; "auto", whatever is predicted to be faster. Policy weft only.
   std::string expert_placement = "auto";
+  // Multiprocessors of a device that a plan may limit collectives to.
+  std::vector<int32_t> sm_limits = {8, 16};
   // Plans may add in another order: experts may be copied or change homes, shards of experts
   // gathered.
   bool allow_reassociation = false;

@@ -19,21 +19,24 @@
 namespace weft {
 namespace {
 
-constexpr char kPlacingPolicy[] = "weft";
+// Decides where experts work, and how much of a device communication gets.
+constexpr char kSearchingPolicy[] = "weft";
 // The policy that compares ways to follow the load: it takes milliseconds.
 constexpr char kQuickPolicy[] = "fsmoe";
 // Times the least mean: among plans this close the rarely slow one is better.
 constexpr double kAboutAsFast = 1.005;
 
 absl::StatusOr<Plan> PlanUnder(const PlanningInputs& inputs, const std::string& policy,
-                               int64_t epoch, const Placements& placements) {
+                               int64_t epoch, const Placements& placements, int32_t sm_limit = 0) {
   const StepGraph graph = GraphUnder(inputs, placements);
   PlanRequest request = PlanRequestOf(inputs.options, policy);
   request.graph = &graph;
-  request.costs = inputs.costs.get();
+  request.costs = &inputs.CostsUnder(sm_limit);
   request.epoch = epoch;
   request.placements = placements;
-  return MakePlan(request);
+  WEFT_ASSIGN_OR_RETURN(Plan plan, MakePlan(request));
+  plan.sm_limit = sm_limit;
+  return plan;
 }
 
 bool ExpertsCanMove(const StepGraph& graph) {
@@ -185,17 +188,23 @@ StepGraph GraphUnder(const PlanningInputs& inputs, const Placements& placements)
   return graph;
 }
 
+const CostModel& PlanningInputs::CostsUnder(int32_t sm_limit) const {
+  const auto found = limited_costs.find(sm_limit);
+  return found == limited_costs.end() ? *costs : *found->second;
+}
+
 StepPrediction PredictStep(const PlanningInputs& inputs, const Plan& plan) {
+  const CostModel& costs = inputs.CostsUnder(plan.sm_limit);
   std::vector<double> seconds;
   if (inputs.loads != nullptr) {
     Plan placed = plan;
     for (LoadedStep& step : inputs.loads->ApplyEach(*inputs.graph, plan.placements)) {
       placed.placements = std::move(step.placements);
-      seconds.push_back(Simulate(step.graph, placed, *inputs.costs).seconds);
+      seconds.push_back(Simulate(step.graph, placed, costs).seconds);
     }
   }
   if (seconds.empty()) {
-    return {Simulate(GraphUnder(inputs, plan.placements), plan, *inputs.costs).seconds, {}};
+    return {Simulate(GraphUnder(inputs, plan.placements), plan, costs).seconds, {}};
   }
   const double sum = std::accumulate(seconds.begin(), seconds.end(), 0.0);
   return {sum / static_cast<double>(seconds.size()), Quantile(seconds, 0.9)};
@@ -224,7 +233,7 @@ absl::StatusOr<PlanSearch> SearchPlans(const PlanningInputs& inputs, const std::
                                        int64_t epoch) {
   const std::string& where = inputs.options.expert_placement;
   const bool seen = inputs.loads != nullptr && !inputs.loads->empty();
-  const bool places = where != "home" && policy == kPlacingPolicy && inputs.loads != nullptr &&
+  const bool places = where != "home" && policy == kSearchingPolicy && inputs.loads != nullptr &&
                       ExpertsCanMove(*inputs.graph);
   const bool sums_change = inputs.options.allow_reassociation;
   std::vector<Way> following, rebalancing, gathering;
@@ -232,7 +241,8 @@ absl::StatusOr<PlanSearch> SearchPlans(const PlanningInputs& inputs, const std::
   if (places && (where == "follow" || (where == "auto" && seen))) following = WaysToFollow(inputs);
   if (places && seen && sums_change && (where == "rebalance" || where == "auto"))
     rebalancing = WaysToRebalance(inputs, /*follow=*/where == "auto");
-  if (where == "auto" && policy == kPlacingPolicy && sums_change) gathering = WaysToGather(inputs);
+  if (where == "auto" && policy == kSearchingPolicy && sums_change)
+    gathering = WaysToGather(inputs);
   PlanSearch search;
   if (following.empty() || where != "follow") {
     Placements at_home;
@@ -243,6 +253,16 @@ absl::StatusOr<PlanSearch> SearchPlans(const PlanningInputs& inputs, const std::
   WEFT_RETURN_IF_ERROR(AddKind(inputs, policy, epoch, following, search.candidates));
   WEFT_RETURN_IF_ERROR(AddKind(inputs, policy, epoch, rebalancing, search.candidates));
   WEFT_RETURN_IF_ERROR(AddKind(inputs, policy, epoch, gathering, search.candidates));
+  search.chosen = BestOf(search.candidates);
+  if (policy != kSearchingPolicy || inputs.limited_costs.empty()) return search;
+  const PlanCandidate best = search.best();
+  for (const auto& [sm_limit, costs] : inputs.limited_costs) {
+    WEFT_ASSIGN_OR_RETURN(
+        Plan plan, PlanUnder(inputs, policy, epoch, Placements(best.plan.placements), sm_limit));
+    MakeFinalist(inputs,
+                 search.candidates.emplace_back(PlanCandidate{
+                     absl::StrFormat("%s, %d SMs", best.experts, sm_limit), std::move(plan)}));
+  }
   search.chosen = BestOf(search.candidates);
   return search;
 }

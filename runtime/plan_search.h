@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,10 +22,15 @@ struct PlanningInputs {
   std::shared_ptr<const StepGraph> graph;    // under the expected load
   std::shared_ptr<const ExpertLoads> loads;  // null: the expected load is all that is known
   std::shared_ptr<const CostModel> costs;
+  // By Plan::sm_limit, of those that the backend offers.
+  std::map<int32_t, std::shared_ptr<const CostModel>> limited_costs = {};
   TuningOptions options;
   // Rows of a rank per micro-batch, before and after the ESP all-gather; read with loads only.
   double rows = 0, arrived_rows = 0;
   std::vector<HomeChoice> homes = {};  // where experts live now
+
+  // What a plan with this limit is reckoned with.
+  const CostModel& CostsUnder(int32_t sm_limit) const;
 };
 
 // The graph with the sizes that tasks have under these placements, over the last steps in the mean.
@@ -42,7 +48,7 @@ StepPrediction PredictStep(const PlanningInputs& inputs, const Plan& plan);
 
 // A plan that a search has compared with others.
 struct PlanCandidate {
-  std::string experts;  // where they work, for people
+  std::string experts;  // where they work, for people; and the limit of multiprocessors
   // Of the policy that was asked for where the candidate is the fastest of its kind (at home,
   // following, gathering); of one that plans quickly where that has said that it is not.
   Plan plan;
@@ -71,7 +77,8 @@ struct PlanSearch {
 // the last steps, and, where sums may be reassociated, of plans that let experts live elsewhere
 // from now on, and of plans that gather shards of experts instead of rows. Plans of one kind are
 // made for and compared by the mean sizes of the last steps; only the fastest of each kind, the
-// finalists, are simulated for every step. At least one candidate.
+// finalists, are simulated for every step. The best of them is also planned for each limit of
+// multiprocessors that the backend offers. At least one candidate.
 absl::StatusOr<PlanSearch> SearchPlans(const PlanningInputs& inputs, const std::string& policy,
                                        int64_t epoch);
 // The chosen one alone.

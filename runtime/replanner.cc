@@ -18,11 +18,18 @@ namespace {
 // Times the favourite's predicted step: how much slower a plan may be predicted to be tried.
 constexpr double kRivalSeconds = 1.1;
 
-std::shared_ptr<const CostModel> CostsOf(const ProfileTable& table) {
+std::shared_ptr<const CostModel> CostsOf(const ProfileTable& table, int32_t sm_limit) {
   // One sample is better than a guess: the optimizer has one size.
   return std::make_shared<MeasuredCostModel>(table,
                                              std::make_shared<AnalyticCostModel>(MachineSpeeds{}),
-                                             /*min_samples=*/1);
+                                             /*min_samples=*/1, sm_limit);
+}
+
+void ReckonWith(const ProfileTable& table, PlanningInputs& inputs) {
+  inputs.costs = CostsOf(table, 0);
+  inputs.limited_costs.clear();
+  for (const auto& [sm_limit, contention] : table.limited_contention)
+    inputs.limited_costs[sm_limit] = CostsOf(table, sm_limit);
 }
 
 // One line; nothing where no step was recorded.
@@ -41,7 +48,7 @@ Replanner::Replanner(std::shared_ptr<const StepGraph> graph, const TuningOptions
     : online_(calibration), table_(calibration) {
   inputs_.graph = std::move(graph);
   inputs_.options = options;
-  inputs_.costs = CostsOf(table_);
+  ReckonWith(table_, inputs_);
   if (!shape.has_value()) return;
   loads_.emplace(*shape);
   inputs_.loads = std::make_shared<const ExpertLoads>(*loads_);
@@ -69,8 +76,9 @@ absl::StatusOr<Replanner::Contest> Replanner::Rivals(const std::string& policy, 
   const double limit = kRivalSeconds * contest.search.best().seconds;
   ProfileTable undisturbed = table_;
   undisturbed.contention = {};
+  undisturbed.limited_contention.clear();
   PlanningInputs bold = inputs_;
-  bold.costs = CostsOf(undisturbed);
+  ReckonWith(undisturbed, bold);
   const auto faster = [](const PlanCandidate& a, const PlanCandidate& b) {
     return a.seconds < b.seconds;
   };
@@ -106,7 +114,7 @@ absl::StatusOr<std::string> Replanner::Explain(const Plan& plan) const {
   const StepGraph graph = GraphUnder(inputs_, plan.placements);
   PlanRequest request = PlanRequestOf(inputs_.options, plan.policy);
   request.graph = &graph;
-  request.costs = inputs_.costs.get();
+  request.costs = &inputs_.CostsUnder(plan.sm_limit);
   request.epoch = plan.epoch;
   WEFT_ASSIGN_OR_RETURN(const std::string text, weft::Explain(request, plan));
   return absl::StrCat(text, ExplainSteps(PredictSteps(plan)),
@@ -117,7 +125,9 @@ StepPrediction Replanner::PredictSteps(const Plan& plan) const {
   return PredictStep(inputs_, plan);
 }
 
-void Replanner::Record(const MergedStep& step) { online_.Record(step.step, step.samples); }
+void Replanner::Record(const MergedStep& step) {
+  online_.Record(step.step, step.samples, step.sm_limit);
+}
 
 void Replanner::RecordRows(std::span<const int32_t> counts) {
   if (loads_.has_value()) loads_->Record(counts);
@@ -126,16 +136,18 @@ void Replanner::RecordRows(std::span<const int32_t> counts) {
 double Replanner::fullness() const { return loads_.has_value() ? loads_->Fullness() : 1; }
 
 std::array<double, kNumStreams> Replanner::BusySeconds(const Plan& plan) const {
-  return AloneSeconds(GraphUnder(inputs_, plan.placements), plan, *inputs_.costs);
+  return AloneSeconds(GraphUnder(inputs_, plan.placements), plan,
+                      inputs_.CostsUnder(plan.sm_limit));
 }
 
 double Replanner::OrderBound(const Plan& plan) const {
-  return LowerBoundOf(GraphUnder(inputs_, plan.placements), plan, *inputs_.costs);
+  return LowerBoundOf(GraphUnder(inputs_, plan.placements), plan,
+                      inputs_.CostsUnder(plan.sm_limit));
 }
 
 void Replanner::Refresh() {
   table_ = online_.Refresh();
-  inputs_.costs = CostsOf(table_);
+  ReckonWith(table_, inputs_);
   if (loads_.has_value()) inputs_.loads = std::make_shared<const ExpertLoads>(*loads_);
 }
 

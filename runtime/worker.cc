@@ -1,8 +1,26 @@
 #include "runtime/worker.h"
 
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 
 namespace weft {
+namespace {
+
+absl::Status CheckSmLimit(const Backend& backend, int32_t limit) {
+  const std::vector<int32_t> limits = backend.sm_limits();
+  if (limit == 0 || std::find(limits.begin(), limits.end(), limit) != limits.end())
+    return absl::OkStatus();
+  const std::string what = limits.empty()
+                               ? "cannot be limited to a number of"
+                               : absl::StrCat("can be limited to ", absl::StrJoin(limits, ", "));
+  return absl::FailedPreconditionError(
+      absl::StrCat("plan: sm_limit ", limit, ": collectives here ", what, " multiprocessors"));
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Worker>> Worker::Connect(Backend& backend, Kernels& kernels,
                                                         const WorkerOptions& options) {
@@ -73,8 +91,10 @@ Worker::Worker(Backend& backend, Kernels& kernels, const WorkerOptions& options,
 
 absl::Status Worker::Install(StepKind kind, const std::shared_ptr<const Plan>& plan) {
   const Part& target = part(kind);
+  if (kind == StepKind::kTraining) WEFT_RETURN_IF_ERROR(CheckSmLimit(backend_, plan->sm_limit));
   WEFT_RETURN_IF_ERROR(target.executor->Install(target.graph, plan));
   if (kind != StepKind::kTraining) return absl::OkStatus();
+  backend_.LimitSms(plan->sm_limit);
   return home_moves_->MoveTo(plan->placements.homes);
 }
 

@@ -51,7 +51,8 @@ class Worker {
   }
 
   // Between steps. COLLECTIVE where a plan of training lets experts live elsewhere than they do:
-  // they move first. Plans of validation leave them where they are.
+  // they move first. Plans of validation leave them where they are, and collectives the
+  // multiprocessors that they have. kFailedPrecondition: a limit of these that the backend lacks.
   absl::Status Install(StepKind kind, const std::shared_ptr<const Plan>& plan);
   // Experts live there, and what the parameters hold is already theirs (a checkpoint's).
   void Settle(const std::vector<HomeChoice>& homes) { home_moves_->Settle(homes); }

@@ -50,6 +50,10 @@ std::string DescribeStep(const StepGraph& graph, const Plan& plan, const Simulat
   if (plan.streams == 1)
     absl::StrAppend(&text, "  every task starts after the one before has ended\n");
   if (plan.streams == 2) absl::StrAppend(&text, "  both kinds of communication share one stream\n");
+  if (plan.sm_limit > 0) {
+    absl::StrAppend(&text, "  a collective takes at most ", plan.sm_limit,
+                    " multiprocessors from the products beside it\n");
+  }
   return text;
 }
 

@@ -48,12 +48,17 @@ std::vector<CostPoint> MadeMonotone(const std::vector<CostSample>& samples) {
 }  // namespace
 
 MeasuredCostModel::MeasuredCostModel(const ProfileTable& table,
-                                     std::shared_ptr<const CostModel> fallback, size_t min_samples)
-    : contention_(table.contention), fallback_(std::move(fallback)) {
+                                     std::shared_ptr<const CostModel> fallback, size_t min_samples,
+                                     int32_t sm_limit)
+    : contention_(table.ContentionUnder(sm_limit)), fallback_(std::move(fallback)) {
   WEFT_CHECK(fallback_ != nullptr, "a fallback answers what was not measured");
   for (const auto& [key, entry] : table.entries) {
     if (entry.samples.empty() || entry.samples.size() < min_samples) continue;
-    curves_.emplace(CalibrationKey(key), MakeCurve(key, entry));
+    if (key.sm_limit != 0 && key.sm_limit != sm_limit) continue;
+    CostKey unlimited = CalibrationKey(key);
+    unlimited.sm_limit = 0;
+    // The table is sorted: without a limit comes first.
+    curves_.insert_or_assign(unlimited, MakeCurve(key, entry));
   }
 }
 
@@ -109,7 +114,9 @@ double MeasuredCostModel::Interpolate(const Curve& curve, double size) {
 }
 
 CostEstimate MeasuredCostModel::Estimate(const CostKey& key, double size) const {
-  const auto found = curves_.find(CalibrationKey(key));
+  CostKey unlimited = CalibrationKey(key);
+  unlimited.sm_limit = 0;
+  const auto found = curves_.find(unlimited);
   if (found == curves_.end()) return fallback_->Estimate(key, size);
   const Curve& curve = found->second;
   CostEstimate estimate;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <vector>
@@ -17,12 +18,14 @@ namespace weft {
 // joined by straight lines; every other key is answered by the fallback.
 class MeasuredCostModel final : public CostModel {
  public:
-  // REQUIRES: fallback not null. The table is copied: later measurements make another model.
+  // Under a plan's `sm_limit`: a collective that was not measured under it costs what it does
+  // without. REQUIRES: fallback not null. The table is copied: later measurements make another
+  // model.
   MeasuredCostModel(const ProfileTable& table, std::shared_ptr<const CostModel> fallback,
-                    size_t min_samples = 2);
+                    size_t min_samples = 2, int32_t sm_limit = 0);
 
   CostEstimate Estimate(const CostKey& key, double size) const override;
-  // The table's.
+  // The table's, under the limit.
   Contention contention() const override { return contention_; }
 
  private:
@@ -37,7 +40,7 @@ class MeasuredCostModel final : public CostModel {
   static Curve MakeCurve(const CostKey& key, const CostEntry& entry);
   static double Interpolate(const Curve& curve, double size);
 
-  std::map<CostKey, Curve> curves_;
+  std::map<CostKey, Curve> curves_;  // by key without its limit
   Contention contention_;
   std::shared_ptr<const CostModel> fallback_;
 };

@@ -32,7 +32,8 @@ bool SameTasks(const Plan& a, const Plan& b) {
     return x.op == y.op && x.chunk == y.chunk && x.num_chunks == y.num_chunks &&
            x.begin == y.begin && x.end == y.end;
   };
-  return a.streams == b.streams && SamePlacements(a.placements, b.placements) &&
+  return a.streams == b.streams && a.sm_limit == b.sm_limit &&
+         SamePlacements(a.placements, b.placements) &&
          std::equal(a.tasks.begin(), a.tasks.end(), b.tasks.begin(), b.tasks.end(), same);
 }
 

@@ -34,8 +34,9 @@ struct ReplanTerms {
   std::vector<RefusedPlan> refused = {};  // each to be proposed again only for its loss on top
 };
 
-// Whether both plans issue the same tasks in the same order on the same streams, with the experts
-// living at the same homes, and working in the same places or following the load on the same terms.
+// Whether both plans issue the same tasks in the same order on the same streams and
+// multiprocessors, with the experts living at the same homes, and working in the same places or
+// following the load on the same terms.
 bool SameTasks(const Plan& a, const Plan& b);
 
 // Whether to replace `current` by `candidate`: the predicted gain per step must exceed `hysteresis`

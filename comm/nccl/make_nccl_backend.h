@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -13,6 +15,8 @@ namespace weft {
 struct NcclOptions {
   int max_ctas = 0;  // blocks of threads that one collective may take from the device; 0: NCCL's
                      // choice
+  // Other numbers of them that a plan may choose, ascending (Backend::sm_limits).
+  std::vector<int32_t> sm_limits = {};
   // Told, once a communicator and from a thread of its own, the error of a collective that failed
   // after its call had returned: whoever waits for the device can then be let go.
   std::function<void(const absl::Status&)> on_failure = nullptr;

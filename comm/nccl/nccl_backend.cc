@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/check.h"
 #include "base/status_macros.h"
 #include "comm/nccl/nccl_communicator.h"
 #include "comm/nccl/nccl_error.h"
@@ -59,11 +60,16 @@ absl::StatusOr<std::unique_ptr<Communicator>> NcclBackend::Connect(const std::st
   WEFT_RETURN_IF_ERROR(Agree(connected, name));
   parts.host = *std::move(host);
   parts.roll_call = *std::move(roll_call);
-  auto handle = Split(parts.group);
-  if (!handle.ok()) {
-    return WithContext(handle.status(), absl::StrCat("group \"", name, "\", Connect"));
+  std::vector<int32_t> sm_limits = options_.sm_limits;
+  sm_limits.push_back(0);
+  for (const int32_t sm_limit : sm_limits) {
+    auto handle = Split(parts.group, sm_limit);
+    if (!handle.ok()) {
+      return WithContext(handle.status(), absl::StrCat("group \"", name, "\", Connect"));
+    }
+    parts.handles[sm_limit] = *std::move(handle);
   }
-  parts.handle = *std::move(handle);
+  parts.sm_limit = sm_limit_;
   parts.nccl = &nccl_;
   parts.queue = &queue_;
   parts.on_failure = options_.on_failure;
@@ -80,7 +86,7 @@ absl::Status NcclBackend::ConnectWorld(absl::Duration deadline) {
                         host_.Connect("nccl", all, std::max(2 * deadline, kConnectWithin)));
   WEFT_ASSIGN_OR_RETURN(const ncclUniqueId id, ShareId());
   queue_.stream();  // selects the device
-  ncclConfig_t config = Config();
+  ncclConfig_t config = Config(0);
   ncclComm_t comm = nullptr;
   const ncclResult_t made = nccl_.CommInitRankConfig(&comm, world_size(), id, rank(), &config);
   if (comm == nullptr) {
@@ -123,10 +129,11 @@ absl::Status NcclBackend::Agree(const absl::Status& mine, const std::string& gro
                                          " could not connect its own"));
 }
 
-absl::StatusOr<std::unique_ptr<NcclHandle>> NcclBackend::Split(const Group& group) {
+absl::StatusOr<std::unique_ptr<NcclHandle>> NcclBackend::Split(const Group& group,
+                                                               int32_t sm_limit) {
   queue_.stream();  // selects the device
   const absl::Time deadline = absl::Now() + std::max(group.deadline, kConnectWithin);
-  ncclConfig_t config = Config();
+  ncclConfig_t config = Config(sm_limit);
   ncclComm_t& made = split_.emplace_back(nullptr);
   // The groups of one call partition the world: each is known by its first rank.
   WEFT_RETURN_IF_ERROR(world()->Run("splitting the world", deadline, [&](ncclComm_t whole) {
@@ -139,14 +146,23 @@ absl::StatusOr<std::unique_ptr<NcclHandle>> NcclBackend::Split(const Group& grou
   return handle;
 }
 
-ncclConfig_t NcclBackend::Config() const {
+ncclConfig_t NcclBackend::Config(int32_t sm_limit) const {
   ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
   config.blocking = 0;
-  if (options_.max_ctas > 0) {
+  // One block of threads of a collective takes a multiprocessor.
+  const int32_t most = sm_limit > 0 ? sm_limit : options_.max_ctas;
+  if (most > 0) {
     config.minCTAs = 1;
-    config.maxCTAs = options_.max_ctas;
+    config.maxCTAs = most;
   }
   return config;
+}
+
+void NcclBackend::LimitSms(int32_t limit) {
+  WEFT_CHECK(limit == 0 || std::find(options_.sm_limits.begin(), options_.sm_limits.end(), limit) !=
+                               options_.sm_limits.end(),
+             "the backend offers the limit");
+  *sm_limit_ = limit;
 }
 
 void NcclBackend::Abort(const absl::Status& cause) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <string>
@@ -18,7 +20,7 @@
 namespace weft {
 
 // Groups over NCCL. The first Connect makes NCCL's communicator of the world, every Connect splits
-// it; a host backend connects the same groups beside it.
+// it, once for each limit of multiprocessors; a host backend connects the same groups beside it.
 class NcclBackend final : public Backend {
  public:
   // All outlive the backend and its communicators.
@@ -29,6 +31,8 @@ class NcclBackend final : public Backend {
   absl::StatusOr<std::unique_ptr<Communicator>> Connect(const std::string& name,
                                                         const std::vector<RankId>& ranks,
                                                         absl::Duration deadline) override;
+  std::vector<int32_t> sm_limits() const override { return options_.sm_limits; }
+  void LimitSms(int32_t limit) override;
   void Abort(const absl::Status& cause) override;
 
  private:
@@ -39,13 +43,15 @@ class NcclBackend final : public Backend {
   absl::StatusOr<ncclUniqueId> ShareId();
   // OK when `mine` is OK on all ranks: nobody then waits in NCCL for one that does not come.
   absl::Status Agree(const absl::Status& mine, const std::string& group);
-  absl::StatusOr<std::unique_ptr<NcclHandle>> Split(const Group& group);
-  ncclConfig_t Config() const;
+  absl::StatusOr<std::unique_ptr<NcclHandle>> Split(const Group& group, int32_t sm_limit);
+  // 0: of NcclOptions::max_ctas.
+  ncclConfig_t Config(int32_t sm_limit) const;
 
   Backend& host_;
   CudaQueue& queue_;
   const NcclLibrary& nccl_;
   const NcclOptions options_;
+  const std::shared_ptr<std::atomic<int32_t>> sm_limit_ = std::make_shared<std::atomic<int32_t>>(0);
   const std::shared_ptr<NcclWatchdog> watchdog_;
   std::unique_ptr<Communicator> control_;  // the world, on the host
   // NCCL writes here while it splits the world, even when nobody waits for it any more.

@@ -276,8 +276,9 @@ absl::Status NcclCommunicator::Enqueue(const char* name, Call call) {
 absl::Status NcclCommunicator::Issue(const NcclOperations::Operation& operation,
                                      cudaStream_t stream, Call call) {
   WEFT_RETURN_IF_ERROR(CudaStatus(cudaEventRecord(operation.begin, stream), "recording an event"));
-  WEFT_RETURN_IF_ERROR(parts_.handle->Run(operation.name, absl::InfiniteFuture(),
-                                          [&](ncclComm_t comm) { return call(comm, stream); }));
+  WEFT_RETURN_IF_ERROR(parts_.handles.at(*parts_.sm_limit)
+                           ->Run(operation.name, absl::InfiniteFuture(),
+                                 [&](ncclComm_t comm) { return call(comm, stream); }));
   return CudaStatus(cudaEventRecord(operation.end, stream), "recording an event");
 }
 
@@ -297,7 +298,7 @@ bool NcclCommunicator::Remember(const absl::Status& error) const {
 }
 
 void NcclCommunicator::EndAll(const absl::Status& error) const {
-  parts_.handle->Fail(error);
+  for (const auto& [sm_limit, handle] : parts_.handles) handle->Fail(error);
   parts_.host->Abort(error);
   parts_.roll_call->Abort(error);
 }
@@ -311,9 +312,15 @@ absl::Status NcclCommunicator::Fail(const absl::Status& error) const {
   return error;
 }
 
+absl::Status NcclCommunicator::HandlesHealth() const {
+  absl::Status health;
+  for (const auto& [sm_limit, handle] : parts_.handles) health.Update(handle->Health());
+  return health;
+}
+
 absl::Status NcclCommunicator::Health() const {
   WEFT_RETURN_IF_ERROR(error());
-  const absl::Status health = parts_.handle->Health();
+  const absl::Status health = HandlesHealth();
   if (health.ok()) return error();
   return Fail(WithContext(health, absl::StrCat("group \"", parts_.group.name, "\"")));
 }
@@ -329,7 +336,7 @@ absl::Time NcclCommunicator::Look(absl::Time now) {
   absl::Status status = operations_.Prune();
   const NcclOperations::Operation* const oldest = operations_.Oldest(now);
   if (oldest == nullptr) return absl::InfiniteFuture();
-  status.Update(parts_.handle->Health());
+  status.Update(HandlesHealth());
   const absl::Time due = oldest->begun + parts_.group.deadline;
   if (status.ok() && now < due) {
     return std::min(due, now + std::min(kLookEvery, parts_.group.deadline / 4));

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -38,7 +41,9 @@ class NcclCommunicator final : public Communicator, private NcclWatchdog::Watche
     std::unique_ptr<Communicator> host;
     // Of the same group, on the host: members that wait in vain meet here to see who is missing.
     std::unique_ptr<Communicator> roll_call;
-    std::unique_ptr<NcclHandle> handle;
+    // By limit of multiprocessors; collectives take that of *sm_limit. The same keys on all ranks.
+    std::map<int32_t, std::unique_ptr<NcclHandle>> handles;
+    std::shared_ptr<const std::atomic<int32_t>> sm_limit;
   };
   // `nccl` and `queue` outlive the communicator.
   explicit NcclCommunicator(Parts parts);
@@ -80,6 +85,7 @@ class NcclCommunicator final : public Communicator, private NcclWatchdog::Watche
   std::string Where(const char* name) const;
 
   absl::Status error() const;
+  absl::Status HandlesHealth() const;
   // False when there was an error before: the first stays.
   bool Remember(const absl::Status& error) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Ends everything that the communicator does. After Remember.

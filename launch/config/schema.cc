@@ -335,6 +335,10 @@ std::vector<Field> MakeSchema() {
        Unit::kNone,
        TextRule::kAny,
        kAllToAlls},
+      {WEFT_FIELD(tuning.sm_limits),
+       "Multiprocessors of a device that a plan may limit every collective of NCCL to, ascending, "
+       "beside what cluster.nccl_max_ctas says; each is measured. Policy weft only.",
+       {1, 64}},
       {WEFT_FIELD(tuning.expert_placement),
        "Where experts work: home; follow, moved before every step as the load of the last steps "
        "says; rebalance, at home, which a new plan may move to where the load wants it; auto, what "

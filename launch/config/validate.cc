@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -193,6 +194,14 @@ void CheckPlacement(const JobOptions& options, std::vector<Conflict>& conflicts)
   }
 }
 
+void CheckAscending(const std::string& key, const std::vector<int32_t>& values,
+                    std::vector<Conflict>& conflicts) {
+  const auto fallen = std::adjacent_find(values.begin(), values.end(), std::greater_equal<>());
+  if (fallen == values.end()) return;
+  conflicts.push_back(
+      {key, absl::StrCat(key, " must ascend, but ", *(fallen + 1), " follows ", *fallen)});
+}
+
 void CheckSystem(const JobOptions& options, std::vector<Conflict>& conflicts) {
   const ClusterOptions& cluster = options.cluster;
   if (cluster.emulate) {
@@ -209,12 +218,8 @@ void CheckSystem(const JobOptions& options, std::vector<Conflict>& conflicts) {
   const std::vector<int32_t>& degrees = options.tuning.degrees;
   if (degrees.empty())
     conflicts.push_back({"tuning.degrees", "tuning.degrees = [] must name at least one degree"});
-  for (size_t i = 1; i < degrees.size(); ++i) {
-    if (degrees[i] > degrees[i - 1]) continue;
-    conflicts.push_back({"tuning.degrees", absl::StrCat("tuning.degrees must ascend, but ",
-                                                        degrees[i], " follows ", degrees[i - 1])});
-    break;
-  }
+  CheckAscending("tuning.degrees", degrees, conflicts);
+  CheckAscending("tuning.sm_limits", options.tuning.sm_limits, conflicts);
   if (options.tuning.all_to_alls.empty()) {
     conflicts.push_back(
         {"tuning.all_to_alls", "tuning.all_to_alls = [] must name at least one algorithm"});

@@ -33,7 +33,12 @@ std::vector<CostKey> ManyKeys() {
 
 TEST(CostKeyTest, TextIsUniqueAndReadsBack) {
   std::set<std::string> texts;
-  const std::vector<CostKey> keys = ManyKeys();
+  std::vector<CostKey> keys = ManyKeys();
+  for (size_t i = 0, count = keys.size(); i < count; ++i) {
+    if (keys[i].group == GroupKind::kNone) continue;
+    keys.push_back(keys[i]);
+    keys.back().sm_limit = 16;
+  }
   for (const CostKey& key : keys) {
     const std::string text = ToString(key);
     texts.insert(text);
@@ -51,14 +56,35 @@ TEST(CostKeyTest, TextIsTheDocumentedOne) {
   EXPECT_EQ(ToString(CostKey{OpKind::kDispatch, Direction::kBackward, GroupKind::kEp, 2,
                              LinkClass::kInterNode, DType::kF32, 0}),
             "dispatch.bwd/ep2/inter/f32");
+  EXPECT_EQ(ToString(CostKey{OpKind::kDispatch, Direction::kNone, GroupKind::kEp, 8,
+                             LinkClass::kIntraNode, DType::kU8, 0, 16}),
+            "dispatch/ep8/intra/u8/sms16");
 }
 
 TEST(CostKeyTest, RefusesAnythingElseInOneSentence) {
-  for (const char* text :
-       {"", "/", "dispatch", "dispatch.bwd", "dispatch.sideways/f32", "dispatch./f32",
-        "teleport.fwd/f32", "dispatch/ep0/f32", "dispatch/ep02/f32", "dispatch/f32/",
-        "dispatch/f32/0", "dispatch/f32/xyz", "dispatch/f32/1f/2", "dispatch/ep99999999999/f32",
-        "dispatch/none1/f32", "dispatch/f32/1F", "dispatch/f32/0x1f", "expert.fwd.fwd/f32"}) {
+  for (const char* text : {"",
+                           "/",
+                           "dispatch",
+                           "dispatch.bwd",
+                           "dispatch.sideways/f32",
+                           "dispatch./f32",
+                           "teleport.fwd/f32",
+                           "dispatch/ep0/f32",
+                           "dispatch/ep02/f32",
+                           "dispatch/f32/",
+                           "dispatch/f32/0",
+                           "dispatch/f32/xyz",
+                           "dispatch/f32/1f/2",
+                           "dispatch/ep99999999999/f32",
+                           "dispatch/none1/f32",
+                           "dispatch/f32/1F",
+                           "dispatch/f32/0x1f",
+                           "expert.fwd.fwd/f32",
+                           "dispatch/ep2/f32/sms0",
+                           "dispatch/ep2/f32/sms",
+                           "dispatch/ep2/f32/sms08",
+                           "dispatch/ep2/f32/sms8/sms8",
+                           "expert.fwd/f32/sms8"}) {
     const absl::StatusOr<CostKey> read = ParseCostKey(text);
     EXPECT_EQ(read.status().code(), absl::StatusCode::kInvalidArgument) << text;
   }
@@ -97,6 +123,9 @@ TEST(CostKeyTest, CollectivesOfAGroupShareACostAndComputeDoesNot) {
       CalibrationKey(key(OpKind::kExpert, Direction::kBackward, GroupKind::kNone, DType::kF32)));
   for (const CostKey& any : ManyKeys()) {
     ASSERT_EQ(CalibrationKey(CalibrationKey(any)), CalibrationKey(any)) << ToString(any);
+    CostKey limited = any;
+    limited.sm_limit = 8;
+    ASSERT_NE(CalibrationKey(limited), CalibrationKey(any)) << ToString(any);
   }
 }
 

@@ -44,7 +44,8 @@ TEST(PlanIoTest, ErrorsNameTheFieldAndWhatWasExpected) {
     const char* says;
   } cases[] = {
       {"weft.plan", "weft.profile", "'format' must be \"weft.plan\""},
-      {"\"version\": 6", "\"version\": 5", "'version' must be a whole number from 6 to 6"},
+      {"\"version\": 7", "\"version\": 6", "'version' must be a whole number from 7 to 7"},
+      {"\"sm_limit\": 16", "\"sm_limit\": -1", "'sm_limit' must be a whole number from 0"},
       {"\"epoch\": 3", "\"epoch\": -3", "'epoch'"},
       {"\"epoch\": 3", "\"epoch\": 3.5", "'epoch'"},
       {"\"epoch\": 3", "\"epoch\": 18446744073709551615", "'epoch'"},

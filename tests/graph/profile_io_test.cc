@@ -9,6 +9,8 @@ ProfileTable SmallProfile() {
   ProfileTable table;
   table.machine_fingerprint = 0xfedcba9876543210;
   table.contention.stretch = {{{0, 0.125, 0.5}, {0.1, 0, 0}, {1.0 / 3, 2, 0}}};
+  table.limited_contention[8].stretch = {{{0, 0.1, 0.25}, {0, 0, 0}, {0, 0, 0}}};
+  table.limited_contention[16] = {};
   const CostKey a2a = CalibrationKey(CostKey{OpKind::kDispatch, Direction::kForward, GroupKind::kEp,
                                              2, LinkClass::kInterNode, DType::kF32, 0});
   const CostKey expert{OpKind::kExpert,
@@ -19,6 +21,9 @@ ProfileTable SmallProfile() {
                        DType::kF32,
                        0xabc};
   table.entries[a2a] = {{{0, 1e-4}, {1 << 20, 0.1 / 3}}, {1e-4, 1.0 / 3e8, 0.99, 0.02, true}};
+  CostKey limited = a2a;
+  limited.sm_limit = 8;
+  table.entries[limited] = {{{1 << 20, 0.2}}, {}};
   table.entries[expert] = {{{5e6, 2e-3}}, {0, 0, -0.5, 0.3, false}};
   return table;
 }
@@ -53,7 +58,10 @@ TEST(ProfileIoTest, ErrorsNameTheFieldAndWhatWasExpected) {
       {"[0, 0.125, 0.5]", "[0, -0.125, 0.5]", "0 on the diagonal"},
       {"[0, 0.125, 0.5]", "[0, 0.5]", "'contention'"},
       {"[0, 0.125, 0.5], ", "", "'contention'"},
-      {"\"version\": 2", "\"version\": 1", "version"},
+      {"[0, 0.1, 0.25]", "[0, 0.1]", "limited_contention[0]: field 'contention' must be 3 rows"},
+      {"\"sm_limit\": 8", "\"sm_limit\": 0", "limited_contention[0]: field 'sm_limit'"},
+      {"\"sm_limit\": 16", "\"sm_limit\": 8", "limited_contention[1]: sm_limit 8 is given twice"},
+      {"\"version\": 3", "\"version\": 2", "version"},
       {"[0, 1e-04]", "[0]", "samples[0] must be [size, seconds]"},
       {"[0, 1e-04]", "[0, -1]", "samples[0] must be [size, seconds]"},
       {"[0, 1e-04]", "[9e9, 0.0001]", "ascend"},

@@ -39,6 +39,7 @@ Plan SmallPlan() {
   plan.epoch = 3;
   plan.graph_fingerprint = FingerprintOf(SmallGraph());
   plan.policy = "weft";
+  plan.sm_limit = 16;
   plan.degrees = {{0, Direction::kBackward, 2}};
   const auto chunk = [](int32_t op, int32_t i) { return PlanTask{OpId{op}, i, 2, 0, 0, 0, 0}; };
   const auto slice = [](int32_t op, int64_t begin, int64_t end) {

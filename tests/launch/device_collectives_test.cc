@@ -30,7 +30,7 @@ std::vector<Outcome> Choose(const ClusterOptions& cluster, const std::vector<int
         WEFT_ASSIGN_OR_RETURN(const auto world, backend.Connect("world", all, absl::Seconds(60)));
         WEFT_ASSIGN_OR_RETURN(const ChosenDevice device, ChooseDevice(cluster, hosts, *world));
         Outcome& own = outcomes[static_cast<size_t>(backend.rank())];
-        auto chosen = ChooseCollectives(cluster, device, backend, *world, nullptr);
+        auto chosen = ChooseCollectives(cluster, {}, device, backend, *world, nullptr);
         own.status = chosen.status();
         if (!chosen.ok()) return absl::OkStatus();
         own.description = chosen->description;

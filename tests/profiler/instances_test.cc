@@ -39,6 +39,17 @@ TEST_F(MergeStepTest, OneSampleATaskOfComputeAndOneAnInstanceOfACollective) {
   EXPECT_EQ(merged->unplanned_spans + merged->missing_spans + merged->incomplete_collectives, 0);
 }
 
+TEST_F(MergeStepTest, CollectivesAreFiledUnderTheLimitOfThePlan) {
+  Plan limited = world.plan;
+  limited.sm_limit = 8;
+  const auto merged = MergeStep({world.graph, limited, world.topology, world.layout},
+                                {TwoNodes::kStep, world.Even()});
+  ASSERT_TRUE(merged.ok()) << merged.status();
+  EXPECT_EQ(merged->sm_limit, 8);
+  for (const KeyedSample& s : merged->samples)
+    EXPECT_EQ(s.key.sm_limit, s.key.group == GroupKind::kNone ? 0 : 8) << ToString(s.key);
+}
+
 TEST_F(MergeStepTest, TheShortestMemberIsTheCostAndTheRestIsWait) {
   std::vector<Trace> spans = world.Even();
   // Group {0, 2}: rank 0 arrives 300 ns early; rank 2 carries more. Their clocks differ by 2 ms.

@@ -70,6 +70,25 @@ TEST(OnlineCosts, KeepsWhatATaskCostsAlone) {
   EXPECT_NEAR(costs.DriftOf(DispatchKey()), stretched, 0.02);
 }
 
+TEST(OnlineCosts, WhatRunsBesideStretchesAsUnderThePlansLimit) {
+  ProfileTable calibration = Calibrated();
+  calibration.contention.stretch[2] = {1, 0, 0};
+  calibration.limited_contention[8].stretch[2] = {3, 0, 0};
+  const double size = std::ldexp(1.0, 20);
+  const auto live = [&](int32_t sm_limit) {
+    OnlineCosts costs(calibration);
+    CostKey key = DispatchKey();
+    key.sm_limit = 1;  // never calibrated: the table has what was recorded alone
+    const KeyedSample sample{key, {size, 4e-3}, StreamKind::kInter, {1, 0, 0}};
+    costs.Record(1, {&sample, 1}, sm_limit);
+    EXPECT_EQ(costs.Refresh().limited_contention, calibration.limited_contention);
+    return costs.Refresh().entries.at(key).samples.front().seconds;
+  };
+  EXPECT_NEAR(live(0), 2e-3, 1e-9);
+  EXPECT_NEAR(live(8), 1e-3, 1e-9);
+  EXPECT_NEAR(live(16), 2e-3, 1e-9) << "not measured: as without";
+}
+
 TEST(OnlineCosts, FollowsADriftSeenAtOneSizeOnly) {
   OnlineCosts costs(Calibrated());
   const double size = std::ldexp(1.0, 20);

@@ -3,10 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "graph/fixed_plan.h"
+#include "graph/profile_table.h"
 #include "tests/comm/nccl/nccl_ranks.h"
 #include "tests/runtime/layout_cases.h"
 #include "tests/runtime/run_ranks.h"
@@ -20,11 +24,13 @@ namespace weft {
 namespace {
 
 // As a job does: whoever waits for the device is let go.
+// Plans may limit collectives.
 std::unique_ptr<Backend> OverNccl(std::unique_ptr<Backend> host) {
   const auto rank = std::make_shared<Backend*>(nullptr);
   auto made = std::make_unique<NcclRank>(
       std::move(host),
-      NcclOptions{.on_failure = [rank](const absl::Status& cause) { (*rank)->Abort(cause); }});
+      NcclOptions{.sm_limits = {8, 16},
+                  .on_failure = [rank](const absl::Status& cause) { (*rank)->Abort(cause); }});
   *rank = made.get();
   return made;
 }
@@ -74,6 +80,55 @@ TEST_P(NcclTrainingTest, TrainsTheModelOfTheCpu) {
 INSTANTIATE_TEST_SUITE_P(Cases, NcclTrainingTest, testing::ValuesIn(LayoutCases()),
                          [](const auto& test) { return test.param.name; });
 
+// Multiprocessors that collectives may take change between two steps: the training does not.
+TEST(NcclTrainingTest, LimitsThatChangeDoNotChangeTheTraining) {
+  TinyJob job;
+  job.model = TinyModel(Backbone::kMixtral);
+  job.topology = {4, 2};
+  job.layout = {2, 2, 1};
+  job.steps = 4;
+  job.switch_every = 1;
+  const auto run = [&](const std::vector<int32_t>& limits) {
+    job.make_plan = [&limits](const StepGraph& graph, int64_t version) -> absl::StatusOr<Plan> {
+      return MakeFixedPlan(graph,
+                           {.forward = 2,
+                            .backward = 2,
+                            .sm_limit = limits[static_cast<size_t>(version) % limits.size()]});
+    };
+    std::vector<TinyResult> results;
+    const absl::Status status = RunOverNccl(job, results);
+    EXPECT_TRUE(status.ok()) << status;
+    return results;
+  };
+  EXPECT_EQ(DifferenceOf(run({0}), run({0, 8, 16})), "");
+  EXPECT_EQ(cuda_emulator::NcclMaxCtas(), 0) << "the fourth step is under the first limit";
+  job.steps = 3;
+  run({0, 8, 16});
+  EXPECT_EQ(cuda_emulator::NcclMaxCtas(), 16);
+}
+
+TEST(NcclTrainingFailureTest, ALimitThatTheBackendLacksIsRefused) {
+  TinyJob job;
+  job.model = TinyModel(Backbone::kMixtral);
+  job.topology = {2, 2};
+  job.layout = {1, 2, 1};
+  job.make_plan = [](const StepGraph& graph, int64_t /*version*/) -> absl::StatusOr<Plan> {
+    return MakeFixedPlan(graph, {.sm_limit = 4});
+  };
+  std::vector<TinyResult> results;
+  const absl::Status over_nccl = RunOverNccl(job, results);
+  EXPECT_TRUE(absl::StrContains(
+      std::string(over_nccl.message()),
+      "plan: sm_limit 4: collectives here can be limited to 8, 16 multiprocessors"))
+      << over_nccl;
+  const absl::Status on_host =
+      SpawnRanks(2, [&](Backend& backend) { return RunTinyJob(backend, job).status(); });
+  EXPECT_TRUE(absl::StrContains(
+      std::string(on_host.message()),
+      "plan: sm_limit 4: collectives here cannot be limited to a number of multiprocessors"))
+      << on_host;
+}
+
 // A job with everything around the steps: calibration, plans, validation, a checkpoint.
 TEST(NcclJobTest, AWholeJobHasTheLossesOfTheCpu) {
   TemporaryDirectory directory;
@@ -96,6 +151,19 @@ TEST(NcclJobTest, AWholeJobHasTheLossesOfTheCpu) {
   for (size_t step = 0; step < losses.size(); ++step)
     EXPECT_NEAR(losses[step], expected[step], 1e-4);
   EXPECT_NEAR(nccl->summary.val_bits_per_byte, cpu->summary.val_bits_per_byte, 1e-4);
+  // Every limit was measured, and planned with.
+  const auto profile = ProfileFromJson(nccl->Read("profile.json"));
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  EXPECT_EQ(profile->limited_contention.size(), 2u);
+  for (const int32_t limit : {8, 16}) {
+    EXPECT_TRUE(profile->limited_contention.contains(limit));
+    const auto dispatch =
+        std::find_if(profile->entries.begin(), profile->entries.end(), [&](const auto& entry) {
+          return entry.first.kind == OpKind::kDispatch && entry.first.sm_limit == limit;
+        });
+    EXPECT_NE(dispatch, profile->entries.end()) << limit;
+    EXPECT_TRUE(absl::StrContains(nccl->Read("explain.txt"), absl::StrCat(", ", limit, " SMs")));
+  }
 }
 
 TinyJob TwoRanks() {

@@ -10,6 +10,7 @@
 #include "runtime/replanner.h"
 #include "runtime/statistics.h"
 #include "scheduler/analytic_cost_model.h"
+#include "scheduler/replan.h"
 #include "scheduler/simulate.h"
 
 namespace weft {
@@ -152,6 +153,50 @@ TEST_F(PlanSearchTest, WithoutStepsTheExpectedLoadDecides) {
       EXPECT_GE(one.seconds, search.best().seconds);
     }
   }
+}
+
+// Costs of collectives times `communication`.
+class Scaled final : public CostModel {
+ public:
+  Scaled(std::shared_ptr<const CostModel> inner, double communication)
+      : inner_(std::move(inner)), communication_(communication) {}
+  CostEstimate Estimate(const CostKey& key, double size) const override {
+    CostEstimate estimate = inner_->Estimate(key, size);
+    if (key.group != GroupKind::kNone) estimate.seconds *= communication_;
+    return estimate;
+  }
+
+ private:
+  const std::shared_ptr<const CostModel> inner_;
+  const double communication_;
+};
+
+TEST_F(PlanSearchTest, MultiprocessorsAreLimitedWhereThatIsPredictedToPay) {
+  inputs_.loads = nullptr;
+  inputs_.limited_costs[8] = std::make_shared<const Scaled>(Costs(), 0.5);
+  inputs_.limited_costs[16] = std::make_shared<const Scaled>(Costs(), 2);
+  const PlanSearch search = Search();
+  EXPECT_EQ(search.plan().sm_limit, 8);
+  EXPECT_TRUE(ValidatePlan(*inputs_.graph, search.plan()).ok());
+  size_t limited = 0;
+  for (const PlanCandidate& one : search.candidates) {
+    EXPECT_EQ(one.seconds, PredictStep(inputs_, one.plan).seconds) << one.experts;
+    if (one.plan.sm_limit == 0) continue;
+    ++limited;
+    EXPECT_EQ(one.experts.substr(one.experts.find(',')),
+              one.plan.sm_limit == 8 ? ", 8 SMs" : ", 16 SMs");
+    Plan free = one.plan;
+    free.sm_limit = 0;
+    EXPECT_EQ(PredictStep(inputs_, free).seconds < one.seconds, one.plan.sm_limit == 16);
+    EXPECT_FALSE(SameTasks(free, one.plan));
+  }
+  EXPECT_EQ(limited, 2u);
+
+  inputs_.limited_costs.erase(8);
+  EXPECT_EQ(Search().plan().sm_limit, 0);
+  auto baseline = SearchPlans(inputs_, "fsmoe", 3);
+  ASSERT_TRUE(baseline.ok()) << baseline.status();
+  EXPECT_EQ(baseline->candidates.size(), 1u);
 }
 
 TEST_F(PlanSearchTest, OneStepIsItsOwnMeanAndPercentile) {

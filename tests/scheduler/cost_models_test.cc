@@ -32,6 +32,29 @@ double Seconds(const CostModel& model, double size) {
   return model.Estimate(AllToAll(OpKind::kCombine, Direction::kBackward), size).seconds;
 }
 
+TEST(MeasuredCostModelTest, UnderALimitWhatWasMeasuredUnderIt) {
+  const auto entry = [](double seconds) {
+    return CostEntry{{{0, seconds}, {1e6, 2 * seconds}}, {}};
+  };
+  ProfileTable table;
+  const CostKey all_to_all = CalibrationKey(AllToAll(OpKind::kDispatch, Direction::kForward));
+  CostKey gather = all_to_all;
+  gather.kind = OpKind::kEspAllGather;
+  CostKey limited = all_to_all;
+  limited.sm_limit = 8;
+  table.entries = {{all_to_all, entry(1)}, {gather, entry(2)}, {limited, entry(3)}};
+  table.contention.stretch[0] = {0, 0.5, 0};
+  table.limited_contention[8].stretch[0] = {0, 0.25, 0};
+  const MeasuredCostModel free(table, Analytic());
+  const MeasuredCostModel of_eight(table, Analytic(), 2, 8);
+  EXPECT_EQ(Seconds(free, 0), 1);
+  EXPECT_EQ(Seconds(of_eight, 0), 3);
+  EXPECT_EQ(of_eight.Estimate(limited, 0).seconds, 3);
+  EXPECT_EQ(of_eight.Estimate(gather, 0).seconds, 2) << "not measured: as without";
+  EXPECT_EQ(free.contention(), table.contention);
+  EXPECT_EQ(of_eight.contention(), table.limited_contention.at(8));
+}
+
 TEST(AnalyticCostModelTest, AlphaPlusBetaTimesSize) {
   const auto model = Analytic();
   const CostKey dispatch = AllToAll(OpKind::kDispatch, Direction::kForward);

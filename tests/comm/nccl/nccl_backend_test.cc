@@ -298,14 +298,43 @@ TEST_F(NcclBackendTest, RanksThatShareADeviceAreRefused) {
 
 TEST_F(NcclBackendTest, TheLimitOfBlocksReachesNccl) {
   for (const int limit : {0, 4}) {
-    Run(1,
+    Run(2,
         [&](Place& place) -> absl::Status {
           WEFT_ASSIGN_OR_RETURN(auto world, ConnectWorld(place.nccl));
-          EXPECT_EQ(cuda_emulator::NcclMaxCtas(), limit);
-          return absl::OkStatus();
+          Buffer buffer = place.NewBuffer();
+          const TensorView data = place.Put(buffer, {1});
+          EXPECT_EQ(place.nccl.sm_limits(), (std::vector<int32_t>{8, 16}));
+          float sum = 1;
+          // The limits of a plan, and back.
+          for (const int32_t plans : {0, 16, 8, 0}) {
+            place.nccl.LimitSms(plans);
+            WEFT_RETURN_IF_ERROR(world->AllReduce(data, ReduceOp::kSum));
+            EXPECT_EQ(place.Get(data), std::vector<float>{sum *= 2});
+            EXPECT_EQ(cuda_emulator::NcclMaxCtas(), plans == 0 ? limit : plans);
+            WEFT_RETURN_IF_ERROR(world->Barrier());
+          }
+          return world->Health();
         },
-        {.max_ctas = limit});
+        {.max_ctas = limit, .sm_limits = {8, 16}});
   }
+}
+
+// Of one limit or another: a group has failed as a whole.
+TEST_F(NcclBackendTest, AGroupThatHasFailedHasFailedUnderEveryLimit) {
+  Run(1,
+      [&](Place& place) -> absl::Status {
+        WEFT_ASSIGN_OR_RETURN(auto world, ConnectWorld(place.nccl));
+        Buffer buffer = place.NewBuffer();
+        const TensorView data = place.Put(buffer, {1});
+        place.nccl.LimitSms(8);
+        place.nccl.Abort(absl::InternalError("enough"));
+        for (const int32_t limit : {8, 0}) {
+          place.nccl.LimitSms(limit);
+          EXPECT_TRUE(Says(world->AllReduce(data, ReduceOp::kSum), "enough"));
+        }
+        return absl::OkStatus();
+      },
+      {.sm_limits = {8}});
 }
 
 TEST_F(NcclBackendTest, WithoutTheLibraryTheReasonIsSaid) {

@@ -35,6 +35,8 @@ class NcclRank final : public Backend {
                                                         absl::Duration deadline) override {
     return nccl_->Connect(name, ranks, deadline);
   }
+  std::vector<int32_t> sm_limits() const override { return nccl_->sm_limits(); }
+  void LimitSms(int32_t limit) override { nccl_->LimitSms(limit); }
   void Abort(const absl::Status& cause) override { nccl_->Abort(cause); }
 
   ComputeDevice& device() { return *device_; }

@@ -169,6 +169,10 @@ TEST(ValidateOptionsTest, DegreesAscendAndHeartbeatsFit) {
   options.tuning.degrees = {};
   EXPECT_EQ(ConflictOf(options), "tuning.degrees = [] must name at least one degree");
   options = GoodOptions();
+  options.tuning.sm_limits = {16, 8};
+  EXPECT_EQ(ConflictOf(options), "tuning.sm_limits must ascend, but 8 follows 16");
+  options.tuning.sm_limits = {};
+  EXPECT_EQ(ConflictOf(options), "");
   options.service.heartbeat_deadline = 0.5;
   EXPECT_EQ(ConflictOf(options),
             "service.heartbeat_deadline = 0.5s must be at least four times "

@@ -61,6 +61,7 @@ struct SplitCall {
   int color = 0;
   int key = 0;
   ncclComm_t parent = nullptr;
+  ncclConfig_t config;
 };
 
 struct Clique {
@@ -104,6 +105,7 @@ struct Nccl {
   uint64_t ids = 0;
   std::map<uint64_t, std::shared_ptr<Clique>> cliques;  // by id, until all have joined
   std::vector<std::unique_ptr<ncclComm>> comms;         // all that ever were
+  int max_ctas = 0;                                     // of the last call's
 };
 
 Nccl& TheNccl() {
@@ -346,6 +348,7 @@ ncclResult_t Prepare(std::vector<Call> calls) {
     if (call.comm != entry->comm || call.stream != entry->stream) return ncclInvalidUsage;
     if (call.root < 0 || call.root >= members) return ncclInvalidArgument;
   }
+  TheNccl().max_ctas = entry->comm->config.maxCTAs;
   entry->calls = std::move(calls);
   entry->comm->preparing = entry;
   entry->comm->asked = false;
@@ -395,7 +398,7 @@ void MakeChildren(std::vector<SplitCall> calls) {
     clique->members.resize(end - begin);
     for (size_t i = begin; i < end; ++i) {
       const ncclComm_t parent = calls[i].parent;
-      parent->split = Join(clique, static_cast<int>(i - begin), parent->device, parent->config);
+      parent->split = Join(clique, static_cast<int>(i - begin), parent->device, calls[i].config);
     }
     Connected(*clique);
     begin = end;
@@ -426,7 +429,7 @@ void LoseNcclPeers() {
 
 int NcclMaxCtas() {
   const auto lock = TakeLock();
-  return TheNccl().comms.back()->config.maxCTAs;
+  return TheNccl().max_ctas;
 }
 
 }  // namespace cuda_emulator
@@ -483,7 +486,7 @@ ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t* made
   comm->split = nullptr;
   const uint64_t number = comm->splits++;
   auto& calls = comm->clique->splits[number];
-  calls.push_back({color, key, comm});
+  calls.push_back({color, key, comm, *config});
   if (calls.size() == comm->clique->members.size()) {
     cuda_emulator::MakeChildren(calls);
     comm->clique->splits.erase(number);

@@ -8,7 +8,7 @@ namespace cuda_emulator {
 void SetNccl(bool there);
 // Every communicator that lives finds out that it has lost a peer.
 void LoseNcclPeers();
-// maxCTAs of the communicator that was made last.
+// maxCTAs of the communicator that was called last.
 int NcclMaxCtas();
 
 }  // namespace cuda_emulator
