@@ -60,29 +60,32 @@ bool ParseTask(const StepGraph& graph, const std::map<std::string, OpId, std::le
   return task.chunk == first && task.num_chunks == second;
 }
 
+absl::StatusOr<int32_t> ReadInt32(std::string_view where, const json& value, const char* field,
+                                  int64_t least) {
+  WEFT_ASSIGN_OR_RETURN(const int64_t number,
+                        json_io::ReadInt(where, value, field, least, kMaxInt32));
+  return static_cast<int32_t>(number);
+}
+
 absl::StatusOr<DegreeChoice> ReadDegree(const std::string& where, const json& value) {
   WEFT_RETURN_IF_ERROR(json_io::CheckFields(where, value, {"layer", "direction", "degree"}));
   DegreeChoice choice;
-  WEFT_ASSIGN_OR_RETURN(const int64_t layer, json_io::ReadInt(where, value, "layer", 0, kMaxInt32));
+  WEFT_ASSIGN_OR_RETURN(choice.layer, ReadInt32(where, value, "layer", 0));
   WEFT_ASSIGN_OR_RETURN(const std::string direction,
                         json_io::ReadString(where, value, "direction"));
-  WEFT_ASSIGN_OR_RETURN(const int64_t degree,
-                        json_io::ReadInt(where, value, "degree", 1, kMaxInt32));
+  WEFT_ASSIGN_OR_RETURN(choice.degree, ReadInt32(where, value, "degree", 1));
   if (direction != "fwd" && direction != "bwd") {
     return absl::InvalidArgumentError(
         absl::StrCat(where, ": field 'direction' must be \"fwd\" or \"bwd\""));
   }
-  choice.layer = static_cast<int32_t>(layer);
   choice.direction = direction == "fwd" ? Direction::kForward : Direction::kBackward;
-  choice.degree = static_cast<int32_t>(degree);
   return choice;
 }
 
 absl::StatusOr<AllToAllChoice> ReadAllToAll(const std::string& where, const json& value) {
   WEFT_RETURN_IF_ERROR(json_io::CheckFields(where, value, {"layer", "algorithm"}));
   AllToAllChoice choice;
-  WEFT_ASSIGN_OR_RETURN(const int64_t layer, json_io::ReadInt(where, value, "layer", 0, kMaxInt32));
-  choice.layer = static_cast<int32_t>(layer);
+  WEFT_ASSIGN_OR_RETURN(choice.layer, ReadInt32(where, value, "layer", 0));
   WEFT_ASSIGN_OR_RETURN(const std::string name, json_io::ReadString(where, value, "algorithm"));
   const absl::StatusOr<AllToAllAlgorithm> algorithm = ParseAllToAllAlgorithm(name);
   if (!algorithm.ok()) return WithContext(algorithm.status(), where);
@@ -99,8 +102,7 @@ bool AreExperts(const json& list) {
 absl::StatusOr<PlacementChoice> ReadPlacement(const std::string& where, const json& value) {
   WEFT_RETURN_IF_ERROR(json_io::CheckFields(where, value, {"layer", "experts", "gathered"}));
   PlacementChoice choice;
-  WEFT_ASSIGN_OR_RETURN(const int64_t layer, json_io::ReadInt(where, value, "layer", 0, kMaxInt32));
-  choice.layer = static_cast<int32_t>(layer);
+  WEFT_ASSIGN_OR_RETURN(choice.layer, ReadInt32(where, value, "layer", 0));
   WEFT_RETURN_IF_ERROR(json_io::CheckArray(where, value, "experts"));
   for (const json& member : value["experts"]) {
     if (!AreExperts(member)) {
@@ -109,17 +111,14 @@ absl::StatusOr<PlacementChoice> ReadPlacement(const std::string& where, const js
     }
     choice.experts.push_back(member.get<std::vector<int32_t>>());
   }
-  WEFT_ASSIGN_OR_RETURN(const int64_t gathered,
-                        json_io::ReadInt(where, value, "gathered", 1, kMaxInt32));
-  choice.gathered = static_cast<int32_t>(gathered);
+  WEFT_ASSIGN_OR_RETURN(choice.gathered, ReadInt32(where, value, "gathered", 1));
   return choice;
 }
 
 absl::StatusOr<HomeChoice> ReadHomes(const std::string& where, const json& value) {
   WEFT_RETURN_IF_ERROR(json_io::CheckFields(where, value, {"layer", "experts"}));
   HomeChoice choice;
-  WEFT_ASSIGN_OR_RETURN(const int64_t layer, json_io::ReadInt(where, value, "layer", 0, kMaxInt32));
-  choice.layer = static_cast<int32_t>(layer);
+  WEFT_ASSIGN_OR_RETURN(choice.layer, ReadInt32(where, value, "layer", 0));
   if (!AreExperts(value["experts"])) {
     return absl::InvalidArgumentError(
         absl::StrCat(where, ": field 'experts' must list who lives at every home"));
@@ -181,6 +180,19 @@ absl::StatusOr<PlanTask> ReadTask(const std::string& where, const json& value,
   WEFT_ASSIGN_OR_RETURN(task.predicted_begin, json_io::ReadNumber(where, value, "begin"));
   WEFT_ASSIGN_OR_RETURN(task.predicted_seconds, json_io::ReadNumber(where, value, "seconds"));
   return task;
+}
+
+// Every element of a list of the file: read(where, value) gives one of them.
+template <typename Read, typename Choice>
+absl::Status ReadList(const json& file, const char* field, const Read& read,
+                      std::vector<Choice>& list) {
+  WEFT_RETURN_IF_ERROR(json_io::CheckArray(kFile, file, field));
+  for (const json& value : file[field]) {
+    const std::string where = absl::StrCat(View(kFile), ": ", field, "[", list.size(), "]");
+    WEFT_ASSIGN_OR_RETURN(Choice one, read(where, value));
+    list.push_back(std::move(one));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -262,47 +274,21 @@ absl::StatusOr<Plan> PlanFromJson(const StepGraph& graph, std::string_view text)
   WEFT_ASSIGN_OR_RETURN(const int64_t streams,
                         json_io::ReadInt(kFile, file, "streams", 1, kNumStreams));
   plan.streams = static_cast<int32_t>(streams);
-  WEFT_ASSIGN_OR_RETURN(const int64_t sm_limit,
-                        json_io::ReadInt(kFile, file, "sm_limit", 0, kMaxInt32));
-  plan.sm_limit = static_cast<int32_t>(sm_limit);
+  WEFT_ASSIGN_OR_RETURN(plan.sm_limit, ReadInt32(kFile, file, "sm_limit", 0));
   WEFT_ASSIGN_OR_RETURN(plan.predicted_seconds,
                         json_io::ReadNumber(kFile, file, "predicted_seconds"));
-  WEFT_RETURN_IF_ERROR(json_io::CheckArray(kFile, file, "degrees"));
-  for (const json& value : file["degrees"]) {
-    const std::string where = absl::StrCat(View(kFile), ": degrees[", plan.degrees.size(), "]");
-    WEFT_ASSIGN_OR_RETURN(const DegreeChoice choice, ReadDegree(where, value));
-    plan.degrees.push_back(choice);
-  }
-  WEFT_RETURN_IF_ERROR(json_io::CheckArray(kFile, file, "all_to_alls"));
-  for (const json& value : file["all_to_alls"]) {
-    const std::string where =
-        absl::StrCat(View(kFile), ": all_to_alls[", plan.all_to_alls.size(), "]");
-    WEFT_ASSIGN_OR_RETURN(const AllToAllChoice choice, ReadAllToAll(where, value));
-    plan.all_to_alls.push_back(choice);
-  }
-  WEFT_RETURN_IF_ERROR(json_io::CheckArray(kFile, file, "placements"));
-  for (const json& value : file["placements"]) {
-    const std::string where =
-        absl::StrCat(View(kFile), ": placements[", plan.placements.layers.size(), "]");
-    WEFT_ASSIGN_OR_RETURN(PlacementChoice choice, ReadPlacement(where, value));
-    plan.placements.layers.push_back(std::move(choice));
-  }
-  WEFT_ASSIGN_OR_RETURN(plan.placements.follow_load, ReadFollowLoad(file));
-  WEFT_RETURN_IF_ERROR(json_io::CheckArray(kFile, file, "homes"));
-  for (const json& value : file["homes"]) {
-    const std::string where =
-        absl::StrCat(View(kFile), ": homes[", plan.placements.homes.size(), "]");
-    WEFT_ASSIGN_OR_RETURN(HomeChoice choice, ReadHomes(where, value));
-    plan.placements.homes.push_back(std::move(choice));
-  }
+  Placements& placements = plan.placements;
+  WEFT_RETURN_IF_ERROR(ReadList(file, "degrees", ReadDegree, plan.degrees));
+  WEFT_RETURN_IF_ERROR(ReadList(file, "all_to_alls", ReadAllToAll, plan.all_to_alls));
+  WEFT_RETURN_IF_ERROR(ReadList(file, "placements", ReadPlacement, placements.layers));
+  WEFT_ASSIGN_OR_RETURN(placements.follow_load, ReadFollowLoad(file));
+  WEFT_RETURN_IF_ERROR(ReadList(file, "homes", ReadHomes, placements.homes));
   std::map<std::string, OpId, std::less<>> ops;
   for (const Op& op : graph.ops) ops.emplace(OpName(graph, op.id), op.id);
-  WEFT_RETURN_IF_ERROR(json_io::CheckArray(kFile, file, "tasks"));
-  for (const json& value : file["tasks"]) {
-    const std::string where = absl::StrCat(View(kFile), ": tasks[", plan.tasks.size(), "]");
-    WEFT_ASSIGN_OR_RETURN(const PlanTask task, ReadTask(where, value, graph, ops));
-    plan.tasks.push_back(task);
-  }
+  const auto read_task = [&](const std::string& where, const json& value) {
+    return ReadTask(where, value, graph, ops);
+  };
+  WEFT_RETURN_IF_ERROR(ReadList(file, "tasks", read_task, plan.tasks));
   return plan;
 }
 
