@@ -101,20 +101,22 @@ int32_t MostMoved(const ExpertHomes& from, const ExpertHomes& to, int32_t ep) {
   return *std::max_element(leaving.begin(), leaving.end());
 }
 
-// What experts take to move to the homes of a plan, per step until the next look.
+// What experts take to move to the homes of a plan, per step until the next look: master weights
+// and both moments, in fp32, which under ZeRO-1 are gathered first.
 double MovingSeconds(const PlanningInputs& inputs, const std::vector<HomeChoice>& homes) {
   if (homes == inputs.homes) return 0;
   const StepGraph& graph = *inputs.graph;
   double seconds = 0;
   for (const Op& op : graph.ops) {
-    if (op.key.kind != OpKind::kExpertWeights || op.micro_batch != 0) continue;
+    const bool moves = op.key.kind == OpKind::kExpertWeights && op.micro_batch == 0;
+    const bool gathers = op.key.kind == OpKind::kExpertParamAllGather;
+    if (!moves && !gathers) continue;
     const int32_t moved = MostMoved(HomesOf(inputs.homes, graph.experts, op.layer),
                                     HomesOf(homes, graph.experts, op.layer), graph.ep);
     if (moved == 0) continue;
-    // Master weights and both moments, in fp32.
     const auto wider =
         static_cast<double>(SizeOf(DType::kF32)) / static_cast<double>(SizeOf(op.key.dtype));
-    const double tensor = moved * op.size * wider;
+    const double tensor = (moves ? moved : 1) * op.size * wider;
     seconds += 3 * inputs.costs->Estimate(op.key, tensor).seconds;
   }
   return seconds / inputs.options.replan_every;

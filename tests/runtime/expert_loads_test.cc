@@ -348,6 +348,37 @@ TEST_F(SearchPlanTest, MovingHousePaysForItselfUntilTheNextLook) {
   EXPECT_GT(seconds[0], seconds[1]);
 }
 
+// Two copies of everything, whose optimizer state is spread or not.
+TEST(MovingHouseTest, SpreadStateIsGatheredFirst) {
+  const auto moving_seconds = [](int32_t zero_stage) {
+    const StepShape shape = Shape({2, 2, 1, 1, zero_stage});
+    PlanningInputs inputs;
+    inputs.graph = std::make_shared<const StepGraph>(GraphOf(shape));
+    inputs.costs = std::make_shared<const AnalyticCostModel>(MachineSpeeds{});
+    inputs.rows = inputs.arrived_rows =
+        static_cast<double>(shape.batch.tokens() * shape.model.moe.top_k);
+    inputs.options.expert_placement = "rebalance";
+    inputs.options.allow_reassociation = true;
+    ExpertLoads loads(shape);
+    for (int i = 0; i < 8; ++i) loads.Record(TwoHot(shape));
+    inputs.loads = std::make_shared<const ExpertLoads>(loads);
+    std::vector<double> seconds;
+    for (const int32_t every : {1, 1000000}) {
+      inputs.options.replan_every = every;
+      const auto search = SearchPlans(inputs, "weft", 0);
+      EXPECT_TRUE(search.ok()) << search.status();
+      for (const PlanCandidate& one : search->candidates) {
+        if (one.finalist && !one.plan.placements.homes.empty()) seconds.push_back(one.seconds);
+      }
+    }
+    EXPECT_EQ(seconds.size(), 2u);
+    return seconds.size() == 2 ? seconds[0] - seconds[1] : 0;
+  };
+  const double whole = moving_seconds(0);
+  EXPECT_GT(whole, 0);
+  EXPECT_GT(moving_seconds(1), 1.1 * whole);
+}
+
 TEST_F(SearchPlanTest, CopiesNeedLeave) {
   Seen(9);
   const Plan plan = Search();
