@@ -7,7 +7,7 @@
 namespace weft {
 
 int32_t BlockPieces(const BatchShape& batch) {
-  const bool in_tiles = batch.length % kAttentionTile == 0;
+  const bool in_tiles = batch.length % kAttentionTile == 0 && !batch.whole_sequences;
   return static_cast<int32_t>(in_tiles ? batch.tokens() / kAttentionTile : batch.sequences);
 }
 

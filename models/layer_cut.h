@@ -22,7 +22,8 @@ struct DirectionCut {
 };
 
 // The finest pieces that a block can be cut into: attention is causal, so tiles of tokens where the
-// length is a multiple of the tile, otherwise whole sequences.
+// length is a multiple of the tile and the device's attention takes them, otherwise whole
+// sequences.
 int32_t BlockPieces(const BatchShape& batch);
 
 // Which tokens and rows the pieces and chunks of a layer have, in both directions. The backward of

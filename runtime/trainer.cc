@@ -166,7 +166,8 @@ absl::Status Trainer::Start() {
       *worker_->groups().control,
       theirs == absl::StrCat(mine)
           ? absl::OkStatus()
-          : absl::FailedPreconditionError("its configuration differs from that of rank 0")));
+          : absl::FailedPreconditionError(
+                "its configuration, or what its device can do, differs from that of rank 0")));
   WEFT_RETURN_IF_ERROR(
       AgreeOnStatus(*worker_->groups().control, first() ? LoadGivenPlan() : absl::OkStatus()));
 

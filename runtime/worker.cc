@@ -40,6 +40,10 @@ Worker::Worker(Backend& backend, Kernels& kernels, const WorkerOptions& options,
       groups_(std::move(groups)),
       parameters_(options.model, options.layout, rank_, options.seed, kernels.memory()),
       streams_(options.compute) {
+  const ComputeDevice* const device = options_.compute.device;
+  options_.batch.whole_sequences = device != nullptr &&
+                                   options_.model.precision == Precision::kBf16 &&
+                                   device->attention_in_whole_sequences();
   parameters_.Round(kernels_);
   if (options_.layout.zero_stage > 0)
     sharded_.emplace(options_.topology, options_.layout, rank_, groups_, parameters_,

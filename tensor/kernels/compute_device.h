@@ -29,6 +29,8 @@ class ComputeDevice {
   virtual std::optional<int64_t> free_bytes() = 0;
   // Of it, what one rank's kernels may take for themselves, beside their tensors.
   virtual int64_t scratch_bytes() const = 0;
+  // Whether pieces of attention in bf16 must begin and end where sequences do.
+  virtual bool attention_in_whole_sequences() const { return false; }
   // What these make may outlive the CPU's device, and no other.
   // Host memory that the kernels' memory exchanges bytes with fast.
   virtual Memory& staging_memory() = 0;

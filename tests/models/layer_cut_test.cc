@@ -13,6 +13,7 @@ TEST(BlockPiecesTest, TilesOfTokensOrWholeSequences) {
   EXPECT_EQ(BlockPieces({4, 128, 1, 4}), 8);
   EXPECT_EQ(BlockPieces({1, 64, 1, 1}), 1);
   EXPECT_EQ(BlockPieces({4, 100, 1, 4}), 4);  // 100 is no multiple of the tile
+  EXPECT_EQ(BlockPieces({4, 128, 1, 4, /*whole_sequences=*/true}), 4);
 }
 
 TEST(LayerCutTest, WholeBlocksHaveOnePieceAndOneSegment) {
@@ -42,7 +43,8 @@ TEST(LayerCutTest, TheBackwardBeginsWithTheLastTokens) {
 // Whatever the cuts: pieces partition the tokens at tiles, segments refine both directions, and the
 // chunks of a direction partition every block.
 TEST(LayerCutTest, PiecesSegmentsAndChunksPartition) {
-  for (const BatchShape& batch : {BatchShape{3, 128, 1, 3}, BatchShape{5, 12, 1, 5}}) {
+  for (const BatchShape& batch :
+       {BatchShape{3, 128, 1, 3}, BatchShape{5, 12, 1, 5}, BatchShape{5, 64, 1, 5, true}}) {
     for (int32_t forward = 1; forward <= 5; ++forward) {
       for (int32_t backward = 1; backward <= 5; ++backward) {
         for (int32_t blocks = 0; blocks < 4; ++blocks) {

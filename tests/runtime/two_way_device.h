@@ -2,9 +2,11 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
+#include <span>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "tensor/kernels/compute_device.h"
 #include "tensor/kernels/decorated_kernels.h"
@@ -13,7 +15,7 @@ namespace weft {
 
 // The CPU as a device with two ways of computing products of groups, which are the same but in
 // name. Remembers which were asked for.
-class TwoWayDevice final : public ComputeDevice {
+class TwoWayDevice : public ComputeDevice {
  public:
   std::string description() const override { return "CPU, two ways"; }
   std::optional<int64_t> free_bytes() override { return cpu_->free_bytes(); }
