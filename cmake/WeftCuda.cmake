@@ -50,3 +50,20 @@ if(WEFT_HAS_CUDA)
     message(FATAL_ERROR "WEFT_CUTLASS_DIR=${WEFT_CUTLASS_DIR} has no include/cutlass/cutlass.h")
   endif()
 endif()
+
+# cuDNN's headers, with the toolkit or the system's, and those of its frontend, which launch/install_dependencies.sh --cuda puts
+# where they are found: attention (tensor/kernels/cuda/cudnn). The library is opened when it is used.
+set(WEFT_CUDNN_FRONTEND_DIR "" CACHE PATH
+  "cuDNN's frontend 1.x: the folder that has include/cudnn_frontend.h, or an installed PyPI package of it")
+set(WEFT_HAS_CUDNN OFF)
+if(WEFT_HAS_CUDA)
+  find_path(WEFT_CUDNN_INCLUDE cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+  find_path(WEFT_CUDNN_FRONTEND_INCLUDE cudnn_frontend.h NO_DEFAULT_PATH
+    HINTS ${WEFT_CUDNN_FRONTEND_DIR} ${CMAKE_SOURCE_DIR}/build/cudnn_frontend PATH_SUFFIXES include)
+  if(WEFT_CUDNN_FRONTEND_DIR AND NOT WEFT_CUDNN_FRONTEND_INCLUDE)
+    message(FATAL_ERROR "WEFT_CUDNN_FRONTEND_DIR=${WEFT_CUDNN_FRONTEND_DIR} has no include/cudnn_frontend.h")
+  endif()
+  if(WEFT_CUDNN_INCLUDE AND WEFT_CUDNN_FRONTEND_INCLUDE)
+    set(WEFT_HAS_CUDNN ON)
+  endif()
+endif()

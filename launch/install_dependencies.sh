@@ -3,7 +3,8 @@
 #
 # usage: launch/install_dependencies.sh [--tests] [--cuda]
 #   --tests   also what tests/run.sh needs: clang, clang-format, clang-tidy, git, numpy, strace
-#   --cuda    also what the CUDA device is built with beside NVIDIA's toolkit: CUTLASS's headers, into build/cutlass
+#   --cuda    also what the CUDA device is built with beside NVIDIA's toolkit: headers of CUTLASS and of cuDNN's frontend, into
+#             build/cutlass and build/cudnn_frontend
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -69,16 +70,16 @@ install_packages() {
   [ "${#missing[@]}" -eq 0 ] || fail "still missing after the installation: ${missing[*]}"
 }
 
-# CUTLASS's headers are a part of its Python package; nothing of Python's is needed. PEP 668 does not mind a --target.
-cutlass=nvidia-cutlass==4.2.0.0
-install_cutlass() {
-  local where=build/cutlass
-  [ ! -f "$where/cutlass_library/source/include/cutlass/cutlass.h" ] || return 0
-  echo "installing $cutlass in $where"
+# install_headers PACKAGE WHERE HEADER WITHOUT: a Python package whose HEADER is wanted; nothing of Python's is needed. PEP 668 does not
+# mind a --target. WITHOUT says how things go without it.
+install_headers() {
+  local package=$1 where=$2 header=$3 without=$4
+  [ ! -f "$where/$header" ] || return 0
+  echo "installing $package in $where"
   rm -rf "$where.part"
-  python3 -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --target "$where.part" "$cutlass" \
+  python3 -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --target "$where.part" "$package" \
     > "$log" 2>&1 < /dev/null ||
-    fail "$cutlass could not be fetched from PyPI (without it products of groups run one by one): $(tail -n 1 "$log")"
+    fail "$package could not be fetched from PyPI (without it $without): $(tail -n 1 "$log")"
   rm -rf "$where"
   mv "$where.part" "$where"
 }
@@ -94,4 +95,8 @@ quietly() {
 }
 
 install_packages
-if "$cuda"; then install_cutlass; fi
+if "$cuda"; then
+  install_headers nvidia-cutlass==4.2.0.0 build/cutlass cutlass_library/source/include/cutlass/cutlass.h \
+    "products of groups run one by one"
+  install_headers nvidia-cudnn-frontend==1.32.0 build/cudnn_frontend include/cudnn_frontend.h "attention runs on ordinary cores"
+fi

@@ -21,6 +21,7 @@ yaml-cpp      yaml-cpp/.*                         launch/config/
 nlohmann-json nlohmann/.*                         (graph/[a-z_]*_io\.|runtime/(checkpoint|data|summary)|profiler/sinks/|launch/|tests/|bench/)
 CUDA          (cuda|cublas|nccl|nvtx)[a-zA-Z_0-9./]* (tensor/(device|kernels)/cuda|comm/nccl|tests/support/cuda_emulator)/
 CUTLASS       (cutlass|cute)/.*                    tensor/kernels/cuda/cutlass/
+cuDNN         cudnn[a-zA-Z_0-9./]*                 tensor/kernels/cuda/cudnn/
 GoogleTest    (gtest|gmock)/.*                    tests/
 TABLE
 }
@@ -46,6 +47,7 @@ cat > "$work/scheduler/bad.cc" << 'CODE'
 #include <nlohmann/json.hpp>
 #include <cuda_runtime.h>
 #include "cutlass/cutlass.h"
+#include <cudnn_frontend.h>
 #include "gtest/gtest.h"
 CODE
 echo '#include <mpi.h>' > "$work/comm/mpi/good.cc"

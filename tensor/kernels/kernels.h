@@ -87,10 +87,11 @@ struct NormBackwardArgs {
 //
 // Queries [begin, end) of the sequences * length tokens, so that attention can run in pieces with
 // the bits of the whole: a boundary inside a sequence is a multiple of kAttentionTile tokens from
-// its start. Buffers are those of all tokens. The forward reads keys and values of the piece and of
-// earlier tokens, and writes rows [begin, end) of out and lse. Pieces of a backward come from the
-// last to the first: each completes rows [begin, end) of d_qkv and leaves in the rows before them,
-// for the next piece, what its queries add to keys and values.
+// its start, and in bf16 there is none on a device that computes attention_in_whole_sequences
+// (ComputeDevice). Buffers are those of all tokens. The forward reads keys and values of the piece
+// and of earlier tokens, and writes rows [begin, end) of out and lse. Pieces of a backward come
+// from the last to the first: each completes rows [begin, end) of d_qkv and leaves in the rows
+// before them, for the next piece, what its queries add to keys and values.
 inline constexpr int64_t kAllTokens = -1;
 
 struct AttentionForwardArgs {

@@ -39,7 +39,8 @@ TEST_F(CudaDeviceTest, WhyThereIsNoneIsSaid) {
   EXPECT_EQ(
       device_->description(),
       "emulator, 4 SMs, 1 GiB; products by plain loops in the place of cuBLASLt, of groups also "
-      "in one launch by plain loops in the place of CUTLASS");
+      "in one launch by plain loops in the place of CUTLASS; attention in bf16 by plain loops in "
+      "the place of cuDNN");
   EXPECT_EQ(MakeCudaDevice(3).status(),
             absl::UnavailableError("CUDA device 3 does not exist: there are 1"));
   cuda_emulator::SetDevices(0);

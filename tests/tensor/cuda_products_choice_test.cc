@@ -110,9 +110,11 @@ TEST_F(CudaProductsChoiceTest, TheLibraryComputesWhatIsAligned) {
 TEST_F(CudaProductsChoiceTest, WithoutTheLibraryProductsAreRightAndItIsSaid) {
   cuda_emulator::SetCublasLt(false);
   Open({});
-  EXPECT_EQ(device_->description(),
-            "emulator, 4 SMs, 1 GiB; products without cuBLASLt and slow: the emulator's is put "
-            "away, of groups also in one launch by plain loops in the place of CUTLASS");
+  EXPECT_EQ(
+      device_->description(),
+      "emulator, 4 SMs, 1 GiB; products without cuBLASLt and slow: the emulator's is put "
+      "away, of groups also in one launch by plain loops in the place of CUTLASS; attention in "
+      "bf16 by plain loops in the place of cuDNN");
   EXPECT_EQ(LibraryCalls(Numbers({5, 24}), Numbers({8, 24})), 0);
 }
 

@@ -72,6 +72,8 @@ struct Implementation {
   // Products of groups have the bits of Gemm. A kernel of its own adds up in an order of its own;
   // then they have those of a call with any other rows and groups.
   bool groups_like_gemm = true;
+  // Pieces of attention begin and end where sequences do.
+  bool attention_in_whole_sequences = false;
 };
 
 // What this program tests: the CPU kernels once for each instruction set that this machine runs

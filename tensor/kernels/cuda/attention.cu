@@ -3,11 +3,12 @@
 
 #include "base/check.h"
 #include "tensor/device/cuda/launch.h"
-#include "tensor/kernels/check_args.h"
 #include "tensor/kernels/cuda/cuda_kernels.h"
 #include "tensor/kernels/cuda/dispatch.h"
 #include "tensor/kernels/cuda/reduce.h"
 
+// Attention that FusedAttention does not take, and what it is compared with: any type, any piece.
+//
 // Dao et al. 2022, "FlashAttention", computed in fp32 on the ordinary cores: tiles of keys and
 // values in shared memory, softmax as it goes; the backward computes the probabilities again. A
 // group of neighbouring threads holds one row: each of them a part of the head's dimensions.
@@ -345,9 +346,7 @@ void Backward(CudaQueue& queue, const AttentionBackwardArgs& args, RowRange toke
 
 }  // namespace
 
-void CudaKernels::AttentionForward(const AttentionForwardArgs& args) {
-  const RowRange tokens = CheckAttentionForward(args);
-  if (tokens.count() == 0) return;
+void CudaKernels::TiledAttentionForward(const AttentionForwardArgs& args, RowRange tokens) {
   WithElement(args.qkv.dtype, [&]<typename T>() {
     if (args.head_dim <= 32) {
       Forward<T, 32, 1, 32>(queue_, args, tokens);
@@ -359,9 +358,7 @@ void CudaKernels::AttentionForward(const AttentionForwardArgs& args) {
   });
 }
 
-void CudaKernels::AttentionBackward(const AttentionBackwardArgs& args) {
-  const RowRange tokens = CheckAttentionBackward(args);
-  if (tokens.count() == 0) return;
+void CudaKernels::TiledAttentionBackward(const AttentionBackwardArgs& args, RowRange tokens) {
   float* const delta = scratch_.Ensure<float>({args.lse.elements()}).as<float>();
   constexpr unsigned kRowsOfBlock = 4;
   WithElement(args.qkv.dtype, [&]<typename T>() {

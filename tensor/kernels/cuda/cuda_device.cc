@@ -10,6 +10,8 @@
 #include "tensor/kernels/compute_device.h"
 #include "tensor/kernels/cuda/cublas_lt.h"
 #include "tensor/kernels/cuda/cuda_kernels.h"
+#include "tensor/kernels/cuda/cudnn_attention.h"
+#include "tensor/kernels/cuda/fused_attention.h"
 #include "tensor/kernels/cuda/lt_products.h"
 #include "tensor/kernels/cuda/products.h"
 
@@ -26,9 +28,11 @@ class CudaDevice final : public ComputeDevice {
         memory_(queue_),
         library_(options.libraries ? OpenCublasLt()
                                    : absl::UnavailableError("it is not asked for")),
-        description_(absl::StrCat(properties.name, ", ", multiprocessors_, " SMs, ",
-                                  properties.totalGlobalMem >> 30, " GiB; ",
-                                  DescribeProducts(library_))) {}
+        attention_(options.libraries ? OpenCudnnAttention()
+                                     : absl::UnavailableError("it is not asked for")),
+        description_(absl::StrCat(
+            properties.name, ", ", multiprocessors_, " SMs, ", properties.totalGlobalMem >> 30,
+            " GiB; ", DescribeProducts(library_), "; ", DescribeAttention(attention_))) {}
 
   std::string description() const override { return description_; }
   std::optional<int64_t> free_bytes() override {
@@ -39,14 +43,18 @@ class CudaDevice final : public ComputeDevice {
     return static_cast<int64_t>(free);
   }
   int64_t scratch_bytes() const override {
-    return library_.ok() ? LtProducts::WorkspaceBytes(**library_) : 0;
+    return (library_.ok() ? LtProducts::WorkspaceBytes(**library_) : 0) +
+           (attention_.ok() ? (*attention_)->most_workspace_bytes() : 0);
   }
+  bool attention_in_whole_sequences() const override { return attention_.ok(); }
   Memory& staging_memory() override { return pinned_; }
   std::unique_ptr<Kernels> MakeKernels() override {
     return std::make_unique<CudaKernels>(
         queue_, memory_,
         std::make_unique<Products>(queue_, memory_, library_.ok() ? library_->get() : nullptr,
-                                   multiprocessors_));
+                                   multiprocessors_),
+        attention_.ok() ? std::make_unique<FusedAttention>(queue_, memory_, **attention_)
+                        : nullptr);
   }
   std::unique_ptr<Stream> MakeStream(const StreamOptions& options) override {
     return std::make_unique<CudaStream>(queue_, options.name, options.computes ? 0 : -1);
@@ -59,6 +67,7 @@ class CudaDevice final : public ComputeDevice {
   CudaMemory memory_;
   CudaPinnedMemory pinned_;
   const absl::StatusOr<std::unique_ptr<CublasLt>> library_;
+  const absl::StatusOr<std::unique_ptr<CudnnAttention>> attention_;
   const std::string description_;
 };
 

@@ -2,12 +2,19 @@
 
 #include <utility>
 
+#include "tensor/kernels/check_args.h"
+#include "tensor/kernels/cuda/fused_attention.h"
 #include "tensor/kernels/cuda/products.h"
 
 namespace weft {
 
-CudaKernels::CudaKernels(CudaQueue& queue, Memory& memory, std::unique_ptr<Products> products)
-    : queue_(queue), memory_(memory), scratch_(memory), products_(std::move(products)) {}
+CudaKernels::CudaKernels(CudaQueue& queue, Memory& memory, std::unique_ptr<Products> products,
+                         std::unique_ptr<FusedAttention> attention)
+    : queue_(queue),
+      memory_(memory),
+      scratch_(memory),
+      products_(std::move(products)),
+      attention_(std::move(attention)) {}
 
 CudaKernels::~CudaKernels() = default;
 
@@ -24,5 +31,19 @@ void CudaKernels::Gemm(const GemmArgs& args) { products_->Gemm(args); }
 void CudaKernels::GroupedGemm(const GroupedGemmArgs& args) { products_->GroupedGemm(args); }
 
 void CudaKernels::GroupedWgrad(const GroupedWgradArgs& args) { products_->GroupedWgrad(args); }
+
+void CudaKernels::AttentionForward(const AttentionForwardArgs& args) {
+  const RowRange tokens = CheckAttentionForward(args);
+  if (tokens.count() == 0) return;
+  if (attention_ != nullptr && attention_->Forward(args, tokens)) return;
+  TiledAttentionForward(args, tokens);
+}
+
+void CudaKernels::AttentionBackward(const AttentionBackwardArgs& args) {
+  const RowRange tokens = CheckAttentionBackward(args);
+  if (tokens.count() == 0) return;
+  if (attention_ != nullptr && attention_->Backward(args, tokens)) return;
+  TiledAttentionBackward(args, tokens);
+}
 
 }  // namespace weft

@@ -8,9 +8,11 @@
 #include "tensor/device/buffer.h"
 #include "tensor/device/cuda/cuda_queue.h"
 #include "tensor/kernels/kernels.h"
+#include "tensor/row_range.h"
 
 namespace weft {
 
+class FusedAttention;
 class Products;
 
 // The operations on a CUDA device, a family in each file of this folder. Calls give work to the
@@ -19,8 +21,10 @@ class Products;
 // atomics: the same arguments give the same bits.
 class CudaKernels final : public Kernels {
  public:
-  // The first two outlive the kernels; `memory` is of the queue's device.
-  CudaKernels(CudaQueue& queue, Memory& memory, std::unique_ptr<Products> products);
+  // The first two outlive the kernels; `memory` is of the queue's device. `attention` may be null:
+  // all of it is the tiled kernel's.
+  CudaKernels(CudaQueue& queue, Memory& memory, std::unique_ptr<Products> products,
+              std::unique_ptr<FusedAttention> attention);
   ~CudaKernels() override;
 
   Memory& memory() override { return memory_; }
@@ -74,6 +78,8 @@ class CudaKernels final : public Kernels {
   // `weight` may be null.
   void Gather(const char* name, const ConstTensorView& x, const ConstTensorView& index,
               const float* weight, const TensorView& y);
+  void TiledAttentionForward(const AttentionForwardArgs& args, RowRange tokens);
+  void TiledAttentionBackward(const AttentionBackwardArgs& args, RowRange tokens);
   void NormForward(const NormForwardArgs& args, bool centered);
   void NormBackward(const NormBackwardArgs& args, bool centered);
 
@@ -87,6 +93,7 @@ class CudaKernels final : public Kernels {
   Memory& memory_;
   Buffer scratch_;  // of one call; the next one of the stream may overwrite it
   std::unique_ptr<Products> products_;
+  std::unique_ptr<FusedAttention> attention_;
   std::map<std::pair<int64_t, float>, RopeTable> rope_tables_;  // by head_dim and theta
 };
 

@@ -18,6 +18,9 @@ void SetDevices(int count);
 void SetCublasLt(bool there);
 int64_t LtProductsRun();
 int64_t LtAlgorithmsChosen();
+// Whether devices that are opened from now on find cuDNN; its runs since the start.
+void SetCudnn(bool there);
+int64_t CudnnRuns();
 // Launches of grouped kernels since the start.
 int64_t GroupedLaunches();
 
