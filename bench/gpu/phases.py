@@ -21,12 +21,12 @@ DEADLINE_SECONDS = 480
 
 
 def library_folders():
-    """Where libcublasLt and libnccl may be beside the loader's own places: a CUDA toolkit's folders, and those of NVIDIA's Python
-    packages, which PyTorch comes with. The newest major version first."""
+    """Where libcublasLt, libcudnn with the compiler that it calls, and libnccl may be beside the loader's own places: a CUDA toolkit's
+    folders, and those of NVIDIA's Python packages, which PyTorch comes with. The newest major version first."""
     places = [pathlib.Path(place) for place in glob.glob("/usr/local/cuda*/lib*") + glob.glob("/usr/local/cuda*/targets/*/lib")]
     for packages in sys.path:
         places += pathlib.Path(packages or ".").glob("nvidia/*/lib")
-    wanted = ("libcublasLt.so.13", "libcublasLt.so.12", "libnccl.so.2")
+    wanted = ("libcublasLt.so.13", "libcublasLt.so.12", "libcudnn.so.9", "libnvrtc.so.13", "libnvrtc.so.12", "libnccl.so.2")
     return [str(place) for name in wanted for place in places if (place / name).exists()]
 
 
@@ -165,6 +165,7 @@ def main():
               "commit": provenance.commit(), "machine": provenance.machine(), "phases": {}}
     phases = {"kernels_checked": lambda: test_phase(args.programs / "cuda_kernels_test"),
               "products_checked": lambda: test_phase(args.programs / "cuda_products_test"),
+              "attention_checked": lambda: test_phase(args.programs / "cuda_attention_test"),
               "collectives_checked": lambda: test_phase(args.programs / "comm_on_device_test"),
               "nccl_checked": lambda: test_phase(args.programs / "comm_on_nccl_test"),
               "nccl_of_2_checked": lambda: ranks_phase(args.programs, 2),

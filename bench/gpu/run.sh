@@ -14,8 +14,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-programs=(cuda_kernels_test cuda_products_test comm_on_device_test comm_on_nccl_test cuda_training_test gpu_bench moe_bench
-  device_train_bench)
+programs=(cuda_kernels_test cuda_products_test cuda_attention_test comm_on_device_test comm_on_nccl_test cuda_training_test gpu_bench
+  moe_bench device_train_bench)
 json='' bundle='' make_bundle='' compile_only=false seconds=0.5
 
 usage() {
