@@ -9,17 +9,17 @@
 namespace weft {
 namespace {
 
-absl::Status CheckOwn(const MemoryEstimate& estimate, ComputeDevice& device,
+absl::Status CheckOwn(const MemoryEstimate& estimate, DType dtype, ComputeDevice& device,
                       int64_t ranks_on_host) {
   const std::optional<int64_t> free = device.free_bytes();
   if (!free.has_value()) return absl::OkStatus();
   const int64_t devices = CountCudaDevices().value_or(1);
   const int64_t sharing = (ranks_on_host + devices - 1) / devices;
-  if (estimate.total() + device.scratch_bytes() <= *free / sharing) return absl::OkStatus();
+  if (estimate.total() + device.scratch_bytes(dtype) <= *free / sharing) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat("training takes about ", ToString(estimate),
                    absl::StrFormat(", beside %.2f GiB for kernels",
-                                   static_cast<double>(device.scratch_bytes()) / (1 << 30)),
+                                   static_cast<double>(device.scratch_bytes(dtype)) / (1 << 30)),
                    absl::StrFormat(", and its CUDA device has %.2f GiB free",
                                    static_cast<double>(*free) / (1 << 30)),
                    sharing > 1 ? absl::StrCat(" for ", sharing, " ranks") : "",
@@ -28,11 +28,11 @@ absl::Status CheckOwn(const MemoryEstimate& estimate, ComputeDevice& device,
 
 }  // namespace
 
-absl::Status CheckDeviceMemory(const MemoryEstimate& estimate, ComputeDevice& device,
+absl::Status CheckDeviceMemory(const MemoryEstimate& estimate, DType dtype, ComputeDevice& device,
                                std::span<const int> hosts, Communicator& world) {
   const int own = hosts[static_cast<size_t>(world.rank())];
-  return AgreeOnStatus(world,
-                       CheckOwn(estimate, device, std::count(hosts.begin(), hosts.end(), own)));
+  return AgreeOnStatus(
+      world, CheckOwn(estimate, dtype, device, std::count(hosts.begin(), hosts.end(), own)));
 }
 
 }  // namespace weft

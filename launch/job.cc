@@ -172,7 +172,7 @@ absl::Status Rank::Start(int argc, char** argv) {
   const BatchShape batch = BatchShapeOf(o.training, topology_);
   const RankId rank{session_->rank()};
   WEFT_RETURN_IF_ERROR(CheckDeviceMemory(EstimateMemory(o.model, topology_, layout_, batch, rank),
-                                         *device_.device, hosts, *bootstrap_));
+                                         o.model.dtype(), *device_.device, hosts, *bootstrap_));
   backend_ = WithEmulatedLinks(std::move(plain), o.cluster, topology_);
   WEFT_ASSIGN_OR_RETURN(
       collectives_,

@@ -27,8 +27,8 @@ class ComputeDevice {
   virtual std::string description() const = 0;  // "CPU", "NVIDIA H100 80GB HBM3, ..."
   // Of the memory that kernels work in; nullopt: nobody can say, as of a host's.
   virtual std::optional<int64_t> free_bytes() = 0;
-  // Of it, what one rank's kernels may take for themselves, beside their tensors.
-  virtual int64_t scratch_bytes() const = 0;
+  // Of it, what one rank's kernels may take for themselves, beside tensors of this type.
+  virtual int64_t scratch_bytes(DType dtype) const = 0;
   // Whether pieces of attention in bf16 must begin and end where sequences do.
   virtual bool attention_in_whole_sequences() const { return false; }
   // What these make may outlive the CPU's device, and no other.

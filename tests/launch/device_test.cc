@@ -107,7 +107,7 @@ TEST_F(DeviceTest, WhatDoesNotFitIsRefusedBeforeItIsAllocated) {
           WEFT_ASSIGN_OR_RETURN(const auto world, backend.Connect("world", all, absl::Seconds(60)));
           WEFT_ASSIGN_OR_RETURN(const auto device, MakeCudaDevice(0));
           statuses[static_cast<size_t>(backend.rank())] =
-              CheckDeviceMemory(estimate, *device, hosts, *world);
+              CheckDeviceMemory(estimate, DType::kBF16, *device, hosts, *world);
           return absl::OkStatus();
         });
     EXPECT_TRUE(status.ok()) << status;

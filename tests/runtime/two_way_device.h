@@ -19,7 +19,7 @@ class TwoWayDevice : public ComputeDevice {
  public:
   std::string description() const override { return "CPU, two ways"; }
   std::optional<int64_t> free_bytes() override { return cpu_->free_bytes(); }
-  int64_t scratch_bytes() const override { return cpu_->scratch_bytes(); }
+  int64_t scratch_bytes(DType dtype) const override { return cpu_->scratch_bytes(dtype); }
   Memory& staging_memory() override { return cpu_->staging_memory(); }
   std::unique_ptr<Kernels> MakeKernels() override {
     return std::make_unique<TwoWayKernels>(*this, cpu_->MakeKernels());

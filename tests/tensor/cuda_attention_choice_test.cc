@@ -134,12 +134,13 @@ TEST_F(CudaAttentionChoiceTest, TheDeviceSaysWhoComputesAndWhatItAsksFor) {
   };
   EXPECT_EQ(ends_with("; attention in bf16 by plain loops in the place of cuDNN"), "");
   EXPECT_TRUE(device_->attention_in_whole_sequences());
-  const int64_t scratch = device_->scratch_bytes();
+  const int64_t scratch = device_->scratch_bytes(DType::kBF16);
   cuda_emulator::SetCudnn(false);
   Open({});
   EXPECT_EQ(ends_with("; attention without cuDNN and slow: the emulator's is put away"), "");
   EXPECT_FALSE(device_->attention_in_whole_sequences());
-  EXPECT_EQ(scratch - device_->scratch_bytes(), 128 << 10);
+  EXPECT_EQ(scratch - device_->scratch_bytes(DType::kBF16), 128 << 10);
+  EXPECT_EQ(device_->scratch_bytes(DType::kF32), 0) << "they compute in bf16 alone";
   EXPECT_EQ(LibraryRuns(Make({2, 20, 4, 2, 24})), 0);
   cuda_emulator::SetCudnn(true);
   Open({.libraries = false});

@@ -8,7 +8,7 @@ class CpuDevice final : public ComputeDevice {
  public:
   std::string description() const override { return "CPU"; }
   std::optional<int64_t> free_bytes() override { return std::nullopt; }
-  int64_t scratch_bytes() const override { return 0; }
+  int64_t scratch_bytes(DType /*dtype*/) const override { return 0; }
   Memory& staging_memory() override { return HostMemory(); }
   std::unique_ptr<Kernels> MakeKernels() override { return MakeCpuKernels(); }
   std::unique_ptr<Stream> MakeStream(const StreamOptions& options) override {

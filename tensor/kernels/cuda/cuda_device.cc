@@ -42,7 +42,8 @@ class CudaDevice final : public ComputeDevice {
     CheckCuda(cudaMemGetInfo(&free, &total), "asking for free memory");
     return static_cast<int64_t>(free);
   }
-  int64_t scratch_bytes() const override {
+  int64_t scratch_bytes(DType dtype) const override {
+    if (dtype != DType::kBF16) return 0;  // the libraries compute nothing else
     return (library_.ok() ? LtProducts::WorkspaceBytes(**library_) : 0) +
            (attention_.ok() ? (*attention_)->most_workspace_bytes() : 0);
   }
