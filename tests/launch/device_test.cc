@@ -103,6 +103,7 @@ TEST_F(DeviceTest, WhatDoesNotFitIsRefusedBeforeItIsAllocated) {
     const absl::Status status =
         SpawnRanks(static_cast<int>(hosts.size()), [&](Backend& backend) -> absl::Status {
           std::vector<RankId> all;
+          all.reserve(hosts.size());
           for (int32_t r = 0; r < backend.world_size(); ++r) all.push_back(RankId{r});
           WEFT_ASSIGN_OR_RETURN(const auto world, backend.Connect("world", all, absl::Seconds(60)));
           WEFT_ASSIGN_OR_RETURN(const auto device, MakeCudaDevice(0));

@@ -30,6 +30,7 @@ bool Says(const absl::Status& status, const std::string& words) {
 
 std::vector<RankId> AllRanks(const Backend& backend) {
   std::vector<RankId> ranks;
+  ranks.reserve(static_cast<size_t>(backend.world_size()));
   for (int rank = 0; rank < backend.world_size(); ++rank) ranks.push_back(RankId{rank});
   return ranks;
 }
@@ -186,7 +187,7 @@ TEST_F(NcclBackendTest, AbortFromAnotherThreadFreesWhoWaitsForTheDevice) {
         doomed->Abort(absl::UnavailableError("node b is gone"));
       });
       WEFT_RETURN_IF_ERROR(place.stream->Enqueue([&] {
-        const absl::Status status = doomed->AllReduce(data, ReduceOp::kSum);
+        absl::Status status = doomed->AllReduce(data, ReduceOp::kSum);
         issued.Notify();
         return status;
       }));
@@ -214,7 +215,7 @@ TEST_F(NcclBackendTest, WhatNcclFindsOutByItselfIsTold) {
       Buffer buffer = place.NewBuffer();
       const TensorView data = place.Put(buffer, {1, 2, 3});
       WEFT_RETURN_IF_ERROR(place.stream->Enqueue([&] {
-        const absl::Status status = busy->AllReduce(data, ReduceOp::kSum);
+        absl::Status status = busy->AllReduce(data, ReduceOp::kSum);
         cuda_emulator::LoseNcclPeers();
         return status;
       }));
