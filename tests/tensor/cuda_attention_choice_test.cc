@@ -10,6 +10,7 @@
 #include "tensor/device/buffer.h"
 #include "tensor/kernels/compute_device.h"
 #include "tests/support/cuda_emulator/emulated_device.h"
+#include "tests/tensor/cuda_choice_fixture.h"
 
 // Who computes attention on a CUDA device, on the emulator.
 
@@ -24,7 +25,7 @@ struct Sizes {
   Shape out() const { return {tokens(), heads * head_dim}; }
 };
 
-class CudaAttentionChoiceTest : public testing::Test {
+class CudaAttentionChoiceTest : public CudaChoiceFixture {
  protected:
   // Tensors of one call, on the device. In bf16 they may begin `skipped` numbers behind an address
   // that the library takes.
@@ -37,15 +38,6 @@ class CudaAttentionChoiceTest : public testing::Test {
   void TearDown() override {
     cuda_emulator::SetCudnn(true);
     cuda_emulator::FailLaunches(0);
-  }
-
-  void Open(const CudaOptions& options) {
-    kernels_.reset();
-    buffers_.clear();
-    auto made = MakeCudaDevice(0, options);
-    ASSERT_TRUE(made.ok()) << made.status();
-    device_ = *std::move(made);
-    kernels_ = device_->MakeKernels();
   }
 
   TensorView Room(DType dtype, const Shape& shape, int64_t skipped = 0) {
@@ -111,10 +103,6 @@ class CudaAttentionChoiceTest : public testing::Test {
     Backward(t);
     return cuda_emulator::CudnnRuns() - before;
   }
-
-  std::unique_ptr<ComputeDevice> device_;
-  std::unique_ptr<Kernels> kernels_;
-  std::vector<std::unique_ptr<Buffer>> buffers_;
 };
 
 TEST_F(CudaAttentionChoiceTest, TheLibraryComputesBf16ThatIsAligned) {

@@ -12,6 +12,7 @@
 #include "tensor/kernels/compute_device.h"
 #include "tensor/kernels/cuda/grouped_launch.h"
 #include "tests/support/cuda_emulator/emulated_device.h"
+#include "tests/tensor/cuda_choice_fixture.h"
 
 // Who computes a product on a CUDA device, on the emulator.
 
@@ -19,20 +20,11 @@ namespace weft {
 namespace {
 
 // bf16 numbers on a device, and what they are on the host.
-class CudaProductsChoiceTest : public testing::Test {
+class CudaProductsChoiceTest : public CudaChoiceFixture {
  protected:
   void TearDown() override {
     cuda_emulator::SetCublasLt(true);
     cuda_emulator::FailLaunches(0);
-  }
-
-  void Open(const CudaOptions& options) {
-    kernels_.reset();
-    buffers_.clear();
-    auto made = MakeCudaDevice(0, options);
-    ASSERT_TRUE(made.ok()) << made.status();
-    device_ = *std::move(made);
-    kernels_ = device_->MakeKernels();
   }
 
   // `skipped` elements from an address that every library takes.
@@ -90,10 +82,6 @@ class CudaProductsChoiceTest : public testing::Test {
     EXPECT_EQ(Read(c), Product(a, b));
     return cuda_emulator::LtProductsRun() - before;
   }
-
-  std::unique_ptr<ComputeDevice> device_;
-  std::unique_ptr<Kernels> kernels_;
-  std::vector<std::unique_ptr<Buffer>> buffers_;
 };
 
 TEST_F(CudaProductsChoiceTest, TheLibraryComputesWhatIsAligned) {
