@@ -6,7 +6,7 @@
 
 #include "launch/bootstrap.h"
 #include "launch/job_file.h"
-#include "tests/runtime/temporary_directory.h"
+#include "tests/runtime/test_directory.h"
 
 namespace weft {
 namespace {
@@ -36,7 +36,7 @@ TEST(LayoutOfTest, AnMpGroupStaysInsideANode) {
 }
 
 TEST(JobFileTest, RemembersTheLayout) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   const JobShape shape = {{8, 4}, {2, 2, 2, 4}};
   ASSERT_TRUE(WriteJobFile(directory.path(), shape).ok());
   const auto loaded = LoadJobFile(directory.path());
@@ -50,7 +50,7 @@ TEST(JobFileTest, RemembersTheLayout) {
 }
 
 TEST(JobFileTest, ARunFromBeforeMpIsOneWithoutIt) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   directory.Write("job.json",
                   R"({"world_size": 4, "ranks_per_node": 2, "edp": 1, "ep": 2, "esp": 2})");
   const auto loaded = LoadJobFile(directory.path());

@@ -17,7 +17,7 @@
 #include "launch/job_file.h"
 #include "models/build_step_graph.h"
 #include "runtime/batch_shape_of.h"
-#include "tests/runtime/temporary_directory.h"
+#include "tests/runtime/test_directory.h"
 
 namespace weft {
 namespace {
@@ -253,7 +253,7 @@ class SavedProfile {
   }
 
  private:
-  TemporaryDirectory directory_;
+  TestDirectory directory_;
   StepGraph graph_;
 };
 

@@ -8,7 +8,7 @@
 #include "tests/runtime/inproc_coordination.h"
 #include "tests/runtime/layout_cases.h"
 #include "tests/runtime/run_ranks.h"
-#include "tests/runtime/temporary_directory.h"
+#include "tests/runtime/test_directory.h"
 #include "tests/runtime/training_job.h"
 
 namespace weft {
@@ -84,7 +84,7 @@ TEST_P(CudaTrainingTest, EveryOrderGivesTheSameBits) {
 // A job with everything around the steps: calibration, plans, validation, checkpoints.
 TEST(CudaJobTest, AJobThatStopsGoesOnWithTheSameBits) {
   if (!Device().ok()) GTEST_SKIP() << Device().status().message();
-  TemporaryDirectory directory;
+  TestDirectory directory;
   TrainingJob job(directory);
   job.topology = {2, 2};
   job.layout = {1, 2, 1};

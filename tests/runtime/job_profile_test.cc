@@ -5,7 +5,7 @@
 #include "base/status_macros.h"
 #include "gtest/gtest.h"
 #include "runtime/storage/durable_file.h"
-#include "tests/runtime/temporary_directory.h"
+#include "tests/runtime/test_directory.h"
 #include "tests/runtime/tiny_job.h"
 #include "tests/runtime/two_way_device.h"
 #include "tests/support/spawn_ranks.h"
@@ -63,7 +63,7 @@ class JobProfileTest : public testing::Test {
     EXPECT_EQ(found->used, Methods{method});
   }
 
-  TemporaryDirectory directory_;
+  TestDirectory directory_;
   TwoWayDevice two_ways_;
   bool on_cpu_ = false;
   TuningOptions tuning_;

@@ -7,7 +7,7 @@
 #include "tests/runtime/inproc_coordination.h"
 #include "tests/runtime/layout_cases.h"
 #include "tests/runtime/run_ranks.h"
-#include "tests/runtime/temporary_directory.h"
+#include "tests/runtime/test_directory.h"
 #include "tests/runtime/training_job.h"
 
 namespace weft {
@@ -136,7 +136,7 @@ TEST(Bf16Test, SpreadingTheOptimizerStateChangesNoBit) {
 
 TEST(Bf16Test, AJobThatStopsGoesOnWithTheSameBits) {
   for (const int32_t zero_stage : {0, 1}) {
-    TemporaryDirectory directory;
+    TestDirectory directory;
     TrainingJob job(directory);
     job.topology = {2, 2};
     job.layout = {2, 1, 1};

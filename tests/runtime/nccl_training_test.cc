@@ -14,7 +14,7 @@
 #include "tests/comm/nccl/nccl_ranks.h"
 #include "tests/runtime/layout_cases.h"
 #include "tests/runtime/run_ranks.h"
-#include "tests/runtime/temporary_directory.h"
+#include "tests/runtime/test_directory.h"
 #include "tests/runtime/training_job.h"
 #include "tests/support/cuda_emulator/emulated_device.h"
 #include "tests/support/cuda_emulator/emulated_nccl.h"
@@ -131,7 +131,7 @@ TEST(NcclTrainingFailureTest, ALimitThatTheBackendLacksIsRefused) {
 
 // A job with everything around the steps: calibration, plans, validation, a checkpoint.
 TEST(NcclJobTest, AWholeJobHasTheLossesOfTheCpu) {
-  TemporaryDirectory directory;
+  TestDirectory directory;
   TrainingJob job(directory);
   job.topology = {2, 2};
   job.layout = {1, 2, 1};

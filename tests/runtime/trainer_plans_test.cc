@@ -43,7 +43,7 @@ class TrainerPlansTest : public testing::Test {
     return epochs;
   }
 
-  TemporaryDirectory directory_;
+  TestDirectory directory_;
   TrainingJob job_{directory_};
 };
 

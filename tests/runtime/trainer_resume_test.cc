@@ -45,7 +45,7 @@ class TrainerResumeTest : public testing::Test {
     job_.resume = true;
   }
 
-  TemporaryDirectory directory_;
+  TestDirectory directory_;
   TrainingJob job_{directory_};
 };
 

@@ -17,7 +17,7 @@ namespace {
 
 class TrainerTest : public testing::Test {
  protected:
-  TemporaryDirectory directory_;
+  TestDirectory directory_;
   TrainingJob job_{directory_};
 };
 

@@ -26,7 +26,7 @@ std::string SmallText() {
 
 }  // namespace
 
-TrainingJob::TrainingJob(const TemporaryDirectory& directory) {
+TrainingJob::TrainingJob(const TestDirectory& directory) {
   options.run.directory = directory.File("runs");
   options.data.paths = {directory.Write("text/words.txt", SmallText())};
   options.data.cache_directory = directory.File("cache");

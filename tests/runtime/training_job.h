@@ -8,7 +8,7 @@
 #include "graph/plan.h"
 #include "runtime/trainer.h"
 #include "tests/runtime/inproc_coordination.h"
-#include "tests/runtime/temporary_directory.h"
+#include "tests/runtime/test_directory.h"
 #include "tests/support/spawn_ranks.h"
 
 namespace weft {
@@ -30,7 +30,7 @@ struct TrainingJob {
   std::function<std::string(int32_t rank)> config_text = [](int32_t) { return "config"; };
 
   // `directory` holds the text, the cache and the runs.
-  explicit TrainingJob(const TemporaryDirectory& directory);
+  explicit TrainingJob(const TestDirectory& directory);
 
   StepGraph Graph() const;
   // A valid plan that nobody chose: cut and issued in another way for every `variant`.

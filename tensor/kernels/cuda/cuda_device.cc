@@ -10,10 +10,10 @@
 #include "tensor/kernels/compute_device.h"
 #include "tensor/kernels/cuda/cublas_lt.h"
 #include "tensor/kernels/cuda/cuda_kernels.h"
+#include "tensor/kernels/cuda/cuda_products.h"
 #include "tensor/kernels/cuda/cudnn_attention.h"
 #include "tensor/kernels/cuda/fused_attention.h"
 #include "tensor/kernels/cuda/lt_products.h"
-#include "tensor/kernels/cuda/products.h"
 
 namespace weft {
 namespace {
@@ -52,8 +52,8 @@ class CudaDevice final : public ComputeDevice {
   std::unique_ptr<Kernels> MakeKernels() override {
     return std::make_unique<CudaKernels>(
         queue_, memory_,
-        std::make_unique<Products>(queue_, memory_, library_.ok() ? library_->get() : nullptr,
-                                   multiprocessors_),
+        std::make_unique<CudaProducts>(queue_, memory_, library_.ok() ? library_->get() : nullptr,
+                                       multiprocessors_),
         attention_.ok() ? std::make_unique<FusedAttention>(queue_, memory_, **attention_)
                         : nullptr);
   }

@@ -3,12 +3,12 @@
 #include <utility>
 
 #include "tensor/kernels/check_args.h"
+#include "tensor/kernels/cuda/cuda_products.h"
 #include "tensor/kernels/cuda/fused_attention.h"
-#include "tensor/kernels/cuda/products.h"
 
 namespace weft {
 
-CudaKernels::CudaKernels(CudaQueue& queue, Memory& memory, std::unique_ptr<Products> products,
+CudaKernels::CudaKernels(CudaQueue& queue, Memory& memory, std::unique_ptr<CudaProducts> products,
                          std::unique_ptr<FusedAttention> attention)
     : queue_(queue),
       memory_(memory),
@@ -19,7 +19,7 @@ CudaKernels::CudaKernels(CudaQueue& queue, Memory& memory, std::unique_ptr<Produ
 CudaKernels::~CudaKernels() = default;
 
 std::span<const GroupedMethod> CudaKernels::grouped_methods() const {
-  return Products::grouped_methods();
+  return CudaProducts::grouped_methods();
 }
 
 GroupedMethod CudaKernels::grouped_method() const { return products_->grouped_method(); }

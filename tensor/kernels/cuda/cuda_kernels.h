@@ -13,7 +13,7 @@
 namespace weft {
 
 class FusedAttention;
-class Products;
+class CudaProducts;
 
 // The operations on a CUDA device, a family in each file of this folder. Calls give work to the
 // queue's stream and return; nothing is allocated once the largest shapes have been seen. Indices
@@ -23,7 +23,7 @@ class CudaKernels final : public Kernels {
  public:
   // The first two outlive the kernels; `memory` is of the queue's device. `attention` may be null:
   // all of it is the tiled kernel's.
-  CudaKernels(CudaQueue& queue, Memory& memory, std::unique_ptr<Products> products,
+  CudaKernels(CudaQueue& queue, Memory& memory, std::unique_ptr<CudaProducts> products,
               std::unique_ptr<FusedAttention> attention);
   ~CudaKernels() override;
 
@@ -92,7 +92,7 @@ class CudaKernels final : public Kernels {
   CudaQueue& queue_;
   Memory& memory_;
   Buffer scratch_;  // of one call; the next one of the stream may overwrite it
-  std::unique_ptr<Products> products_;
+  std::unique_ptr<CudaProducts> products_;
   std::unique_ptr<FusedAttention> attention_;
   std::map<std::pair<int64_t, float>, RopeTable> rope_tables_;  // by head_dim and theta
 };

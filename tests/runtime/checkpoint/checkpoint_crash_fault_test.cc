@@ -17,7 +17,7 @@
 #include "runtime/checkpoint/checkpoint_store.h"
 #include "runtime/storage/durable_file.h"
 #include "tests/runtime/checkpoint/saved_job.h"
-#include "tests/runtime/temporary_directory.h"
+#include "tests/runtime/test_directory.h"
 #include "tests/support/spawn_ranks.h"
 
 // A save is interrupted at each system call that changes the disk, by SIGKILL or by an error of the
@@ -149,7 +149,7 @@ class CheckpointCrashTest : public testing::Test {
     }
   }
 
-  const TemporaryDirectory directory_;
+  const TestDirectory directory_;
 };
 
 TEST_F(CheckpointCrashTest, KilledAtAnyPointOfANewSave) { KillEverywhere(/*step=*/2); }

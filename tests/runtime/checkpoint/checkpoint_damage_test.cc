@@ -9,7 +9,7 @@
 #include "runtime/checkpoint/checkpoint_store.h"
 #include "runtime/storage/durable_file.h"
 #include "tests/runtime/checkpoint/saved_job.h"
-#include "tests/runtime/temporary_directory.h"
+#include "tests/runtime/test_directory.h"
 #include "tests/support/spawn_ranks.h"
 
 // Every byte of every file of a checkpoint is damaged in turn; each time the load must notice and
@@ -55,7 +55,7 @@ class CheckpointDamageTest : public testing::Test {
     return CheckpointPath(store_directory_, step) + "/" + name;
   }
 
-  const TemporaryDirectory directory_;
+  const TestDirectory directory_;
   const std::string store_directory_ = directory_.File("c");
   const CheckpointStore store_{store_directory_, 2};
 };

@@ -14,7 +14,7 @@
 #include "base/status_macros.h"
 #include "runtime/checkpoint/checkpoint_directory.h"
 #include "tests/runtime/checkpoint/saved_job.h"
-#include "tests/runtime/temporary_directory.h"
+#include "tests/runtime/test_directory.h"
 #include "tests/support/spawn_ranks.h"
 
 namespace weft {
@@ -104,7 +104,7 @@ class CheckpointStoreTest : public testing::Test {
     });
   }
 
-  const TemporaryDirectory directory_;
+  const TestDirectory directory_;
 };
 
 TEST_F(CheckpointStoreTest, GoesAroundOnAnyNumberOfRanks) {

@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/random.h"
 #include "runtime/storage/digest.h"
-#include "tests/runtime/temporary_directory.h"
+#include "tests/runtime/test_directory.h"
 
 namespace weft {
 namespace {
@@ -72,7 +72,7 @@ std::string ParseError(std::string_view header, size_t data_bytes = 4) {
 }
 
 TEST(Safetensors, WritesTheGoldenBytes) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   const Golden golden;
   const auto digest = WriteSafetensors(directory.File("f"), golden.Tensors(), {});
   ASSERT_TRUE(digest.ok()) << digest.status();
@@ -82,7 +82,7 @@ TEST(Safetensors, WritesTheGoldenBytes) {
 }
 
 TEST(Safetensors, ReadsTheGoldenBytes) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   const auto file = SafetensorsFile::Load(directory.Write("f", GoldenBytes()));
   ASSERT_TRUE(file.ok()) << file.status();
   EXPECT_EQ(file->header().metadata, (std::map<std::string, std::string>{{"format", "pt"}}));
@@ -101,7 +101,7 @@ TEST(Safetensors, ReadsTheGoldenBytes) {
 }
 
 TEST(Safetensors, KeepsMetadataAndUnicode) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   const uint16_t half = 0x3f80;
   const auto written = WriteSafetensors(
       directory.File("f"), std::vector<NamedTensor>{{"poids.\xc3\xa9", {&half, DType::kBF16, {1}}}},
@@ -117,7 +117,7 @@ TEST(Safetensors, KeepsMetadataAndUnicode) {
 }
 
 TEST(Safetensors, WritesNoTensors) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   ASSERT_TRUE(WriteSafetensors(directory.File("f"), {}, {}).ok());
   const auto file = SafetensorsFile::Load(directory.File("f"));
   ASSERT_TRUE(file.ok()) << file.status();
@@ -125,7 +125,7 @@ TEST(Safetensors, WritesNoTensors) {
 }
 
 TEST(Safetensors, RefusesToWriteBadNames) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   const Golden golden;
   const auto error = [&](const std::string& first, const std::string& second) {
     const std::vector<NamedTensor> tensors = {{first, View(golden.a, {2})},

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "runtime/data/indexed_dataset_writer.h"
-#include "tests/runtime/temporary_directory.h"
+#include "tests/runtime/test_directory.h"
 
 namespace weft {
 namespace {
@@ -31,7 +31,7 @@ class CorpusTest : public testing::Test {
     return {ids.begin(), ids.end()};
   }
 
-  const TemporaryDirectory directory_;
+  const TestDirectory directory_;
 };
 
 TEST_F(CorpusTest, HoldsOutTheTailOfEveryDocument) {

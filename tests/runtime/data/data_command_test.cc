@@ -5,13 +5,13 @@
 #include <sstream>
 #include <vector>
 
-#include "tests/runtime/temporary_directory.h"
+#include "tests/runtime/test_directory.h"
 
 namespace weft {
 namespace {
 
 TEST(DataCommand, PreparesAndDescribes) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   const std::string text = directory.Write("a.txt", "AAAz");
   const std::vector<std::string> prepare = {"prepare",
                                             text,

@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "runtime/data/indexed_dataset_writer.h"
 #include "runtime/storage/durable_file.h"
-#include "tests/runtime/temporary_directory.h"
+#include "tests/runtime/test_directory.h"
 
 namespace weft {
 namespace {
@@ -33,7 +33,7 @@ absl::Status Write(const std::string& prefix, TokenType type,
   auto writer = IndexedDatasetWriter::Make(prefix, type);
   if (!writer.ok()) return writer.status();
   for (const auto& document : documents) {
-    if (const absl::Status status = writer->AddDocument(document); !status.ok()) return status;
+    if (absl::Status status = writer->AddDocument(document); !status.ok()) return status;
   }
   return writer->Commit();
 }
@@ -44,7 +44,7 @@ std::vector<int32_t> ReadAll(const IndexedDataset& dataset) {
   return ids;
 }
 
-absl::StatusOr<std::shared_ptr<const IndexedDataset>> LoadBytes(const TemporaryDirectory& directory,
+absl::StatusOr<std::shared_ptr<const IndexedDataset>> LoadBytes(const TestDirectory& directory,
                                                                 std::string_view index,
                                                                 std::string_view ids) {
   directory.Write("d.idx", index);
@@ -53,14 +53,14 @@ absl::StatusOr<std::shared_ptr<const IndexedDataset>> LoadBytes(const TemporaryD
 }
 
 TEST(IndexedDataset, WritesTheGoldenBytes) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   ASSERT_TRUE(Write(directory.File("d"), TokenType::kU16, {{1, 2, 300}, {4, 65535}}).ok());
   EXPECT_EQ(*LoadFile(directory.File("d.idx")), GoldenIndex());
   EXPECT_EQ(*LoadFile(directory.File("d.bin")), GoldenIds());
 }
 
 TEST(IndexedDataset, ReadsTheGoldenBytes) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   const auto dataset = LoadBytes(directory, GoldenIndex(), GoldenIds());
   ASSERT_TRUE(dataset.ok()) << dataset.status();
   EXPECT_EQ((*dataset)->token_type(), TokenType::kU16);
@@ -76,7 +76,7 @@ TEST(IndexedDataset, ReadsTheGoldenBytes) {
 }
 
 TEST(IndexedDataset, GoesAroundInEveryType) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   const std::vector<std::vector<int32_t>> documents = {{0, 255}, {}, {7}};
   for (const TokenType type : {TokenType::kU8, TokenType::kU16, TokenType::kI32}) {
     const std::string prefix = directory.File(Name(type));
@@ -93,7 +93,7 @@ TEST(IndexedDataset, GoesAroundInEveryType) {
 }
 
 TEST(IndexedDataset, HoldsNoDocuments) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   ASSERT_TRUE(Write(directory.File("d"), TokenType::kU16, {}).ok());
   const auto dataset = IndexedDataset::Load(directory.File("d"));
   ASSERT_TRUE(dataset.ok()) << dataset.status();
@@ -102,7 +102,7 @@ TEST(IndexedDataset, HoldsNoDocuments) {
 }
 
 TEST(IndexedDatasetWriter, RefusesIdsThatTheTypeCannotHold) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   const absl::Status status = Write(directory.File("d"), TokenType::kU16, {{1, 65536}});
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(status.message(), "token id 65536 is outside [0, 65535], the range of u16");
@@ -111,7 +111,7 @@ TEST(IndexedDatasetWriter, RefusesIdsThatTheTypeCannotHold) {
 }
 
 TEST(IndexedDataset, RefusesEveryTruncation) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   for (size_t size = 0; size < GoldenIndex().size(); ++size) {
     const auto dataset = LoadBytes(directory, GoldenIndex().substr(0, size), GoldenIds());
     ASSERT_EQ(dataset.status().code(), absl::StatusCode::kInvalidArgument) << size;
@@ -127,7 +127,7 @@ TEST(IndexedDataset, RefusesEveryTruncation) {
 // A flipped bit is refused, except where it says something else that is legal: which document owns
 // sequence 1.
 TEST(IndexedDataset, RefusesFlippedBits) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   const size_t middle_boundary = GoldenIndex().size() - 16;
   for (size_t bit = 0; bit < 8 * GoldenIndex().size(); ++bit) {
     std::string index = GoldenIndex();
@@ -148,7 +148,7 @@ TEST(IndexedDataset, SaysWhatIsWrong) {
     char value;
     std::string message;
   };
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   const std::string bin = directory.File("d.bin");
   const std::vector<Case> cases = {
       {0, 'X', "is not a Megatron index: it does not begin with MMIDIDX"},

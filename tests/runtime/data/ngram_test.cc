@@ -6,7 +6,7 @@
 #include <string>
 
 #include "runtime/data/indexed_dataset_writer.h"
-#include "tests/runtime/temporary_directory.h"
+#include "tests/runtime/test_directory.h"
 
 namespace weft {
 namespace {
@@ -26,7 +26,7 @@ class NgramTest : public testing::Test {
     return *IndexedDataset::Load(directory_.File(name));
   }
 
-  const TemporaryDirectory directory_;
+  const TestDirectory directory_;
   const std::unique_ptr<Tokenizer> tokenizer_;
 };
 

@@ -8,14 +8,13 @@
 
 #include "runtime/data/indexed_dataset_writer.h"
 #include "runtime/data/permutation.h"
-#include "tests/runtime/temporary_directory.h"
+#include "tests/runtime/test_directory.h"
 
 namespace weft {
 namespace {
 
 // `tokens` ids 0, 1, 2, ... so that a window shows where it begins.
-std::shared_ptr<const IndexedDataset> Counting(const TemporaryDirectory& directory,
-                                               int32_t tokens) {
+std::shared_ptr<const IndexedDataset> Counting(const TestDirectory& directory, int32_t tokens) {
   std::vector<int32_t> ids(static_cast<size_t>(tokens));
   std::iota(ids.begin(), ids.end(), 0);
   auto writer = IndexedDatasetWriter::Make(directory.File("d"), TokenType::kI32);
@@ -53,7 +52,7 @@ TEST(Permutation, SpreadsElementsOverPositions) {
 }
 
 TEST(Sampler, ReadsEveryWindowOncePerPass) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   const auto sampler =
       Sampler::Make(Counting(directory, 1 + 4 * 25 + 3), {SampleOrder::kShuffled, 7, 6, 4});
   ASSERT_TRUE(sampler.ok()) << sampler.status();
@@ -72,7 +71,7 @@ TEST(Sampler, ReadsEveryWindowOncePerPass) {
 }
 
 TEST(Sampler, DependsOnSeedAndStepAlone) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   const auto dataset = Counting(directory, 1001);
   const auto first = Sampler::Make(dataset, {SampleOrder::kShuffled, 7, 8, 10});
   const auto resumed = Sampler::Make(dataset, {SampleOrder::kShuffled, 7, 8, 10});
@@ -88,7 +87,7 @@ TEST(Sampler, DependsOnSeedAndStepAlone) {
 }
 
 TEST(Sampler, IsTheSameForEveryNumberOfRanks) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   constexpr int32_t kBatch = 6;
   constexpr int32_t kLength = 5;
   const auto sampler =
@@ -116,7 +115,7 @@ TEST(Sampler, IsTheSameForEveryNumberOfRanks) {
 }
 
 TEST(Sampler, ValidatesFrontToBack) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   const auto sampler = Sampler::Make(Counting(directory, 31), {SampleOrder::kSequential, 0, 2, 10});
   ASSERT_TRUE(sampler.ok());
   EXPECT_EQ(sampler->windows(), 3);
@@ -128,7 +127,7 @@ TEST(Sampler, ValidatesFrontToBack) {
 }
 
 TEST(Sampler, ExplainsWhatDoesNotFit) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   const auto dataset = Counting(directory, 10);
   EXPECT_EQ(Sampler::Make(dataset, {SampleOrder::kShuffled, 1, 1, 10}).status().message(),
             directory.File("d") + " holds 10 tokens; one window of sequence_length 10 needs 11");

@@ -9,7 +9,7 @@
 
 #include "runtime/storage/digest.h"
 #include "runtime/storage/mapped_file.h"
-#include "tests/runtime/temporary_directory.h"
+#include "tests/runtime/test_directory.h"
 
 namespace weft {
 namespace {
@@ -30,7 +30,7 @@ TEST(Digest, AgreesWithXxhsum) {  // printf '' | xxhsum -H128; printf 'weft' | x
 }
 
 TEST(AtomicFile, AppearsWholeAndReplaces) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   const std::string path = directory.File("f");
   ASSERT_TRUE(WriteFileAtomically(path, "old").ok());
   auto file = AtomicFile::Make(path);
@@ -50,7 +50,7 @@ TEST(AtomicFile, AppearsWholeAndReplaces) {
 }
 
 TEST(AtomicFile, LeavesNothingWithoutCommit) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   {
     auto file = AtomicFile::Make(directory.File("f"));
     ASSERT_TRUE(file.ok());
@@ -61,7 +61,7 @@ TEST(AtomicFile, LeavesNothingWithoutCommit) {
 }
 
 TEST(AtomicFile, KeepsTheOldContentWhenTheDiskRefuses) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   const std::string path = directory.File("f");
   ASSERT_TRUE(WriteFileAtomically(path, "old").ok());
   rlimit before{};
@@ -79,7 +79,7 @@ TEST(AtomicFile, KeepsTheOldContentWhenTheDiskRefuses) {
 }
 
 TEST(MappedFile, ReadsAndExplains) {
-  const TemporaryDirectory directory;
+  const TestDirectory directory;
   const auto file = MappedFile::Load(directory.Write("f", "content"));
   ASSERT_TRUE(file.ok());
   EXPECT_EQ(file->bytes(), "content");

@@ -12,10 +12,10 @@ namespace weft {
 // products one launch, or cuBLASLt one by one over several streams; everything else PlainGemm.
 // Nothing but types, addresses and sizes decides, and of rows to rows not their number: what has
 // the bits of one way in one call has them in every other.
-class Products {
+class CudaProducts {
  public:
   // The queue, the memory of its device, and the library, which may be null, outlive it.
-  Products(CudaQueue& queue, Memory& memory, CublasLt* library, int multiprocessors);
+  CudaProducts(CudaQueue& queue, Memory& memory, CublasLt* library, int multiprocessors);
 
   // kOneLaunch where this build has a kernel for groups, and kOneByOne.
   static std::span<const GroupedMethod> grouped_methods();

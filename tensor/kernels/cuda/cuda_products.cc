@@ -1,4 +1,4 @@
-#include "tensor/kernels/cuda/products.h"
+#include "tensor/kernels/cuda/cuda_products.h"
 
 #include <algorithm>
 #include <array>
@@ -10,29 +10,29 @@
 
 namespace weft {
 
-Products::Products(CudaQueue& queue, Memory& memory, CublasLt* library, int multiprocessors)
+CudaProducts::CudaProducts(CudaQueue& queue, Memory& memory, CublasLt* library, int multiprocessors)
     : queue_(queue), launch_(queue, memory, multiprocessors) {
   if (library != nullptr) lt_.emplace(queue, memory, *library);
 }
 
-std::span<const GroupedMethod> Products::grouped_methods() {
+std::span<const GroupedMethod> CudaProducts::grouped_methods() {
   static constexpr std::array kMethods = {GroupedMethod::kOneLaunch, GroupedMethod::kOneByOne};
   return std::span(kMethods).subspan(GroupedKernelName() != nullptr ? 0 : 1);
 }
 
-void Products::UseGroupedMethod(GroupedMethod method) {
+void CudaProducts::UseGroupedMethod(GroupedMethod method) {
   WEFT_CHECK(method == GroupedMethod::kOneByOne || GroupedKernelName() != nullptr,
              "this build has a kernel for groups");
   grouped_ = method;
 }
 
-void Products::Gemm(const GemmArgs& args) {
+void CudaProducts::Gemm(const GemmArgs& args) {
   const GemmShape shape = CheckGemm(args);
   if (lt_.has_value() && lt_->Gemm(args, shape)) return;
   PlainGemm(queue_, args, shape);
 }
 
-void Products::GroupedGemm(const GroupedGemmArgs& args) {
+void CudaProducts::GroupedGemm(const GroupedGemmArgs& args) {
   if (grouped_ == GroupedMethod::kOneLaunch && GroupedLaunch::Takes(args)) {
     launch_.Gemm(args);
   } else {
@@ -40,7 +40,7 @@ void Products::GroupedGemm(const GroupedGemmArgs& args) {
   }
 }
 
-void Products::GroupedWgrad(const GroupedWgradArgs& args) {
+void CudaProducts::GroupedWgrad(const GroupedWgradArgs& args) {
   if (grouped_ == GroupedMethod::kOneLaunch && GroupedLaunch::Takes(args)) {
     launch_.Wgrad(args);
   } else {
@@ -49,7 +49,7 @@ void Products::GroupedWgrad(const GroupedWgradArgs& args) {
 }
 
 template <typename Args>
-void Products::OneByOne(const Args& args) {
+void CudaProducts::OneByOne(const Args& args) {
   const auto with_rows =
       std::count_if(args.rows.begin(), args.rows.end(), [](int64_t rows) { return rows > 0; });
   std::optional<LtProducts::Beside> beside;

@@ -12,15 +12,14 @@
 namespace weft {
 
 // A directory of its own for one test, removed with everything in it.
-class TemporaryDirectory {
+class TestDirectory {
  public:
-  TemporaryDirectory()
-      : path_((std::filesystem::temp_directory_path() / "weft-test-XXXXXX").string()) {
+  TestDirectory() : path_((std::filesystem::temp_directory_path() / "weft-test-XXXXXX").string()) {
     WEFT_CHECK(mkdtemp(path_.data()) != nullptr, "a temporary directory can be made");
   }
-  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+  ~TestDirectory() { std::filesystem::remove_all(path_); }
+  TestDirectory(const TestDirectory&) = delete;
+  TestDirectory& operator=(const TestDirectory&) = delete;
 
   const std::string& path() const { return path_; }
   std::string File(std::string_view name) const { return path_ + "/" + std::string(name); }
