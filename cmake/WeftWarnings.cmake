@@ -11,6 +11,16 @@ if(WEFT_SANITIZER)
   add_link_options(-fsanitize=${WEFT_SANITIZER})
 endif()
 
+# Options of a test's own source, in which no test spends its time: the compiler does instead. Undefined behaviour is looked
+# for in what is tested.
+set(WEFT_TEST_OPTIONS $<$<CONFIG:Release>:-O1>)
+if(WEFT_SANITIZER)
+  set(WEFT_TEST_OPTIONS -O0)
+endif()
+if(WEFT_SANITIZER MATCHES "undefined")
+  list(APPEND WEFT_TEST_OPTIONS -fno-sanitize=undefined)
+endif()
+
 # Abseil's locks as ThreadSanitizer has to see them (cmake/tsan_abseil.cc says why).
 if(WEFT_SANITIZER STREQUAL "thread")
   add_library(weft_tsan_abseil STATIC ${CMAKE_SOURCE_DIR}/cmake/tsan_abseil.cc)

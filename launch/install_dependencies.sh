@@ -2,7 +2,7 @@
 # Installs what Weft is built with, on Debian 12. Does nothing, in a blink, when all of it is there.
 #
 # usage: launch/install_dependencies.sh [--tests] [--cuda]
-#   --tests   also what tests/run.sh needs: clang, clang-format, clang-tidy, git, numpy, strace
+#   --tests   also what tests/run.sh needs: clang with its sanitizers and OpenMP, clang-format, clang-tidy, git, numpy, strace
 #   --cuda    also what the CUDA device is built with beside NVIDIA's toolkit: headers of CUTLASS and of cuDNN's frontend, into
 #             build/cutlass and build/cudnn_frontend
 set -euo pipefail
@@ -18,7 +18,7 @@ packages=(
   libdnnl-dev ocl-icd-opencl-dev # Debian's oneDNN is not found without the OpenCL loader
   python3
 )
-test_packages=(clang clang-format clang-tidy git python3-numpy strace)
+test_packages=(clang libclang-rt-dev libomp-dev clang-format clang-tidy git python3-numpy strace)
 
 fail() {
   echo "install_dependencies: $*" >&2

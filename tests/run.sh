@@ -189,14 +189,21 @@ changed_sources() {
   done | sort -u
 }
 
+# Where clang-tidy finds how things are compiled: as in the release build, but without precompiled headers, which are GCC's and
+# would hide a missing #include.
+tidy_commands() {
+  sed 's| -Winvalid-pch -include [^ ]*/cmake_pch\.hxx||' build/release/compile_commands.json > "$work/compile_commands.json"
+}
+
 # tidy_one FILE: prints clang-tidy's words only when it finds something.
 tidy_one() {
   local words
-  words=$(clang-tidy -p build/release --quiet "$1" 2>&1) && return
+  words=$(clang-tidy -p "$work" --quiet "$1" 2>&1) && return
   echo "$words" | grep -v '^[0-9]* warnings\? \(generated\|treated\)'
   return 1
 }
 export -f tidy_one
+export work
 
 tidy() {
   local -a files
@@ -211,6 +218,7 @@ tidy() {
     files=("${files[@]:0:limit}")
   fi
   echo "${#files[@]} files"
+  tidy_commands
   check "clang-tidy" xargs -0 -r -n 1 -P "$jobs" bash -c 'tidy_one "$1"' tidy < <(
     if [ "${#files[@]}" -gt 0 ]; then printf '%s\0' "${files[@]}"; fi
   )

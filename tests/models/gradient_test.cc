@@ -121,7 +121,7 @@ TEST_P(GradientTest, AgreesWithDifferences) {
     }
     constexpr double kStep = 1e-3;
     double expected = 0;
-    const auto loss_at = [&](double distance) {
+    const auto loss_at = [&, &name = name](double distance) {  // clang 14 asks for it
       for (size_t i = 0; i < kept.size(); ++i)
         values[i] = static_cast<float>(kept[i] + distance * direction[i]);
       const double loss = Loss();
