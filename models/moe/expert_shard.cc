@@ -110,14 +110,18 @@ double ExpertShard::Forward(const ArrivalOrder& arrival, int32_t chunk, ConstTen
     return KeptRows(of, chunk, {0, rows}, width);
   };
   const TensorView x = kept(&Kept::x, width_);
-  // Room for all rows of the layer, which every cut fits into.
-  scratch_.y.Ensure(dtype_, {std::max(room_, rows), width_});
-  const TensorView y = RowsOf(scratch_.y, {0, rows}, width_);
+  const bool in_order = arrival.arrives_in_kept_order(chunk);
+  TensorView y = output;
+  if (!in_order) {
+    // Room for all rows of the layer, which every cut fits into.
+    scratch_.y.Ensure(dtype_, {std::max(room_, rows), width_});
+    y = RowsOf(scratch_.y, {0, rows}, width_);
+  }
   CountRows(arrival, chunk);
   Collect(arrival, chunk, input, x);
   experts_.Forward(*context_.kernels, rows_, x, kept(&Kept::pre, experts_.pre_width()),
                    kept(&Kept::act, experts_.hidden_units()), y);
-  Spread(arrival, chunk, y, output);
+  if (!in_order) Spread(arrival, chunk, y, output);
   return Flops(rows);
 }
 
@@ -136,20 +140,40 @@ void ExpertShard::AddKeptBlocks(const ArrivalOrder& forward, int32_t chunk, int3
 }
 
 template <typename RowsOfExpert>
-void ExpertShard::CollectKept(const ArrivalOrder& forward, Buffer Kept::*of, int64_t width,
-                              RowsOfExpert rows_of, TensorView to) {
-  for (int32_t chunk = 0; chunk < forward.degree(); ++chunk) {
+ConstTensorView ExpertShard::FindKept(const ExpertOrders& orders, Buffer Kept::*of, int64_t width,
+                                      int64_t rows, RowsOfExpert rows_of, Buffer& scratch) {
+  // Room for all rows of the layer, which every cut fits into.
+  const auto room = [&] {
+    scratch.Ensure(dtype_, {orders.saved.total_rows(), width});
+    return RowsOf(scratch, {0, rows}, width);
+  };
+  for (int32_t chunk = 0; chunk < orders.forward.degree(); ++chunk) {
     blocks_.clear();
     int64_t first = 0;
     for (size_t i = 0; i < experts_.size(); ++i) {
       const auto e = static_cast<int32_t>(i);
       rows_of(e);
-      AddKeptBlocks(forward, chunk, e, ranges_, first);
-      for (const RowRange& rows : ranges_) first += rows.count();
+      AddKeptBlocks(orders.forward, chunk, e, ranges_, first);
+      for (const RowRange& range : ranges_) first += range.count();
     }
     if (blocks_.empty()) continue;
-    context_.kernels->CopyRows(KeptRows(of, chunk, {0, forward.arrival_rows(chunk)}, width),
-                               blocks_, to);
+    const int64_t from = blocks_.front().from;
+    if (blocks_.front().count == rows) return KeptRows(of, chunk, {from, from + rows}, width);
+    const RowRange all = {0, orders.forward.arrival_rows(chunk)};
+    context_.kernels->CopyRows(KeptRows(of, chunk, all, width), blocks_, room());
+  }
+  return room();
+}
+
+void ExpertShard::FindSaved(const ExpertOrders& orders, int32_t chunk) {
+  blocks_.clear();
+  for (size_t i = 0; i < experts_.size(); ++i) {
+    const auto e = static_cast<int32_t>(i);
+    const std::span<const RowRun> runs = orders.backward.runs(chunk, e);
+    for (size_t source = 0; source < runs.size(); ++source) {
+      const RowRange taken = runs[source].rows;
+      AddBlock(runs[source].kept, orders.saved.begin(e, source) + taken.begin, taken.count());
+    }
   }
 }
 
@@ -162,42 +186,42 @@ double ExpertShard::Backward(const ExpertOrders& orders, int32_t chunk, ConstTen
     buffer.Ensure(dtype_, {orders.saved.total_rows(), width});
     return RowsOf(buffer, {0, rows}, width);
   };
-  const TensorView dy = room(scratch_.dy, width_), dx = room(scratch_.dx, width_);
-  const TensorView pre = room(scratch_.pre, pre_width), d_pre = room(scratch_.d_pre, pre_width);
-  const TensorView d_act = room(scratch_.d_act, experts_.hidden_units());
   CountRows(arrival, chunk);
-  Collect(arrival, chunk, d_output, dy);
-  CollectKept(
-      orders.forward, &Kept::pre, pre_width,
+  const bool in_order = arrival.arrives_in_kept_order(chunk);
+  ConstTensorView dy = d_output;
+  TensorView dx = d_input;
+  if (!in_order) {
+    const TensorView collected = room(scratch_.dy, width_);
+    Collect(arrival, chunk, d_output, collected);
+    dy = collected;
+    dx = room(scratch_.dx, width_);
+  }
+  const ConstTensorView pre = FindKept(
+      orders, &Kept::pre, pre_width, rows,
       [&](int32_t expert) {
         ranges_.clear();
         for (const RowRun& run : arrival.runs(chunk, expert)) ranges_.push_back(run.rows);
       },
-      pre);
-  experts_.BackwardData(*context_.kernels, rows_, dy, pre, d_act, d_pre, dx);
-  Spread(arrival, chunk, dx, d_input);
-  blocks_.clear();
-  for (size_t i = 0; i < experts_.size(); ++i) {
-    const auto e = static_cast<int32_t>(i);
-    const std::span<const RowRun> runs = arrival.runs(chunk, e);
-    for (size_t source = 0; source < runs.size(); ++source) {
-      const RowRange taken = runs[source].rows;
-      AddBlock(runs[source].kept, orders.saved.begin(e, source) + taken.begin, taken.count());
-    }
-  }
+      scratch_.pre);
+  const TensorView d_act = room(scratch_.d_act, experts_.hidden_units());
+
   const RowRange saved = {0, orders.saved.total_rows()};
+  const TensorView saved_d_pre = RowsOf(d_pre_, saved, pre_width);
+  FindSaved(orders, chunk);
   context_.kernels->CopyRows(dy, blocks_, RowsOf(dy_, saved, width_));
-  context_.kernels->CopyRows(d_pre, blocks_, RowsOf(d_pre_, saved, pre_width));
+  const bool in_saved_order = blocks_.size() == 1;
+  const TensorView d_pre = in_saved_order ? Rows(saved_d_pre, blocks_.front().to, rows)
+                                          : room(scratch_.d_pre, pre_width);
+  experts_.BackwardData(*context_.kernels, rows_, dy, pre, d_act, d_pre, dx);
+  if (!in_saved_order) context_.kernels->CopyRows(d_pre, blocks_, saved_d_pre);
+  if (!in_order) Spread(arrival, chunk, dx, d_input);
   return Flops(rows);
 }
 
-TensorView ExpertShard::AllKept(const ExpertOrders& orders, Buffer Kept::*of, int64_t width,
-                                Buffer& scratch) {
-  const int64_t rows = orders.saved.total_rows();
-  if (orders.forward.degree() == 1) return KeptRows(of, 0, {0, rows}, width);
-  const TensorView all = scratch.Ensure(dtype_, {rows, width});
-  CollectKept(
-      orders.forward, of, width,
+ConstTensorView ExpertShard::AllKept(const ExpertOrders& orders, Buffer Kept::*of, int64_t width,
+                                     Buffer& scratch) {
+  return FindKept(
+      orders, of, width, orders.saved.total_rows(),
       [&](int32_t expert) {
         ranges_.clear();
         for (size_t source = 0; source < orders.forward.runs(0, expert).size(); ++source) {
@@ -205,8 +229,7 @@ TensorView ExpertShard::AllKept(const ExpertOrders& orders, Buffer Kept::*of, in
               {0, orders.saved.begin(expert, source + 1) - orders.saved.begin(expert, source)});
         }
       },
-      all);
-  return all;
+      scratch);
 }
 
 double ExpertShard::BackwardWeights(const ExpertOrders& orders) {

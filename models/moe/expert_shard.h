@@ -25,7 +25,8 @@ struct ExpertOrders {
 // forward keeps inputs, pre-activations and activations by chunk, in kept order; the backward saves
 // its gradients in saved order, which no cut changes, and finds the forward's rows by block. So any
 // cut of the backward meets any cut of the forward, and dW is one product per expert over all its
-// rows in [source, token] order.
+// rows in [source, token] order. Rows that stand in the other order already are not copied:
+// those of one source, those of an uncut layer.
 class ExpertShard {
  public:
   ExpertShard(const ModelContext& context, ExpertScratch& scratch);
@@ -82,13 +83,17 @@ class ExpertShard {
   // one source after another from row `to` on.
   void AddKeptBlocks(const ArrivalOrder& forward, int32_t chunk, int32_t expert,
                      std::span<const RowRange> rows, int64_t to);
-  // Some rows of what the forward kept, expert by expert; rows_of(expert) leaves in ranges_ which,
-  // by source.
+  // Some of the rows that the forward kept, expert by expert: `rows` of them, where they were kept
+  // if they stand there one after another, else copied into `scratch`. rows_of(expert) leaves in
+  // ranges_ which, by source.
   template <typename RowsOfExpert>
-  void CollectKept(const ArrivalOrder& forward, Buffer Kept::*of, int64_t width,
-                   RowsOfExpert rows_of, TensorView to);
-  // All rows in saved order: where they were kept, or collected into `scratch`.
-  TensorView AllKept(const ExpertOrders& orders, Buffer Kept::*of, int64_t width, Buffer& scratch);
+  ConstTensorView FindKept(const ExpertOrders& orders, Buffer Kept::*of, int64_t width,
+                           int64_t rows, RowsOfExpert rows_of, Buffer& scratch);
+  // All rows, in saved order.
+  ConstTensorView AllKept(const ExpertOrders& orders, Buffer Kept::*of, int64_t width,
+                          Buffer& scratch);
+  // blocks_ becomes a chunk's rows of the backward, from kept order to saved order.
+  void FindSaved(const ExpertOrders& orders, int32_t chunk);
 
   const ModelContext& context_;
   ExpertScratch& scratch_;

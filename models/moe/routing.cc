@@ -87,6 +87,14 @@ RowRange ArrivalOrder::kept_rows(int32_t chunk, int32_t local_expert) const {
   return {of.front().kept, of.back().kept + of.back().rows.count()};
 }
 
+bool ArrivalOrder::arrives_in_kept_order(int32_t chunk) const {
+  const size_t each = local_ * ep_ * esp_;
+  const std::span of_chunk(runs_.data() + static_cast<size_t>(chunk) * each, each);
+  return std::all_of(of_chunk.begin(), of_chunk.end(), [](const RowRun& run) {
+    return run.rows.count() == 0 || run.arrival == run.kept;
+  });
+}
+
 void SavedOrder::Build(std::span<const int64_t> rows, const Layout& layout, int32_t local_experts) {
   const auto ep = static_cast<size_t>(layout.ep);
   const auto esp = static_cast<size_t>(layout.esp);

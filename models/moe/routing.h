@@ -98,6 +98,9 @@ class ArrivalOrder {
   std::span<const RowRun> runs(int32_t chunk, int32_t local_expert) const;
   // ... which in kept order are these rows of the chunk.
   RowRange kept_rows(int32_t chunk, int32_t local_expert) const;
+  // Whether a chunk's arrival order is its kept order: of one source it always is; for one expert,
+  // where one of EP and ESP is 1.
+  bool arrives_in_kept_order(int32_t chunk) const;
 
  private:
   int32_t degree_ = 1;

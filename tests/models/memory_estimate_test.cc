@@ -100,8 +100,9 @@ TEST_P(MemoryEstimateTest, IsWhatTrainingTakes) {
         CountedKernels kernels(*cpu, memory);
         auto worker = Worker::Connect(backend, kernels, options);
         if (!worker.ok()) return worker.status();
-        const auto plan =
-            std::make_shared<const Plan>(MakeFixedPlan(*(*worker)->graph(StepKind::kTraining), {}));
+        // Cut in two ways, so that all of the experts' scratch is needed.
+        const auto plan = std::make_shared<const Plan>(
+            MakeFixedPlan(*(*worker)->graph(StepKind::kTraining), {.forward = 2, .backward = 3}));
         absl::Status installed = (*worker)->Install(StepKind::kTraining, plan);
         if (!installed.ok()) return installed;
         const std::vector<int32_t> tokens(static_cast<size_t>(options.batch.tokens()), 7);
@@ -112,7 +113,7 @@ TEST_P(MemoryEstimateTest, IsWhatTrainingTakes) {
           args.labels = tokens;
           args.update = step + 1;
           args.learning_rate = 1e-3;
-          const absl::Status ran = (*worker)->RunStep(StepKind::kTraining, args).status();
+          absl::Status ran = (*worker)->RunStep(StepKind::kTraining, args).status();
           if (!ran.ok()) return ran;
         }
         const MemoryEstimate estimate = EstimateMemory(

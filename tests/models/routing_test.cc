@@ -221,6 +221,7 @@ TEST_P(RoutingTest, EveryRowReachesItsExpertInSourceOrder) {
       const std::vector<Token> rows = world.Gathered(d, c);
       ASSERT_EQ(static_cast<int64_t>(rows.size()), arrival.arrival_rows(c));
       int64_t kept = 0;
+      bool in_order = true;
       for (int32_t e = 0; e < local.count; ++e) {
         EXPECT_EQ(arrival.kept_rows(c, e).begin, kept);
         const auto runs = arrival.runs(c, e);
@@ -229,6 +230,7 @@ TEST_P(RoutingTest, EveryRowReachesItsExpertInSourceOrder) {
           EXPECT_EQ(run.kept, kept);
           kept += run.rows.count();
           for (int64_t i = 0; i < run.rows.count(); ++i) {
+            in_order &= run.arrival + i == run.kept + i;
             const Token& token = rows[static_cast<size_t>(run.arrival + i)];
             EXPECT_EQ(token,
                       (Token{static_cast<int32_t>(source), local.first + e, run.rows.begin + i}));
@@ -240,6 +242,8 @@ TEST_P(RoutingTest, EveryRowReachesItsExpertInSourceOrder) {
         EXPECT_EQ(arrival.kept_rows(c, e).end, kept);
       }
       EXPECT_EQ(arrival.arrival_rows(c), kept);
+      EXPECT_EQ(arrival.arrives_in_kept_order(c), in_order);
+      EXPECT_TRUE(in_order || (ep() > 1 && esp() > 1) || (world.ranks() > 1 && local.count > 1));
     }
     // Saved order: [local expert][source rank ascending][row], whatever the degree.
     size_t next = 0;
