@@ -21,10 +21,10 @@ twice() {
         /^namespace \{/ { unnamed = 1 }
         /^\}  \/\/ namespace$/ { unnamed = 0 }
         !unnamed && /^(class|struct|enum class|union) [A-Za-z0-9_]+( final)?( :[^:].*)?( \{|$)/ {
-          name = ($1 == "enum") ? $3 : $2
-          places[name] = places[name] " " FILENAME
-          count[name]++
-        }
+          print ($1 == "enum") ? $3 : $2, FILENAME
+        }' |
+      awk '
+        { places[$1] = places[$1] " " $2; count[$1]++ }
         END { for (name in count) if (count[name] > 1) print name ":" places[name] }'
   )
 }
