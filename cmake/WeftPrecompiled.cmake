@@ -1,4 +1,4 @@
-# Headers of the system that nearly every source reads, parsed once: two to three seconds less for each of a thousand
+# Headers of the system that nearly every source reads, parsed once: about two seconds less for each of a thousand
 # objects. None of ours: one that changes would rebuild everything. Sources include what they use all the same:
 # clang-tidy (tests/run.sh) reads them without this.
 option(WEFT_PRECOMPILED "Parse the commonest headers once" ON)
