@@ -32,6 +32,11 @@ TensorView ExpertShard::RowsOf(const Buffer& buffer, RowRange rows, int64_t widt
   return Rows(buffer.view(dtype_, {rows.end, width}), rows);
 }
 
+TensorView ExpertShard::Scratch(Buffer& buffer, int64_t room, int64_t rows, int64_t width) const {
+  buffer.Ensure(dtype_, {room, width});
+  return RowsOf(buffer, {0, rows}, width);
+}
+
 void ExpertShard::Ensure(Kept& kept, int64_t rows) const {
   kept.x.Ensure(dtype_, {rows, width_});
   kept.pre.Ensure(dtype_, {rows, experts_.pre_width()});
@@ -111,12 +116,7 @@ double ExpertShard::Forward(const ArrivalOrder& arrival, int32_t chunk, ConstTen
   };
   const TensorView x = kept(&Kept::x, width_);
   const bool in_order = arrival.arrives_in_kept_order(chunk);
-  TensorView y = output;
-  if (!in_order) {
-    // Room for all rows of the layer, which every cut fits into.
-    scratch_.y.Ensure(dtype_, {std::max(room_, rows), width_});
-    y = RowsOf(scratch_.y, {0, rows}, width_);
-  }
+  const TensorView y = in_order ? output : Scratch(scratch_.y, std::max(room_, rows), rows, width_);
   CountRows(arrival, chunk);
   Collect(arrival, chunk, input, x);
   experts_.Forward(*context_.kernels, rows_, x, kept(&Kept::pre, experts_.pre_width()),
@@ -142,11 +142,7 @@ void ExpertShard::AddKeptBlocks(const ArrivalOrder& forward, int32_t chunk, int3
 template <typename RowsOfExpert>
 ConstTensorView ExpertShard::FindKept(const ExpertOrders& orders, Buffer Kept::*of, int64_t width,
                                       int64_t rows, RowsOfExpert rows_of, Buffer& scratch) {
-  // Room for all rows of the layer, which every cut fits into.
-  const auto room = [&] {
-    scratch.Ensure(dtype_, {orders.saved.total_rows(), width});
-    return RowsOf(scratch, {0, rows}, width);
-  };
+  const auto copied = [&] { return Scratch(scratch, orders.saved.total_rows(), rows, width); };
   for (int32_t chunk = 0; chunk < orders.forward.degree(); ++chunk) {
     blocks_.clear();
     int64_t first = 0;
@@ -160,9 +156,9 @@ ConstTensorView ExpertShard::FindKept(const ExpertOrders& orders, Buffer Kept::*
     const int64_t from = blocks_.front().from;
     if (blocks_.front().count == rows) return KeptRows(of, chunk, {from, from + rows}, width);
     const RowRange all = {0, orders.forward.arrival_rows(chunk)};
-    context_.kernels->CopyRows(KeptRows(of, chunk, all, width), blocks_, room());
+    context_.kernels->CopyRows(KeptRows(of, chunk, all, width), blocks_, copied());
   }
-  return room();
+  return copied();
 }
 
 void ExpertShard::FindSaved(const ExpertOrders& orders, int32_t chunk) {
@@ -183,8 +179,7 @@ double ExpertShard::Backward(const ExpertOrders& orders, int32_t chunk, ConstTen
   const int64_t rows = arrival.arrival_rows(chunk);
   const int64_t pre_width = experts_.pre_width();
   const auto room = [&](Buffer& buffer, int64_t width) {
-    buffer.Ensure(dtype_, {orders.saved.total_rows(), width});
-    return RowsOf(buffer, {0, rows}, width);
+    return Scratch(buffer, orders.saved.total_rows(), rows, width);
   };
   CountRows(arrival, chunk);
   const bool in_order = arrival.arrives_in_kept_order(chunk);

@@ -68,6 +68,8 @@ class ExpertShard {
   Memory& memory() const { return context_.kernels->memory(); }
   void Ensure(Kept& kept, int64_t rows) const;
   TensorView RowsOf(const Buffer& buffer, RowRange rows, int64_t width) const;
+  // The first rows of a buffer that has room for `room`: all of a layer, which every cut fits into.
+  TensorView Scratch(Buffer& buffer, int64_t room, int64_t rows, int64_t width) const;
   // Rows of a chunk, in kept order.
   TensorView KeptRows(Buffer Kept::*of, int32_t chunk, RowRange rows, int64_t width) const;
   double Flops(int64_t rows) const;
