@@ -32,9 +32,10 @@ class Activations {
       bytes += spec_.is_moe_layer(layer) ? Moe() : DenseFfn();
     }
     if (layout_.mp > 1) bytes += layout_.mp * tokens_ * width() * element_;
-    // Scratch of a cut plan. Rows of one source arrive in the order in which they are kept.
-    const int64_t tensors = layout_.ep * layout_.esp == 1 ? 1 : 3;
-    if (has_experts) bytes += rows_ * (tensors * width() + 2 * pre() + units()) * element_;
+    // Scratch of a cut plan; one rank alone has nothing to gain from a cut.
+    const bool alone = layout_.ep * layout_.esp == 1;
+    const int64_t of_cut = alone ? 0 : 3 * width() + 2 * pre();
+    if (has_experts) bytes += rows_ * (of_cut + units()) * element_;
     return bytes;
   }
 

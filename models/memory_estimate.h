@@ -10,7 +10,8 @@
 namespace weft {
 
 // What training takes of a rank's memory, in bytes, under the expected load: what the modules of a
-// model make (tests hold the two together). Buffers that grow with the load may come to more.
+// model make (tests hold the two together). Buffers that grow with the load may come to more, as do
+// those of a single rank that is made to cut its layers.
 struct MemoryEstimate {
   int64_t parameters = 0;   // master weights, rounded ones, optimizer state
   int64_t gradients = 0;    // and what their reductions need

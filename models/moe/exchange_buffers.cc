@@ -23,25 +23,27 @@ ExchangeBuffers::ExchangeBuffers(const ModelContext& context)
       width_(context.spec.hidden_size),
       source_rows_(context.batch.tokens() * context.spec.moe.top_k),
       esp_size_(context.layout.esp) {
-  Prepare(kLikelyDegree);
+  Prepare(ep_ || esp_ ? kLikelyDegree : 1);
 }
 
 int64_t ExchangeBuffers::ExpectedBytes(const ModelSpec& spec, const Layout& layout,
                                        const BatchShape& batch) {
   const int64_t source = batch.tokens() * spec.moe.top_k;
   const bool ep = layout.ep > 1, esp = layout.esp > 1;
+  if (!ep && !esp) return 0;
   int64_t rows = 0;
   for (int32_t chunk = 0; chunk < kLikelyDegree; ++chunk) {
     const int64_t twice = RowsOfChunk(source, chunk);
     rows += std::min(source, twice) + (ep ? twice : 0) + (esp ? twice * layout.esp : 0) +
-            (ep || esp ? twice * layout.esp : 0) + (ep && esp ? twice : 0);
+            twice * layout.esp + (ep && esp ? twice : 0);
   }
   return rows * spec.hidden_size * SizeOf(spec.dtype());
 }
 
 void ExchangeBuffers::Prepare(int32_t degree) {
-  for (auto chunk = static_cast<int32_t>(chunks_.size()); chunk < degree; ++chunk) {
-    chunks_.emplace_back(memory_);
+  while (chunks_.size() < static_cast<size_t>(degree)) chunks_.emplace_back(memory_);
+  if (!ep_ && !esp_ && degree == 1) return;
+  for (int32_t chunk = 0; chunk < degree; ++chunk) {
     const int64_t twice = RowsOfChunk(source_rows_, chunk);
     ReserveSend(chunk, std::min(source_rows_, twice));
     Reserve(chunk, twice, twice * esp_size_);

@@ -22,12 +22,13 @@ namespace weft {
 class ExchangeBuffers {
  public:
   explicit ExchangeBuffers(const ModelContext& context);
-  // What it makes at first.
+  // What it makes at first: for a rank that exchanges nothing, nothing.
   static int64_t ExpectedBytes(const ModelSpec& spec, const Layout& layout,
                                const BatchShape& batch);
 
   // Room for the chunks of a layer cut into `degree` or less, for twice the expected load; more is
-  // taken when the counts ask for it. REQUIRES: between steps.
+  // taken when the counts ask for it. Where one rank has all experts, rows of an uncut layer go
+  // straight to them. REQUIRES: between steps.
   void Prepare(int32_t degree);
   // Room for a chunk's rows at their source; at their destination before and after the ESP
   // all-gather.

@@ -108,6 +108,12 @@ void ExpertShard::ReserveBackward(int64_t rows) {
   d_pre_.Ensure(dtype_, {rows, experts_.pre_width()});
 }
 
+std::optional<TensorView> ExpertShard::PlaceOfInput(const ArrivalOrder& arrival,
+                                                    int32_t chunk) const {
+  if (!arrival.arrives_in_kept_order(chunk)) return std::nullopt;
+  return KeptRows(&Kept::x, chunk, {0, arrival.arrival_rows(chunk)}, width_);
+}
+
 double ExpertShard::Forward(const ArrivalOrder& arrival, int32_t chunk, ConstTensorView input,
                             TensorView output) {
   const int64_t rows = arrival.arrival_rows(chunk);
@@ -118,7 +124,7 @@ double ExpertShard::Forward(const ArrivalOrder& arrival, int32_t chunk, ConstTen
   const bool in_order = arrival.arrives_in_kept_order(chunk);
   const TensorView y = in_order ? output : Scratch(scratch_.y, std::max(room_, rows), rows, width_);
   CountRows(arrival, chunk);
-  Collect(arrival, chunk, input, x);
+  if (input.data != x.data) Collect(arrival, chunk, input, x);
   experts_.Forward(*context_.kernels, rows_, x, kept(&Kept::pre, experts_.pre_width()),
                    kept(&Kept::act, experts_.hidden_units()), y);
   if (!in_order) Spread(arrival, chunk, y, output);
@@ -173,6 +179,21 @@ void ExpertShard::FindSaved(const ExpertOrders& orders, int32_t chunk) {
   }
 }
 
+std::optional<RowRange> ExpertShard::SavedRows(const ExpertOrders& orders, int32_t chunk) {
+  FindSaved(orders, chunk);
+  if (blocks_.size() > 1) return std::nullopt;
+  if (blocks_.empty()) return RowRange{};
+  return RowRange{blocks_.front().to, blocks_.front().to + blocks_.front().count};
+}
+
+std::optional<TensorView> ExpertShard::PlaceOfOutputGradient(const ExpertOrders& orders,
+                                                             int32_t chunk) {
+  if (!orders.backward.arrives_in_kept_order(chunk)) return std::nullopt;
+  const std::optional<RowRange> saved = SavedRows(orders, chunk);
+  if (!saved.has_value()) return std::nullopt;
+  return RowsOf(dy_, *saved, width_);
+}
+
 double ExpertShard::Backward(const ExpertOrders& orders, int32_t chunk, ConstTensorView d_output,
                              TensorView d_input) {
   const ArrivalOrder& arrival = orders.backward;
@@ -181,16 +202,25 @@ double ExpertShard::Backward(const ExpertOrders& orders, int32_t chunk, ConstTen
   const auto room = [&](Buffer& buffer, int64_t width) {
     return Scratch(buffer, orders.saved.total_rows(), rows, width);
   };
+  const RowRange all = {0, orders.saved.total_rows()};
+  const TensorView all_dy = RowsOf(dy_, all, width_);
+  const TensorView all_d_pre = RowsOf(d_pre_, all, pre_width);
+
   CountRows(arrival, chunk);
   const bool in_order = arrival.arrives_in_kept_order(chunk);
+  const std::optional<RowRange> saved = SavedRows(orders, chunk);
   ConstTensorView dy = d_output;
-  TensorView dx = d_input;
-  if (!in_order) {
-    const TensorView collected = room(scratch_.dy, width_);
-    Collect(arrival, chunk, d_output, collected);
+  if (saved.has_value() || !in_order) {
+    const TensorView collected =
+        saved.has_value() ? Rows(all_dy, *saved) : room(scratch_.dy, width_);
+    if (d_output.data != collected.data) Collect(arrival, chunk, d_output, collected);
     dy = collected;
-    dx = room(scratch_.dx, width_);
   }
+  if (!saved.has_value()) {
+    FindSaved(orders, chunk);
+    context_.kernels->CopyRows(dy, blocks_, all_dy);
+  }
+  const TensorView dx = in_order ? d_input : room(scratch_.dx, width_);
   const ConstTensorView pre = FindKept(
       orders, &Kept::pre, pre_width, rows,
       [&](int32_t expert) {
@@ -199,16 +229,13 @@ double ExpertShard::Backward(const ExpertOrders& orders, int32_t chunk, ConstTen
       },
       scratch_.pre);
   const TensorView d_act = room(scratch_.d_act, experts_.hidden_units());
-
-  const RowRange saved = {0, orders.saved.total_rows()};
-  const TensorView saved_d_pre = RowsOf(d_pre_, saved, pre_width);
-  FindSaved(orders, chunk);
-  context_.kernels->CopyRows(dy, blocks_, RowsOf(dy_, saved, width_));
-  const bool in_saved_order = blocks_.size() == 1;
-  const TensorView d_pre = in_saved_order ? Rows(saved_d_pre, blocks_.front().to, rows)
-                                          : room(scratch_.d_pre, pre_width);
+  const TensorView d_pre =
+      saved.has_value() ? Rows(all_d_pre, *saved) : room(scratch_.d_pre, pre_width);
   experts_.BackwardData(*context_.kernels, rows_, dy, pre, d_act, d_pre, dx);
-  if (!in_saved_order) context_.kernels->CopyRows(d_pre, blocks_, saved_d_pre);
+  if (!saved.has_value()) {
+    FindSaved(orders, chunk);
+    context_.kernels->CopyRows(d_pre, blocks_, all_d_pre);
+  }
   if (!in_order) Spread(arrival, chunk, dx, d_input);
   return Flops(rows);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -40,6 +41,12 @@ class ExpertShard {
   void StartForward(int64_t rows);
   void KeepChunk(int32_t chunk, int64_t rows);
   void ReserveBackward(int64_t rows);
+
+  // Where a chunk's input, or the gradient of its output, is kept, if it arrives in the order in
+  // which it is: Forward and Backward do not copy what stands there already. After the counts of
+  // the chunk, for the gradient those of the layer.
+  std::optional<TensorView> PlaceOfInput(const ArrivalOrder& arrival, int32_t chunk) const;
+  std::optional<TensorView> PlaceOfOutputGradient(const ExpertOrders& orders, int32_t chunk);
 
   // Experts' partial outputs for one chunk. input, output: the chunk's rows in arrival order,
   // [rows, hidden]. Returns the FLOPs done (the regressor).
@@ -96,6 +103,8 @@ class ExpertShard {
                           Buffer& scratch);
   // blocks_ becomes a chunk's rows of the backward, from kept order to saved order.
   void FindSaved(const ExpertOrders& orders, int32_t chunk);
+  // The chunk's rows in saved order, if they stand one after another in the order of the chunk.
+  std::optional<RowRange> SavedRows(const ExpertOrders& orders, int32_t chunk);
 
   const ModelContext& context_;
   ExpertScratch& scratch_;

@@ -80,8 +80,24 @@ void MoeLayer::CountsKnown(int32_t piece) {
   if (chunks.end == arrival.degree()) experts_.ReserveBackward(exchange_.saved().total_rows());
 }
 
+std::optional<TensorView> MoeLayer::RowsAtExperts(Direction direction, int32_t chunk) {
+  if (!alone()) return std::nullopt;
+  return direction == Direction::kForward
+             ? experts_.PlaceOfInput(exchange_.arrival(direction), chunk)
+             : experts_.PlaceOfOutputGradient(orders(), chunk);
+}
+
+TensorView MoeLayer::RoutedRows(Direction direction, int32_t chunk, int64_t rows) {
+  const std::optional<TensorView> at_experts = RowsAtExperts(direction, chunk);
+  if (at_experts.has_value()) return *at_experts;
+  buffers_.ReserveSend(chunk, rows);
+  return buffers_.send(chunk, rows);
+}
+
 double MoeLayer::RunExperts(Direction direction, int32_t chunk) {
-  const ConstTensorView input = exchange_.ExpertInput(direction, chunk);
+  const std::optional<TensorView> at_experts = RowsAtExperts(direction, chunk);
+  const ConstTensorView input =
+      at_experts.has_value() ? *at_experts : exchange_.ExpertInput(direction, chunk);
   const TensorView output =
       exchange_.ExpertOutput(router_.order(direction), direction, chunk, returned(direction));
   return direction == Direction::kForward
@@ -99,8 +115,18 @@ double MoeLayer::RunSharedExperts(Direction direction, int32_t piece, const Acti
   return SharedExpertFlops(context_.spec, tokens.count());
 }
 
+void MoeLayer::StartForward(int32_t piece, const Activations& a) {
+  router_.Decide(piece, a.batch, a.x, a.balance_loss);
+  if (alone()) CountsKnown(piece);
+  router_.Permute(piece, [this](int32_t chunk, int64_t rows) {
+    return RoutedRows(Direction::kForward, chunk, rows);
+  });
+}
+
 void MoeLayer::StartBackward(int32_t piece, const Activations& a) {
-  router_.CombineBackward(piece, a.dy, returned_, buffers_);
+  router_.CombineBackward(piece, a.dy, returned_, [this](int32_t chunk, int64_t rows) {
+    return RoutedRows(Direction::kBackward, chunk, rows);
+  });
   const RowRange chunks = cut_->chunks_of(Direction::kBackward, piece);
   for (auto chunk = static_cast<int32_t>(chunks.begin); chunk < chunks.end; ++chunk) {
     exchange_.PrepareChunk(router_.order(Direction::kBackward), Direction::kBackward, chunk);
@@ -116,12 +142,7 @@ absl::Status MoeLayer::Run(const Op& op, int32_t chunk, const Activations& a, do
   switch (op.key.kind) {
     case OpKind::kRouter:
       *size = op.size / cut_->of(direction).pieces();
-      if (!forward) {
-        router_.Backward(chunk, d_returned_, a.dy, a.x, a.dx);
-        return absl::OkStatus();
-      }
-      router_.Forward(chunk, a.batch, a.x, buffers_, a.balance_loss);
-      if (layout.ep == 1 && layout.esp == 1) CountsKnown(chunk);
+      forward ? StartForward(chunk, a) : router_.Backward(chunk, d_returned_, a.dy, a.x, a.dx);
       return absl::OkStatus();
     case OpKind::kCountsAllToAll:
       WEFT_RETURN_IF_ERROR(exchange_.CountsAllToAll(chunk, router_.counts(), size));

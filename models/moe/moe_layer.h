@@ -53,6 +53,13 @@ class MoeLayer {
   }
   void Place(const ExpertPlacement& placement, int32_t gathered);
   void CountsKnown(int32_t piece);
+  // Whether nothing is between this rank's router and the experts.
+  bool alone() const { return context_.layout.ep == 1 && context_.layout.esp == 1; }
+  // Where a chunk's rows go straight to the experts, if they can.
+  std::optional<TensorView> RowsAtExperts(Direction direction, int32_t chunk);
+  // Where the router puts a chunk's rows.
+  TensorView RoutedRows(Direction direction, int32_t chunk, int64_t rows);
+  void StartForward(int32_t piece, const Activations& a);
   double RunExperts(Direction direction, int32_t chunk);
   double RunSharedExperts(Direction direction, int32_t piece, const Activations& a);
   void StartBackward(int32_t piece, const Activations& a);

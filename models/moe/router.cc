@@ -19,6 +19,11 @@ int64_t CapacityOf(const ModelSpec& spec, int64_t length) {
       std::ceil(factor * spec.moe.top_k * static_cast<double>(length) / spec.moe.num_experts));
 }
 
+// Those of a chunk's rows. by_row: [rows], in send order.
+TensorView OfChunk(const SendOrder& order, int32_t chunk, TensorView by_row) {
+  return Elements(by_row, order.chunk_begin(chunk), order.chunk_rows(chunk));
+}
+
 }  // namespace
 
 Router::Router(const ModelContext& context, Bucket& bucket, int32_t layer)
@@ -95,8 +100,8 @@ void Router::Place(const ExpertPlacement& placement, const ExpertHomes& homes) {
   taken_.resize(static_cast<size_t>(placement.slots()));
 }
 
-void Router::Forward(int32_t piece, const RoutedBatch& batch, ConstTensorView x,
-                     ExchangeBuffers& send, TensorView balance_loss) {
+void Router::Decide(int32_t piece, const RoutedBatch& batch, ConstTensorView x,
+                    TensorView balance_loss) {
   Kernels& kernels = *context_.kernels;
   const RowRange tokens = cut_->tokens(Direction::kForward, piece);
   const TensorView normed = norm_.Forward(x, tokens);
@@ -111,11 +116,15 @@ void Router::Forward(int32_t piece, const RoutedBatch& batch, ConstTensorView x,
                        .forced = forced_.has_value()});
   AssignRows(piece);
   BalanceLoss(tokens, balance_loss);
-  const auto fill = [&](int32_t chunk, ConstTensorView token, ConstTensorView) {
-    send.ReserveSend(chunk, token.elements());
-    kernels.GatherRows(norm_.output(), token, send.send(chunk, token.elements()));
-  };
-  FillPlaces(Direction::kForward, piece, forward_places_, fill);
+  PlaceRows(Direction::kForward, piece, forward_places_);
+}
+
+void Router::Permute(int32_t piece, RowsTo to) {
+  const RowRange chunks = cut_->chunks_of(Direction::kForward, piece);
+  for (auto chunk = static_cast<int32_t>(chunks.begin); chunk < chunks.end; ++chunk) {
+    context_.kernels->GatherRows(norm_.output(), OfChunk(forward_order_, chunk, row_token_),
+                                 to(chunk, forward_order_.chunk_rows(chunk)));
+  }
 }
 
 void Router::ForceExperts(RowRange tokens, const RoutedBatch& batch) {
@@ -185,8 +194,7 @@ void Router::BalanceLoss(RowRange tokens, TensorView balance_loss) {
        .loss_sum = balance_loss});
 }
 
-template <typename Fill>
-void Router::FillPlaces(Direction direction, int32_t piece, TensorView places, Fill fill) {
+void Router::PlaceRows(Direction direction, int32_t piece, TensorView places) {
   SendOrder& order = direction == Direction::kForward ? forward_order_ : backward_order_;
   const RowRange chunks = cut_->chunks_of(direction, piece);
   for (auto chunk = static_cast<int32_t>(chunks.begin); chunk < chunks.end; ++chunk) {
@@ -213,10 +221,6 @@ void Router::FillPlaces(Direction direction, int32_t piece, TensorView places, F
                                .place = Rows(places, tokens),
                                .token = Elements(row_token_, 0, by_place[0]),
                                .choice = Elements(row_choice_, 0, by_place[0])});
-  for (auto chunk = static_cast<int32_t>(chunks.begin); chunk < chunks.end; ++chunk) {
-    const int64_t first = order.chunk_begin(chunk), rows = order.chunk_rows(chunk);
-    fill(chunk, Elements(row_token_, first, rows), Elements(row_choice_, first, rows));
-  }
 }
 
 void Router::Combine(int32_t piece, ConstTensorView x, ConstTensorView returned, TensorView y) {
@@ -229,20 +233,21 @@ void Router::Combine(int32_t piece, ConstTensorView x, ConstTensorView returned,
 }
 
 void Router::CombineBackward(int32_t piece, ConstTensorView dy, ConstTensorView returned,
-                             ExchangeBuffers& send) {
+                             RowsTo to) {
   Kernels& kernels = *context_.kernels;
   const RowRange tokens = cut_->tokens(Direction::kBackward, piece);
   kernels.GatherDot(Rows(dy, tokens), returned, Rows(forward_places_, tokens),
                     Rows(d_weights_, tokens));
+  PlaceRows(Direction::kBackward, piece, backward_places_);
   const TensorView weights = View(weights_.as<float>(), {weights_.elements(), 1});
-  const auto fill = [&](int32_t chunk, ConstTensorView token, ConstTensorView choice) {
-    const int64_t rows = token.elements();
+  const RowRange chunks = cut_->chunks_of(Direction::kBackward, piece);
+  for (auto chunk = static_cast<int32_t>(chunks.begin); chunk < chunks.end; ++chunk) {
+    const int64_t rows = backward_order_.chunk_rows(chunk);
     const TensorView weight = View(row_weight_.as<float>(), {rows, 1});
-    kernels.GatherRows(weights, choice, weight);
-    send.ReserveSend(chunk, rows);
-    kernels.GatherScaledRows(dy, token, weight, send.send(chunk, rows));
-  };
-  FillPlaces(Direction::kBackward, piece, backward_places_, fill);
+    kernels.GatherRows(weights, OfChunk(backward_order_, chunk, row_choice_), weight);
+    kernels.GatherScaledRows(dy, OfChunk(backward_order_, chunk, row_token_), weight,
+                             to(chunk, rows));
+  }
 }
 
 void Router::Backward(int32_t piece, ConstTensorView d_returned, ConstTensorView dy,

@@ -4,9 +4,9 @@
 #include <span>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "models/layer_cut.h"
 #include "models/model_context.h"
-#include "models/moe/exchange_buffers.h"
 #include "models/moe/forced_routing.h"
 #include "models/moe/routing.h"
 #include "models/parameters.h"
@@ -34,21 +34,26 @@ class Router {
   // Before a step. `cut` outlives it. REQUIRES: Place was called.
   void Prepare(const LayerCut& cut);
 
-  // Piece `piece` of the tokens, in order. x [tokens, hidden] -> decisions; the rows of the chunks
-  // that are now known go into send(chunk), in send order. Adds the balance loss of the sequences
-  // that end here, already weighted by this rank's share of the global batch, to balance_loss [1]
-  // fp64. `batch`: which tokens these are, read where routing is forced.
-  void Forward(int32_t piece, const RoutedBatch& batch, ConstTensorView x, ExchangeBuffers& send,
-               TensorView balance_loss);
+  // Piece `piece` of the tokens, in order. x [tokens, hidden] -> decisions; the chunks that are now
+  // known join order(kForward). Adds the balance loss of the sequences that end here, already
+  // weighted by this rank's share of the global batch, to balance_loss [1] fp64. `batch`: which
+  // tokens these are, read where routing is forced.
+  void Decide(int32_t piece, const RoutedBatch& batch, ConstTensorView x, TensorView balance_loss);
+
+  // Where a chunk's rows go: [rows, hidden], in send order.
+  using RowsTo = absl::FunctionRef<TensorView(int32_t chunk, int64_t rows)>;
+
+  // The rows of the chunks that a piece made known. REQUIRES: Decide of the piece was the last
+  // call.
+  void Permute(int32_t piece, RowsTo to);
 
   // y = x + sum of weights times returned rows, and what the layer's shared experts left in y,
   // where it has any. returned: the experts' outputs in send order.
   void Combine(int32_t piece, ConstTensorView x, ConstTensorView returned, TensorView y);
 
-  // Gradient of Combine: weights' gradients are kept; send(chunk) gets weight * dy per row in send
-  // order of the backward.
-  void CombineBackward(int32_t piece, ConstTensorView dy, ConstTensorView returned,
-                       ExchangeBuffers& send);
+  // Gradient of Combine: weights' gradients are kept; to(chunk) gets weight * dy per row in send
+  // order of the backward, in which the chunks are by then.
+  void CombineBackward(int32_t piece, ConstTensorView dy, ConstTensorView returned, RowsTo to);
 
   // dx = gradient through the norm from the expert inputs' gradients (send order of the backward),
   // the gate and d_normed(), where the layer has shared experts, plus dy of the residual.
@@ -82,10 +87,9 @@ class Router {
   void Upload(std::vector<int32_t>& numbers, Buffer& to);
   void BalanceLoss(RowRange tokens, TensorView balance_loss);
   // Appends the chunks that piece `piece` makes known and fills the places of its tokens: where in
-  // send order the row of (token, choice) stands. Calls fill(chunk, tokens, choices) for each chunk
-  // with its rows' tokens and choices (of all tokens' top_k).
-  template <typename Fill>
-  void FillPlaces(Direction direction, int32_t piece, TensorView places, Fill fill);
+  // send order the row of (token, choice) stands. row_token_ and row_choice_ become those of the
+  // chunks' rows.
+  void PlaceRows(Direction direction, int32_t piece, TensorView places);
 
   const ModelContext& context_;
   const bool shared_;  // experts that every token visits
@@ -95,8 +99,8 @@ class Router {
   std::optional<ForcedRouting> forced_;
   TensorArena storage_;
   TensorView logits_, probs_, d_probs_, d_logits_, weights_, d_weights_, row_weight_, d_rows_;
-  // By choice: experts, their slots, which of the slot's rows (-1: dropped), places. By row: token
-  // and choice.
+  // By choice: experts, their slots, which of the slot's rows (-1: dropped), places. By row of the
+  // direction that was placed last: token and choice (of all tokens' top_k).
   TensorView experts_, slot_of_, row_of_, forward_places_, backward_places_, row_token_,
       row_choice_;
   const ExpertPlacement* placement_ = nullptr;

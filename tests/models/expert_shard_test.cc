@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -15,32 +17,31 @@
 namespace weft {
 namespace {
 
-// Counts copies of rows.
-class CopyCounter final : public DecoratedKernels {
+// Counts calls by their names.
+class CallCounter final : public DecoratedKernels {
  public:
-  CopyCounter(std::unique_ptr<Kernels> inner, int64_t& copies)
-      : DecoratedKernels(*inner), inner_(std::move(inner)), copies_(copies) {}
+  CallCounter(std::unique_ptr<Kernels> inner, std::map<std::string, int64_t>& calls)
+      : DecoratedKernels(*inner), inner_(std::move(inner)), calls_(calls) {}
 
  private:
   void Around(std::string_view name, absl::FunctionRef<void()> call) override {
-    if (name == "CopyRows") ++copies_;
+    ++calls_[std::string(name)];
     call();
   }
   std::unique_ptr<Kernels> inner_;
-  int64_t& copies_;
+  std::map<std::string, int64_t>& calls_;
 };
 
-// One rank's rows arrive in the order in which they are kept, and an uncut layer saves them in that
-// order as well. What is left are the rows that outlast the buffers of an exchange: the experts'
-// inputs and the gradients of their outputs.
+// Where one rank has all experts, the router puts rows where the experts keep them, in both
+// directions, and an uncut layer saves them in the order in which it reads them.
 TEST(ExpertShardTest, CopiesNoRowsThatStandInOrder) {
   WorkerOptions options;
   options.model = TinyModel(Backbone::kMixtral);
   options.topology = {1, 1};
   options.layout = {1, 1, 1};
   options.batch = {2, options.model.max_sequence_length, 1, 2};
-  int64_t copies = 0;
-  OneRank rank(std::make_unique<CopyCounter>(MakeCpuKernels(), copies), options);
+  std::map<std::string, int64_t> calls;
+  OneRank rank(std::make_unique<CallCounter>(MakeCpuKernels(), calls), options);
   const std::vector<int32_t> tokens(static_cast<size_t>(options.batch.tokens()), 7);
   Worker::StepArgs args;
   args.tokens = tokens;
@@ -51,7 +52,10 @@ TEST(ExpertShardTest, CopiesNoRowsThatStandInOrder) {
   int64_t layers = 0;
   for (int32_t layer = 0; layer < options.model.num_layers; ++layer)
     layers += options.model.is_moe_layer(layer) ? 1 : 0;
-  EXPECT_EQ(copies, 2 * layers);
+  // Forward: norm's outputs; backward: weights and, scaled, gradients.
+  EXPECT_EQ(calls["GatherRows"], 2 * layers);
+  EXPECT_EQ(calls["GatherScaledRows"], layers);
+  EXPECT_EQ(calls["CopyRows"], 0);
 }
 
 }  // namespace

@@ -44,16 +44,24 @@ class RouterTest : public testing::Test {
     parameters_ = std::make_unique<Parameters>(context_.spec, Layout{}, RankId{0}, 5);
     router_ = std::make_unique<Router>(context_, parameters_->dense(0), 0);
     router_->Place(placement_, ExpertHomes(placement_.experts()));
-    buffers_ = std::make_unique<ExchangeBuffers>(context_);
     cut_ = LayerCut(context_.batch, {}, {});
-    buffers_->Prepare(1);
     router_->Prepare(cut_);
   }
   double Forward() {
     double balance = 0;
-    for (int32_t piece = 0; piece < cut_.of(Direction::kForward).pieces(); ++piece)
-      router_->Forward(piece, batch_, X(), *buffers_, View(&balance, {1}));
+    for (int32_t piece = 0; piece < cut_.of(Direction::kForward).pieces(); ++piece) {
+      router_->Decide(piece, batch_, X(), View(&balance, {1}));
+      router_->Permute(piece, [this](int32_t, int64_t rows) { return Room(rows); });
+    }
     return balance;
+  }
+  void CombineBackward(ConstTensorView dy, ConstTensorView returned) {
+    router_->CombineBackward(0, dy, returned, [this](int32_t, int64_t rows) { return Room(rows); });
+  }
+  // For the rows of one chunk.
+  TensorView Room(int64_t rows) {
+    sent_.resize(static_cast<size_t>(rows * kWidth));
+    return View(sent_.data(), {rows, kWidth});
   }
   ConstTensorView X() { return View(x_.data(), {kTokens, kWidth}); }
   TensorView RouterWeight() { return Of("layers.0.router.weight", false); }
@@ -77,7 +85,7 @@ class RouterTest : public testing::Test {
   LayerCut cut_;
   ExpertPlacement placement_{4, 1};
   RoutedBatch batch_;
-  std::unique_ptr<ExchangeBuffers> buffers_;
+  std::vector<float> sent_;
   std::unique_ptr<Parameters> parameters_;
   std::unique_ptr<Router> router_;
 };
@@ -125,7 +133,7 @@ TEST_F(RouterTest, DroppedChoicesHaveNoGradient) {
   std::vector<float> dy(x_.size(), 1.0f), dx(x_.size());
   const TensorView rows = View(returned.data(), {2 * kTokens, kWidth});
   const ConstTensorView d_output = View(const_cast<const float*>(dy.data()), {kTokens, kWidth});
-  router_->CombineBackward(0, d_output, rows, *buffers_);
+  CombineBackward(d_output, rows);
   std::fill(returned.begin(), returned.end(), 0.0f);  // expert inputs get no gradient here
   router_->Backward(0, rows, d_output, X(), View(dx.data(), {kTokens, kWidth}));
   for (int64_t t = 0; t < kTokens; ++t) {
@@ -216,7 +224,7 @@ TEST_F(RouterTest, BalanceLossGradientAgreesWithDifferences) {
   const ConstTensorView no_dy = View(zeros.data(), {kTokens, kWidth});
   Forward();
   const std::vector<int32_t> counts(router_->counts().begin(), router_->counts().end());
-  router_->CombineBackward(0, no_dy, no_rows, *buffers_);
+  CombineBackward(no_dy, no_rows);
   router_->Backward(0, no_rows, no_dy, X(), View(dx.data(), {kTokens, kWidth}));
   router_->BackwardWeights(X());
 
@@ -260,7 +268,6 @@ TEST_F(RouterTest, PiecesDecideWhatTheWholeDecides) {
   const int64_t dropped = router_->dropped();
   ASSERT_GT(dropped, 0);
   cut_ = LayerCut(context_.batch, {2, true}, {1, false});
-  buffers_->Prepare(2);
   router_->Prepare(cut_);
   EXPECT_EQ(Forward(), balance);
   EXPECT_EQ(router_->dropped(), dropped);
