@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/config.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/all_to_all_algorithm.h"
@@ -43,7 +44,7 @@ struct TinyJob {
   absl::Duration deadline = absl::Seconds(60);
   double learning_rate = 1e-2;
 
-#ifdef __SANITIZE_ADDRESS__
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
   static constexpr int32_t kSteps = 3;  // they are slow there, and what differs does so at once
 #else
   static constexpr int32_t kSteps = 10;

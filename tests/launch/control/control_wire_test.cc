@@ -8,6 +8,7 @@
 #include <atomic>
 #include <string>
 
+#include "absl/base/config.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/fingerprint.h"
@@ -16,7 +17,7 @@
 #include "weft/v1/control.grpc.pb.h"
 #include "weft/v1/node.grpc.pb.h"
 
-#ifdef __SANITIZE_THREAD__
+#ifdef ABSL_HAVE_THREAD_SANITIZER
 // The health service runs in a libgrpc++ that is not instrumented, through templates that are.
 extern "C" const char* __tsan_default_suppressions() { return "race:grpc::internal::\n"; }
 #endif
