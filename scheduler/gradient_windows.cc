@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "scheduler/issue_order.h"
+
 namespace weft {
 namespace {
 

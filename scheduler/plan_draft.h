@@ -6,12 +6,11 @@
 #include "base/ids.h"
 #include "graph/plan.h"
 #include "scheduler/ready_order.h"
-#include "scheduler/schedule.h"
 #include "scheduler/step_model.h"
 
 // What the passes decide, before it is a Plan: degrees, service order, slices. A draft plus a
-// StepModel gives an issue order, an issue order gives a makespan; passes change a draft and keep
-// the change when the makespan falls.
+// StepModel gives an issue order (issue_order.h), an issue order gives a makespan; passes change a
+// draft and keep the change when the makespan falls.
 
 namespace weft {
 
@@ -78,16 +77,6 @@ struct PlanDraft {
 // Degree 1 everywhere, dW right behind the experts, every gradient in one piece at the end.
 PlanDraft MakeDraft(const StepModel& model);
 
-struct IssueOrder {
-  std::vector<PlanTask> tasks;  // without predictions
-  Schedule schedule;            // of the same tasks
-  // Tasks with equal numbers were issued together: the communication of a pipeline between two
-  // computations. FillWindows sees them as one piece.
-  std::vector<int32_t> group;
-};
-
-enum class Gradients : uint8_t { kIncluded, kLeftOut };
-
 // Slices end at multiples of it: whole cache lines for every rank of a node.
 inline constexpr int64_t kSliceBoundary = 256;  // elements
 
@@ -97,13 +86,5 @@ std::vector<std::vector<DraftSlice>> SlicesOf(const StepModel& model, int64_t by
 // Every chain in two slices, the first one about `share` of it, in whole cache lines. REQUIRES:
 // 0 <= share < 1.
 std::vector<std::vector<DraftSlice>> SlicesInTwo(const StepModel& model, double share);
-
-// The tasks of a draft in their global order. kLeftOut: as if the model had no gradient chains (to
-// find the windows).
-IssueOrder MakeIssueOrder(const StepModel& model, const PlanDraft& draft,
-                          Gradients gradients = Gradients::kIncluded);
-
-// The simulated seconds of the step.
-double SecondsOf(const StepModel& model, const PlanDraft& draft);
 
 }  // namespace weft

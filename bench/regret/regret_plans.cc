@@ -24,6 +24,7 @@
 #include "runtime/batch_shape_of.h"
 #include "runtime/storage/durable_file.h"
 #include "scheduler/analytic_cost_model.h"
+#include "scheduler/issue_order.h"
 #include "scheduler/measured_cost_model.h"
 #include "scheduler/optimal_order.h"
 #include "scheduler/planner.h"

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "scheduler/issue_order.h"
 #include "scheduler/planner.h"
 
 // One decision each; policies.cc lists them by policy.
