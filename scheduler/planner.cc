@@ -68,7 +68,8 @@ absl::StatusOr<Plan> MakePlan(const PlanRequest& request, const PlanPasses& pass
       const std::unique_ptr<const StepModel> model,
       StepModel::Make(*request.graph, *request.costs, degrees, request.placements));
   PlanDraft draft = StartOf(request.policy, *model);
-  for (const auto& pass : passes) pass->Run(request, *model, draft);
+  DraftSimulator simulator(*model);
+  for (const auto& pass : passes) pass->Run(request, simulator, draft);
   Plan plan = PlanOf(request, *model, draft);
   const absl::Status status = ValidatePlan(*request.graph, plan);
   if (!status.ok()) return absl::InternalError(status.message());

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "graph/plan.h"
 #include "scheduler/cost_model.h"
+#include "scheduler/draft_simulator.h"
 #include "scheduler/plan_draft.h"
 #include "scheduler/policies.h"
 #include "scheduler/step_model.h"
@@ -41,7 +42,8 @@ class PlanPass {
   virtual ~PlanPass() = default;
   virtual std::string_view name() const = 0;
   // Improves the draft; never makes the simulated step slower.
-  virtual void Run(const PlanRequest& request, const StepModel& model, PlanDraft& draft) const = 0;
+  virtual void Run(const PlanRequest& request, DraftSimulator& simulator,
+                   PlanDraft& draft) const = 0;
 };
 
 // A plan that ValidatePlan accepts, with predictions. kInvalidArgument when the request or its

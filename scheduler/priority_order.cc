@@ -29,33 +29,118 @@ struct Later {
 // The smallest first; equal keys in the order of the tasks.
 using Heap = std::priority_queue<Entry, std::vector<Entry>, Later>;
 
-Heap HeapFor(size_t entries) {
-  std::vector<Entry> room;
-  room.reserve(entries);
-  return Heap(Later(), std::move(room));
-}
-
-// Who waits for whom, turned round.
-struct Successors {
-  explicit Successors(const Schedule& schedule)
-      : missing(static_cast<size_t>(schedule.size())), ends(missing.size() + 1) {
-    for (const int32_t need : schedule.needs()) ++ends[static_cast<size_t>(need) + 1];
-    for (size_t i = 0; i < missing.size(); ++i) ends[i + 1] += ends[i];
-    tasks.resize(schedule.needs().size());
-    std::vector<int32_t> next(ends.begin(), ends.end() - 1);
+// A schedule as it runs: what is ready when its needs have ended.
+class Forwards {
+ public:
+  explicit Forwards(const Schedule& schedule)
+      : schedule_(schedule), ends_(static_cast<size_t>(schedule.size()) + 1) {
+    for (const int32_t need : schedule.needs()) ++ends_[static_cast<size_t>(need) + 1];
+    for (size_t i = 1; i < ends_.size(); ++i) ends_[i] += ends_[i - 1];
+    successors_.resize(schedule.needs().size());
+    std::vector<int32_t> next(ends_.begin(), ends_.end() - 1);
     for (int32_t task = 0; task < schedule.size(); ++task) {
-      missing[static_cast<size_t>(task)] = schedule.needs_end(task) - schedule.needs_begin(task);
       for (int32_t i = schedule.needs_begin(task); i < schedule.needs_end(task); ++i) {
         const size_t need = static_cast<size_t>(schedule.needs()[static_cast<size_t>(i)]);
-        tasks[static_cast<size_t>(next[need]++)] = task;
+        successors_[static_cast<size_t>(next[need]++)] = task;
       }
     }
   }
 
-  std::vector<int32_t> missing;  // needs that have not ended
-  std::vector<int32_t> ends;  // successors of task: tasks[ends[task]] .. tasks[ends[task + 1] - 1]
-  std::vector<int32_t> tasks;
+  int32_t size() const { return schedule_.size(); }
+  StreamKind stream(int32_t task) const { return schedule_.stream(task); }
+  double seconds(int32_t task) const { return schedule_.seconds(task); }
+  // By task: how many needs it has.
+  std::vector<int32_t> needs() const {
+    std::vector<int32_t> needs;
+    needs.reserve(static_cast<size_t>(size()));
+    for (int32_t task = 0; task < size(); ++task)
+      needs.push_back(schedule_.needs_end(task) - schedule_.needs_begin(task));
+    return needs;
+  }
+  template <typename F>
+  void ForEachSuccessor(int32_t task, F use) const {
+    const size_t t = static_cast<size_t>(task);
+    for (int32_t i = ends_[t]; i < ends_[t + 1]; ++i) use(successors_[static_cast<size_t>(i)]);
+  }
+
+ private:
+  const Schedule& schedule_;
+  std::vector<int32_t>
+      ends_;  // of task: successors_[ends_[task]] .. successors_[ends_[task + 1] - 1]
+  std::vector<int32_t> successors_;
 };
+
+// The same with time running backwards: task i is the last but i, and who was needed needs.
+class Backwards {
+ public:
+  explicit Backwards(const Schedule& schedule) : schedule_(schedule) {}
+
+  int32_t size() const { return schedule_.size(); }
+  StreamKind stream(int32_t task) const { return schedule_.stream(Other(task)); }
+  double seconds(int32_t task) const { return schedule_.seconds(Other(task)); }
+  std::vector<int32_t> needs() const {
+    std::vector<int32_t> needs(static_cast<size_t>(size()), 0);
+    for (const int32_t need : schedule_.needs()) ++needs[static_cast<size_t>(Other(need))];
+    return needs;
+  }
+  template <typename F>
+  void ForEachSuccessor(int32_t task, F use) const {
+    const int32_t other = Other(task);
+    for (int32_t i = schedule_.needs_begin(other); i < schedule_.needs_end(other); ++i)
+      use(Other(schedule_.needs()[static_cast<size_t>(i)]));
+  }
+  // Of the schedule, of what is here `task`; and the other way round.
+  int32_t Other(int32_t task) const { return schedule_.size() - 1 - task; }
+
+ private:
+  const Schedule& schedule_;
+};
+
+// List scheduling: use(task, end) for every task in the order in which they start.
+template <typename Tasks, typename F>
+void Serve(const Tasks& tasks, const std::vector<double>& urgency, F use) {
+  WEFT_CHECK(urgency.size() == static_cast<size_t>(tasks.size()), "one urgency a task");
+  std::vector<int32_t> missing = tasks.needs();  // those that have not ended
+  std::vector<double> ready_at(urgency.size(), 0);
+  std::array<double, kNumStreams> free = {};
+  std::array<Heap, kNumStreams> ready;
+  Heap future;  // tasks whose needs are all placed, by the moment the last of them ends
+  for (int32_t task = 0; task < tasks.size(); ++task) {
+    if (missing[static_cast<size_t>(task)] == 0) future.push({0.0, task});
+  }
+  double now = 0;
+  for (int32_t served = 0; served < tasks.size();) {
+    double start = kNever;
+    size_t stream = 0;
+    for (size_t s = 0; s < ready.size(); ++s) {
+      const double at = ready[s].empty() ? kNever : std::max(free[s], now);
+      if (at < start) {
+        start = at;
+        stream = s;
+      }
+    }
+    if (!future.empty() && future.top().key <= start) {
+      const auto [at, task] = future.top();
+      future.pop();
+      now = std::max(now, at);
+      ready[static_cast<size_t>(tasks.stream(task))].push(
+          {urgency[static_cast<size_t>(task)], task});
+      continue;
+    }
+    WEFT_CHECK(start < kNever, "an order with needs first never stops");
+    now = start;
+    const int32_t task = ready[stream].top().task;
+    ready[stream].pop();
+    ++served;
+    const double end = free[stream] = start + tasks.seconds(task);
+    use(task, end);
+    tasks.ForEachSuccessor(task, [&](int32_t successor) {
+      const size_t s = static_cast<size_t>(successor);
+      ready_at[s] = std::max(ready_at[s], end);
+      if (--missing[s] == 0) future.push({ready_at[s], successor});
+    });
+  }
+}
 
 // When a stream is busy.
 class Timeline {
@@ -116,75 +201,8 @@ struct Run {
   }
 };
 
-// The same tasks with time running backwards: task i is the last but i, and who was needed needs.
-Schedule Reversed(const Schedule& schedule) {
-  const Successors successors(schedule);
-  Schedule reversed;
-  reversed.Reserve(static_cast<size_t>(schedule.size()), schedule.needs().size());
-  for (int32_t task = schedule.size() - 1; task >= 0; --task) {
-    reversed.Add(schedule.stream(task), schedule.seconds(task));
-    const size_t t = static_cast<size_t>(task);
-    for (int32_t i = successors.ends[t]; i < successors.ends[t + 1]; ++i) {
-      reversed.Need(schedule.size() - 1 - successors.tasks[static_cast<size_t>(i)]);
-    }
-  }
-  return reversed;
-}
-
-}  // namespace
-
-std::vector<int32_t> OrderByPriority(const Schedule& schedule, const std::vector<double>& urgency) {
-  WEFT_CHECK(urgency.size() == static_cast<size_t>(schedule.size()), "one urgency a task");
-  Successors successors(schedule);
-  std::vector<double> ready_at(urgency.size(), 0);
-  std::array<double, kNumStreams> free = {};
-  std::array<Heap, kNumStreams> ready;
-  for (Heap& heap : ready) heap = HeapFor(urgency.size());
-  Heap future = HeapFor(
-      urgency.size());  // tasks whose needs are all placed, by the moment the last of them ends
-  for (int32_t task = 0; task < schedule.size(); ++task) {
-    if (successors.missing[static_cast<size_t>(task)] == 0) future.push({0.0, task});
-  }
-  std::vector<int32_t> order;
-  order.reserve(urgency.size());
-  double now = 0;
-  while (order.size() < urgency.size()) {
-    double start = kNever;
-    size_t stream = 0;
-    for (size_t s = 0; s < ready.size(); ++s) {
-      const double at = ready[s].empty() ? kNever : std::max(free[s], now);
-      if (at < start) {
-        start = at;
-        stream = s;
-      }
-    }
-    if (!future.empty() && future.top().key <= start) {
-      const auto [at, task] = future.top();
-      future.pop();
-      now = std::max(now, at);
-      ready[static_cast<size_t>(schedule.stream(task))].push(
-          {urgency[static_cast<size_t>(task)], task});
-      continue;
-    }
-    WEFT_CHECK(start < kNever, "an order with needs first never stops");
-    now = start;
-    const int32_t task = ready[stream].top().task;
-    ready[stream].pop();
-    order.push_back(task);
-    free[stream] = start + schedule.seconds(task);
-    const size_t t = static_cast<size_t>(task);
-    for (int32_t i = successors.ends[t]; i < successors.ends[t + 1]; ++i) {
-      const size_t successor = static_cast<size_t>(successors.tasks[static_cast<size_t>(i)]);
-      ready_at[successor] = std::max(ready_at[successor], free[stream]);
-      if (--successors.missing[successor] == 0) {
-        future.push({ready_at[successor], static_cast<int32_t>(successor)});
-      }
-    }
-  }
-  return order;
-}
-
-std::vector<int32_t> OrderInGaps(const Schedule& schedule, const std::vector<double>& urgency) {
+// Every task in the first gap of its stream that it fits into, the most urgent first; by task.
+std::vector<Run> RunsInGaps(const Schedule& schedule, const std::vector<double>& urgency) {
   WEFT_CHECK(urgency.size() == static_cast<size_t>(schedule.size()), "one urgency a task");
   std::vector<Entry> urgent;
   urgent.reserve(urgency.size());
@@ -205,11 +223,38 @@ std::vector<int32_t> OrderInGaps(const Schedule& schedule, const std::vector<dou
         streams[static_cast<size_t>(schedule.stream(task))].Take(ready, schedule.seconds(task));
     runs[static_cast<size_t>(task)] = {begin, begin + schedule.seconds(task), task};
   }
+  return runs;
+}
+
+}  // namespace
+
+std::vector<int32_t> OrderByPriority(const Schedule& schedule, const std::vector<double>& urgency) {
+  std::vector<int32_t> order;
+  order.reserve(urgency.size());
+  Serve(Forwards(schedule), urgency, [&](int32_t task, double) { order.push_back(task); });
+  return order;
+}
+
+double SecondsByPriority(const Schedule& schedule, const std::vector<double>& urgency) {
+  double seconds = 0;
+  Serve(Forwards(schedule), urgency,
+        [&](int32_t, double end) { seconds = std::max(seconds, end); });
+  return seconds;
+}
+
+std::vector<int32_t> OrderInGaps(const Schedule& schedule, const std::vector<double>& urgency) {
+  std::vector<Run> runs = RunsInGaps(schedule, urgency);
   std::sort(runs.begin(), runs.end());
   std::vector<int32_t> order;
   order.reserve(runs.size());
   for (const Run& run : runs) order.push_back(run.task);
   return order;
+}
+
+double SecondsInGaps(const Schedule& schedule, const std::vector<double>& urgency) {
+  double seconds = 0;
+  for (const Run& run : RunsInGaps(schedule, urgency)) seconds = std::max(seconds, run.end);
+  return seconds;
 }
 
 std::vector<double> SecondsToTheEnd(const Schedule& schedule) {
@@ -225,20 +270,23 @@ std::vector<double> SecondsToTheEnd(const Schedule& schedule) {
 }
 
 std::vector<double> ServedSecondsToTheEnd(const Schedule& schedule) {
-  const Schedule reversed = Reversed(schedule);
-  std::vector<double> urgency = SecondsToTheEnd(reversed);
-  for (size_t i = 0; i < urgency.size(); ++i) {
-    urgency[i] = reversed.seconds(static_cast<int32_t>(i)) - urgency[i];
+  const Backwards backwards(schedule);
+  // What can start last is first: behind the longest chain of needs.
+  std::vector<double> seconds(static_cast<size_t>(schedule.size()),
+                              0);  // to the end of such a chain
+  std::vector<double> urgency(seconds.size());
+  for (int32_t task = 0; task < schedule.size(); ++task) {
+    double& here = seconds[static_cast<size_t>(task)];
+    for (int32_t i = schedule.needs_begin(task); i < schedule.needs_end(task); ++i) {
+      const int32_t need = schedule.needs()[static_cast<size_t>(i)];
+      here = std::max(here, seconds[static_cast<size_t>(need)]);
+    }
+    here += schedule.seconds(task);
+    urgency[static_cast<size_t>(backwards.Other(task))] = schedule.seconds(task) - here;
   }
-  const std::vector<int32_t> order = OrderByPriority(reversed, urgency);
-  std::vector<double> begin;
-  std::vector<double> end;
-  RunSchedule(Reordered(reversed, order), begin, end);
-  std::vector<double> seconds(end.size());
-  for (size_t i = 0; i < end.size(); ++i) {
-    const int32_t task = schedule.size() - 1 - order[i];
-    seconds[static_cast<size_t>(task)] = end[i];
-  }
+  Serve(backwards, urgency, [&](int32_t task, double end) {
+    seconds[static_cast<size_t>(backwards.Other(task))] = end;
+  });
   return seconds;
 }
 

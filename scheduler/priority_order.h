@@ -20,12 +20,17 @@ std::vector<int32_t> OrderByPriority(const Schedule& schedule, const std::vector
 // task that is about to be ready. REQUIRES: no task is more urgent than one that it needs.
 std::vector<int32_t> OrderInGaps(const Schedule& schedule, const std::vector<double>& urgency);
 
+// When the last task ends in these orders, of tasks alone: RunSchedule's answer where nothing
+// contends, to the last bit, for a fraction of the work.
+double SecondsByPriority(const Schedule& schedule, const std::vector<double>& urgency);
+double SecondsInGaps(const Schedule& schedule, const std::vector<double>& urgency);
+
 // Seconds from the start of each task to the end of the step along its longest chain of needs,
 // itself included: what critical-path scheduling serves first.
 std::vector<double> SecondsToTheEnd(const Schedule& schedule);
 
 // The same if streams serve one task at a time: the schedule run backwards, from the end of the
-// step, by OrderByPriority, first what can start last. Never less than SecondsToTheEnd.
+// step, as by OrderByPriority, first what can start last. Never less than SecondsToTheEnd.
 std::vector<double> ServedSecondsToTheEnd(const Schedule& schedule);
 
 }  // namespace weft

@@ -16,6 +16,8 @@ class ListScheduler {
  public:
   ListScheduler(const Schedule& schedule, const std::vector<IntraTask>& tasks, IntraRule rule)
       : schedule_(schedule), tasks_(tasks), rule_(rule) {
+    WEFT_CHECK(tasks.size() == static_cast<size_t>(schedule.size()), "one description a task");
+    WEFT_CHECK(rule != IntraRule::kIssueOrder, "a rule that orders");
     const size_t n = static_cast<size_t>(schedule.size());
     waits_for_.resize(n);
     ready_.resize(n);
@@ -60,6 +62,8 @@ class ListScheduler {
     }
     return order;
   }
+  // Of the last task.
+  double end() const { return std::max({queues_[0].free, queues_[1].free, queues_[2].free}); }
 
  private:
   struct Queue {
@@ -148,9 +152,14 @@ class ListScheduler {
 
 std::vector<int32_t> OrderByReadiness(const Schedule& schedule, const std::vector<IntraTask>& tasks,
                                       IntraRule rule) {
-  WEFT_CHECK(tasks.size() == static_cast<size_t>(schedule.size()), "one description a task");
-  WEFT_CHECK(rule != IntraRule::kIssueOrder, "a rule that orders");
   return ListScheduler(schedule, tasks, rule).Run();
+}
+
+double SecondsByReadiness(const Schedule& schedule, const std::vector<IntraTask>& tasks,
+                          IntraRule rule) {
+  ListScheduler scheduler(schedule, tasks, rule);
+  scheduler.Run();
+  return scheduler.end();
 }
 
 }  // namespace weft

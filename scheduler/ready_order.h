@@ -32,4 +32,9 @@ struct IntraTask {
 std::vector<int32_t> OrderByReadiness(const Schedule& schedule, const std::vector<IntraTask>& tasks,
                                       IntraRule rule);
 
+// When the last task ends in that order, of tasks alone: RunSchedule's answer where nothing
+// contends, to the last bit.
+double SecondsByReadiness(const Schedule& schedule, const std::vector<IntraTask>& tasks,
+                          IntraRule rule);
+
 }  // namespace weft

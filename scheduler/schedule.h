@@ -18,7 +18,15 @@ class Schedule {
   Schedule() = default;
   explicit Schedule(const Contention& contention) : contention_(contention) {}
 
-  // Room for so many: planning makes thousands of these.
+  // No tasks, but room for as many as there were: planning makes thousands of schedules.
+  void Reset(const Contention& contention) {
+    contention_ = contention;
+    streams_.clear();
+    seconds_.clear();
+    needs_end_.clear();
+    needs_.clear();
+  }
+  // Room for so many.
   void Reserve(size_t tasks, size_t needs) {
     streams_.reserve(tasks);
     seconds_.reserve(tasks);

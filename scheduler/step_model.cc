@@ -1,6 +1,7 @@
 #include "scheduler/step_model.h"
 
 #include <algorithm>
+#include <numeric>
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
@@ -23,6 +24,7 @@ absl::StatusOr<std::unique_ptr<const StepModel>> StepModel::Make(
   model->FindPipelines();
   model->FindWgrads();
   WEFT_RETURN_IF_ERROR(model->FindChains());
+  model->FindChainsThatNeed();
   model->FindCostClasses();
   model->PriceOperations();
   return std::unique_ptr<const StepModel>(std::move(model));
@@ -160,6 +162,20 @@ absl::Status StepModel::FindChains() {
     }
   }
   return absl::OkStatus();
+}
+
+void StepModel::FindChainsThatNeed() {
+  chains_begin_.assign(graph_.ops.size() + 1, 0);
+  for (const GradientChain& chain : chains_) {
+    for (const OpId need : chain.needs) ++chains_begin_[static_cast<size_t>(need.value) + 1];
+  }
+  std::partial_sum(chains_begin_.begin(), chains_begin_.end(), chains_begin_.begin());
+  chains_that_need_.resize(chains_begin_.back());
+  std::vector<size_t> next(chains_begin_.begin(), chains_begin_.end() - 1);
+  for (size_t chain = 0; chain < chains_.size(); ++chain) {
+    for (const OpId need : chains_[chain].needs)
+      chains_that_need_[next[static_cast<size_t>(need.value)]++] = static_cast<int32_t>(chain);
+  }
 }
 
 void StepModel::FindCostClasses() {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -76,6 +77,12 @@ class StepModel {
   int32_t num_cost_classes() const { return num_cost_classes_; }
   const std::vector<Pipeline>& pipelines() const { return pipelines_; }
   const std::vector<GradientChain>& chains() const { return chains_; }
+  // The chains that wait for an operation, once for each of GradientChain::needs that it is.
+  std::span<const int32_t> ChainsThatNeed(OpId op) const {
+    const size_t i = static_cast<size_t>(op.value);
+    return std::span(chains_that_need_)
+        .subspan(chains_begin_[i], chains_begin_[i + 1] - chains_begin_[i]);
+  }
   // Layers whose all-to-alls can be done in several ways, ascending.
   const std::vector<int32_t>& choosers() const { return choosers_; }
 
@@ -101,6 +108,7 @@ class StepModel {
   void FindPipelines();
   void FindWgrads();
   absl::Status FindChains();
+  void FindChainsThatNeed();
   void FindCostClasses();
   void PriceOperations();
 
@@ -113,6 +121,8 @@ class StepModel {
   int32_t num_cost_classes_ = 0;
   std::vector<Pipeline> pipelines_;
   std::vector<GradientChain> chains_;
+  std::vector<size_t> chains_begin_;  // by operation and one more: into chains_that_need_
+  std::vector<int32_t> chains_that_need_;
   std::vector<int32_t> choosers_;
   struct Placed {
     int32_t moved = -1;    // experts of the busiest member; -1: none can move

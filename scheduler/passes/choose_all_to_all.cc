@@ -13,7 +13,8 @@ class ChooseAllToAll final : public PlanPass {
 
   std::string_view name() const override { return "choose_all_to_all"; }
 
-  void Run(const PlanRequest& request, const StepModel& model, PlanDraft& draft) const override {
+  void Run(const PlanRequest& request, DraftSimulator& simulator, PlanDraft& draft) const override {
+    const StepModel& model = simulator.model();
     if (model.choosers().empty()) return;
     std::vector<AllToAllAlgorithm> candidates;
     for (const AllToAllAlgorithm algorithm : request.all_to_alls) {
@@ -21,13 +22,13 @@ class ChooseAllToAll final : public PlanPass {
         candidates.push_back(algorithm);
     }
     const PlanDraft before = draft;
-    double best = SecondsOf(model, draft);
+    double best = simulator.Seconds(draft);
     for (const AllToAllAlgorithm algorithm : candidates) {
       PlanDraft candidate = before;
       for (const int32_t layer : model.choosers())
         candidate.all_to_alls[static_cast<size_t>(layer)] = algorithm;
-      ChooseDegreesAlone(model, candidate);
-      const double seconds = SecondsOf(model, candidate);
+      ChooseDegreesAlone(simulator, candidate);
+      const double seconds = simulator.Seconds(candidate);
       if (!Faster(seconds, best)) continue;
       best = seconds;
       draft = std::move(candidate);

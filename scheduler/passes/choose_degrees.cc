@@ -8,15 +8,16 @@ class ChooseDegrees final : public PlanPass {
  public:
   std::string_view name() const override { return "choose_degrees"; }
 
-  void Run(const PlanRequest&, const StepModel& model, PlanDraft& draft) const override {
-    ChooseDegreesAlone(model, draft);
+  void Run(const PlanRequest&, DraftSimulator& simulator, PlanDraft& draft) const override {
+    ChooseDegreesAlone(simulator, draft);
     draft.open.degrees = true;
   }
 };
 
 }  // namespace
 
-void ChooseDegreesAlone(const StepModel& model, PlanDraft& draft) {
+void ChooseDegreesAlone(DraftSimulator& simulator, PlanDraft& draft) {
+  const StepModel& model = simulator.model();
   PlanDraft chosen = draft;
   std::vector<int32_t> degree_of_class(static_cast<size_t>(model.num_cost_classes()), 0);
   for (size_t i = 0; i < model.slots().size(); ++i) {
@@ -31,7 +32,7 @@ void ChooseDegreesAlone(const StepModel& model, PlanDraft& draft) {
   }
   // A pipeline that is faster alone may still cost the step time: what stands beside it is not in
   // its model.
-  if (SecondsOf(model, chosen) <= SecondsOf(model, draft)) {
+  if (simulator.Seconds(chosen) <= simulator.Seconds(draft)) {
     draft = chosen;
   }
 }

@@ -9,21 +9,22 @@ class ChunkGradients final : public PlanPass {
  public:
   std::string_view name() const override { return "chunk_gradients"; }
 
-  void Run(const PlanRequest&, const StepModel& model, PlanDraft& draft) const override {
-    ChooseChunks(model, SecondsOf(model, draft), draft);
+  void Run(const PlanRequest&, DraftSimulator& simulator, PlanDraft& draft) const override {
+    ChooseChunks(simulator, simulator.Seconds(draft), draft);
   }
 };
 
 }  // namespace
 
-double ChooseChunks(const StepModel& model, double best, PlanDraft& draft) {
+double ChooseChunks(DraftSimulator& simulator, double best, PlanDraft& draft) {
+  const StepModel& model = simulator.model();
   constexpr int kSizes = 8;
   int64_t bytes = 0;
   for (const GradientChain& chain : model.chains()) bytes = std::max(bytes, 4 * chain.elements);
   for (int i = 0; i < kSizes && bytes > 0; ++i, bytes /= 2) {
     PlanDraft candidate = draft;
     candidate.slices = SlicesOf(model, bytes);
-    const double seconds = SecondsOf(model, candidate);
+    const double seconds = simulator.Seconds(candidate);
     if (!Faster(seconds, best)) continue;
     best = seconds;
     draft = std::move(candidate);

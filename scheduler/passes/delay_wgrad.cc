@@ -7,9 +7,10 @@ class DelayWgrad final : public PlanPass {
  public:
   std::string_view name() const override { return "delay_wgrad"; }
 
-  void Run(const PlanRequest&, const StepModel& model, PlanDraft& draft) const override {
+  void Run(const PlanRequest&, DraftSimulator& simulator, PlanDraft& draft) const override {
+    const StepModel& model = simulator.model();
     draft.open.wgrad = true;
-    double best = SecondsOf(model, draft);
+    double best = simulator.Seconds(draft);
     for (int32_t cost_class = 0; cost_class < model.num_cost_classes(); ++cost_class) {
       PlanDraft candidate = draft;
       bool changed = false;
@@ -20,7 +21,7 @@ class DelayWgrad final : public PlanPass {
         changed = true;
       }
       if (!changed) continue;
-      const double seconds = SecondsOf(model, candidate);
+      const double seconds = simulator.Seconds(candidate);
       if (!Faster(seconds, best)) continue;
       best = seconds;
       draft = candidate;

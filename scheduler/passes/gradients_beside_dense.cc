@@ -8,7 +8,8 @@ class GradientsBesideDense final : public PlanPass {
  public:
   std::string_view name() const override { return "gradients_beside_dense"; }
 
-  void Run(const PlanRequest&, const StepModel& model, PlanDraft& draft) const override {
+  void Run(const PlanRequest&, DraftSimulator& simulator, PlanDraft& draft) const override {
+    const StepModel& model = simulator.model();
     PlanDraft candidate = draft;
     const GradientWindows found = FindGradientWindows(model, draft);
     size_t next = 0;  // windows are taken in order: a gradient does not overtake an earlier one
@@ -21,7 +22,7 @@ class GradientsBesideDense final : public PlanPass {
       candidate.slices[gradient.chain] = {
           DraftSlice{0, model.chains()[gradient.chain].elements, found.windows[next].before}};
     }
-    if (Faster(SecondsOf(model, candidate), SecondsOf(model, draft))) draft = candidate;
+    if (Faster(simulator.Seconds(candidate), simulator.Seconds(draft))) draft = candidate;
   }
 };
 

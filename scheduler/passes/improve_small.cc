@@ -4,6 +4,7 @@
 
 #include "scheduler/lower_bound.h"
 #include "scheduler/optimal_order.h"
+#include "scheduler/issue_order.h"
 #include "scheduler/passes/passes.h"
 
 namespace weft {
@@ -22,11 +23,12 @@ using Slices = std::vector<std::vector<DraftSlice>>;
 
 class Search {
  public:
-  Search(const StepModel& model, PlanDraft& best)
-      : model_(model),
+  Search(DraftSimulator& simulator, PlanDraft& best)
+      : simulator_(simulator),
+        model_(simulator.model()),
         best_(best),
-        seconds_(SecondsOf(model, best)),
-        layers_(std::max<int64_t>(1, static_cast<int64_t>(model.slots().size()) / 2)) {}
+        seconds_(simulator.Seconds(best)),
+        layers_(std::max<int64_t>(1, static_cast<int64_t>(model_.slots().size()) / 2)) {}
 
   void Run() {
     PlanDraft start = best_;
@@ -105,13 +107,14 @@ class Search {
     std::vector<int32_t> order;
     if (orders_.Seconds(schedule, below, &order) >= below) return false;
     draft.order = std::move(order);
-    const double seconds = SecondsOf(model_, draft);
+    const double seconds = simulator_.Seconds(draft);
     if (seconds >= below) return false;
     seconds_ = seconds;
     best_ = std::move(draft);
     return true;
   }
 
+  DraftSimulator& simulator_;
   const StepModel& model_;
   PlanDraft& best_;
   double seconds_;
@@ -124,8 +127,8 @@ class ImproveSmall final : public PlanPass {
  public:
   std::string_view name() const override { return "improve_small"; }
 
-  void Run(const PlanRequest&, const StepModel& model, PlanDraft& draft) const override {
-    Search(model, draft).Run();
+  void Run(const PlanRequest&, DraftSimulator& simulator, PlanDraft& draft) const override {
+    Search(simulator, draft).Run();
   }
 };
 

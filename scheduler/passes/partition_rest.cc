@@ -30,7 +30,8 @@ class PartitionRest final : public PlanPass {
  public:
   std::string_view name() const override { return "partition_rest"; }
 
-  void Run(const PlanRequest&, const StepModel& model, PlanDraft& draft) const override {
+  void Run(const PlanRequest&, DraftSimulator& simulator, PlanDraft& draft) const override {
+    const StepModel& model = simulator.model();
     const std::vector<Host> hosts = FindHosts(model, draft);
     std::vector<Rest> rests = FindRests(model, draft);
     int64_t total = 0;
@@ -74,7 +75,8 @@ class PartitionRest final : public PlanPass {
         candidate.slots[hosts[i].slot].degree = Fastest(model, draft, hosts[i].slot, gamma).degree;
       }
     }
-    if (Faster(SecondsOf(model, candidate), SecondsOf(model, draft))) draft = std::move(candidate);
+    if (Faster(simulator.Seconds(candidate), simulator.Seconds(draft)))
+      draft = std::move(candidate);
   }
 
  private:

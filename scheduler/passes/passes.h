@@ -4,7 +4,6 @@
 #include <memory>
 #include <vector>
 
-#include "scheduler/issue_order.h"
 #include "scheduler/planner.h"
 
 // One decision each; policies.cc lists them by policy.
@@ -85,11 +84,11 @@ inline constexpr double kHopeless = 1.1;
 // Serves the draft so: the fastest uniform degree with gradients as they are; unless that is
 // hopeless beside `best`, then the fastest gradient chunks, then the degree once more. Returns the
 // time, shorter than before or not.
-double ServeBy(const PriorityService& service, const StepModel& model, double best,
+double ServeBy(const PriorityService& service, DraftSimulator& simulator, double best,
                PlanDraft& draft);
 
 // What choose_degrees does.
-void ChooseDegreesAlone(const StepModel& model, PlanDraft& draft);
+void ChooseDegreesAlone(DraftSimulator& simulator, PlanDraft& draft);
 
 // Degree `degree` in every layer and direction. Blocks are cut with it when `max_pieces` > 1; a
 // layer whose block would get more pieces than that gets the largest candidate that does not.
@@ -97,10 +96,10 @@ void SetUniformDegree(const StepModel& model, int32_t degree, int32_t max_pieces
 
 // The fastest of eight sizes of gradient chunks (chunk_gradients), or the draft's own, with which
 // it takes `best`. Returns its time.
-double ChooseChunks(const StepModel& model, double best, PlanDraft& draft);
+double ChooseChunks(DraftSimulator& simulator, double best, PlanDraft& draft);
 
 // The fastest of: all gradients at the end, the same with early scatters, windows filled
 // (gradient_windows.h). Returns its time.
-double ChooseSlices(const StepModel& model, PlanDraft& draft);
+double ChooseSlices(DraftSimulator& simulator, PlanDraft& draft);
 
 }  // namespace weft

@@ -10,13 +10,14 @@ class PipelineBlocks final : public PlanPass {
  public:
   std::string_view name() const override { return "pipeline_blocks"; }
 
-  void Run(const PlanRequest&, const StepModel& model, PlanDraft& draft) const override {
+  void Run(const PlanRequest&, DraftSimulator& simulator, PlanDraft& draft) const override {
+    const StepModel& model = simulator.model();
     const PlanDraft before = draft;
-    double best = SecondsOf(model, draft);
+    double best = simulator.Seconds(draft);
     for (const int32_t degree : model.degrees()) {
       PlanDraft candidate = before;
       SetUniformDegree(model, degree, model.graph().sequences, candidate);
-      const double seconds = SecondsOf(model, candidate);
+      const double seconds = simulator.Seconds(candidate);
       if (!Faster(seconds, best)) continue;
       best = seconds;
       draft = std::move(candidate);

@@ -8,16 +8,17 @@ class ReadyFirst final : public PlanPass {
  public:
   std::string_view name() const override { return "ready_first"; }
 
-  void Run(const PlanRequest&, const StepModel& model, PlanDraft& draft) const override {
+  void Run(const PlanRequest&, DraftSimulator& simulator, PlanDraft& draft) const override {
+    const StepModel& model = simulator.model();
     draft.open.order = true;
     const PlanDraft reordered = WithReadyPipelines(model, draft);
     PlanDraft best = draft;
-    double best_seconds = SecondsOf(model, draft);
+    double best_seconds = simulator.Seconds(draft);
     for (const PlanDraft* pipelines : {&reordered, static_cast<const PlanDraft*>(&draft)}) {
       for (const IntraRule rule : kIntraRules) {
         PlanDraft candidate = *pipelines;
         candidate.rule = rule;
-        const double seconds = SecondsOf(model, candidate);
+        const double seconds = simulator.Seconds(candidate);
         if (!Faster(seconds, best_seconds)) continue;
         best = candidate;
         best_seconds = seconds;

@@ -40,8 +40,8 @@ uint64_t FingerprintOf(const PlanDraft& draft) {
 // then single layers.
 class Search {
  public:
-  Search(const StepModel& model, PlanDraft& draft, int64_t& tasks_left)
-      : model_(model), best_(draft), tasks_left_(tasks_left) {
+  Search(DraftSimulator& simulator, PlanDraft& draft, int64_t& tasks_left)
+      : simulator_(simulator), model_(simulator.model()), best_(draft), tasks_left_(tasks_left) {
     best_seconds_ = Simulate(best_);
   }
 
@@ -61,11 +61,9 @@ class Search {
 
  private:
   double Simulate(const PlanDraft& draft) {
-    const IssueOrder order = MakeIssueOrder(model_, draft);
-    tasks_left_ -= order.schedule.size();
-    std::vector<double> begin;
-    std::vector<double> end;
-    return RunSchedule(order.schedule, begin, end);
+    const SimulatedDraft simulated = simulator_.Simulate(draft);
+    tasks_left_ -= simulated.tasks;
+    return simulated.seconds;
   }
 
   bool Try(PlanDraft candidate) {
@@ -185,9 +183,9 @@ class Search {
   bool TrySlices() {
     PlanDraft candidate = best_;
     if (listed()) {
-      ChooseChunks(model_, best_seconds_, candidate);
+      ChooseChunks(simulator_, best_seconds_, candidate);
     } else {
-      ChooseSlices(model_, candidate);
+      ChooseSlices(simulator_, candidate);
     }
     return Try(std::move(candidate));
   }
@@ -203,6 +201,7 @@ class Search {
     return best_.open.blocks && listed() && model_.slots()[slot].has_block;
   }
 
+  DraftSimulator& simulator_;
   const StepModel& model_;
   PlanDraft& best_;
   double best_seconds_ = 0;
@@ -214,16 +213,16 @@ class Refine final : public PlanPass {
  public:
   std::string_view name() const override { return "refine"; }
 
-  void Run(const PlanRequest& request, const StepModel& model, PlanDraft& draft) const override {
+  void Run(const PlanRequest& request, DraftSimulator& simulator, PlanDraft& draft) const override {
     int64_t tasks_left = request.search_tasks;
-    double best = Search(model, draft, tasks_left).Run();
+    double best = Search(simulator, draft, tasks_left).Run();
     if (!draft.open.service) return;
     const PlanDraft refined = draft;
-    for (const PriorityService& service : PriorityServicesOf(model)) {
+    for (const PriorityService& service : PriorityServicesOf(simulator.model())) {
       if (tasks_left <= 0) return;
       PlanDraft candidate = refined;
-      if (ServeBy(service, model, best, candidate) > kHopeless * best) continue;
-      const double seconds = Search(model, candidate, tasks_left).Run();
+      if (ServeBy(service, simulator, best, candidate) > kHopeless * best) continue;
+      const double seconds = Search(simulator, candidate, tasks_left).Run();
       if (!Faster(seconds, best)) continue;
       best = seconds;
       draft = std::move(candidate);

@@ -11,8 +11,11 @@ namespace {
 // Looks for the fastest uniform degree.
 class DegreeSearch {
  public:
-  DegreeSearch(const StepModel& model, int32_t max_pieces)
-      : model_(model), max_pieces_(max_pieces), count_(model.degrees().size()) {}
+  DegreeSearch(DraftSimulator& simulator, int32_t max_pieces)
+      : simulator_(simulator),
+        model_(simulator.model()),
+        max_pieces_(max_pieces),
+        count_(model_.degrees().size()) {}
 
   // Among candidates that lie apart, then step by step from the best of them, since a pipeline's
   // time falls and rises again with its degree. Returns its time.
@@ -51,13 +54,14 @@ class DegreeSearch {
     tried_[index] = true;
     PlanDraft candidate = before;
     SetUniformDegree(model_, model_.degrees()[index], max_pieces_, candidate);
-    const double seconds = SecondsOf(model_, candidate);
+    const double seconds = simulator_.Seconds(candidate);
     if (!Faster(seconds, best_seconds_)) return;
     best_seconds_ = seconds;
     best_ = index;
     draft = std::move(candidate);
   }
 
+  DraftSimulator& simulator_;
   const StepModel& model_;
   const int32_t max_pieces_;
   const size_t count_;
@@ -70,11 +74,11 @@ class ServeByPriority final : public PlanPass {
  public:
   std::string_view name() const override { return "serve_by_priority"; }
 
-  void Run(const PlanRequest&, const StepModel& model, PlanDraft& draft) const override {
-    double best = SecondsOf(model, draft);
-    for (const PriorityService& service : PriorityServicesOf(model)) {
+  void Run(const PlanRequest&, DraftSimulator& simulator, PlanDraft& draft) const override {
+    double best = simulator.Seconds(draft);
+    for (const PriorityService& service : PriorityServicesOf(simulator.model())) {
       PlanDraft candidate = draft;
-      const double seconds = ServeBy(service, model, best, candidate);
+      const double seconds = ServeBy(service, simulator, best, candidate);
       if (!Faster(seconds, best)) continue;
       best = seconds;
       draft = std::move(candidate);
@@ -98,14 +102,14 @@ std::vector<PriorityService> PriorityServicesOf(const StepModel& model) {
   return services;
 }
 
-double ServeBy(const PriorityService& service, const StepModel& model, double best,
+double ServeBy(const PriorityService& service, DraftSimulator& simulator, double best,
                PlanDraft& draft) {
   draft.streams = kNumStreams;
   draft.service = service.service;
-  DegreeSearch degrees(model, service.cut_blocks ? model.graph().block_pieces : 1);
+  DegreeSearch degrees(simulator, service.cut_blocks ? simulator.model().graph().block_pieces : 1);
   double seconds = degrees.Run(draft);
   if (seconds > kHopeless * best) return seconds;
-  seconds = ChooseChunks(model, seconds, draft);
+  seconds = ChooseChunks(simulator, seconds, draft);
   return degrees.RunAgain(seconds, draft);
 }
 

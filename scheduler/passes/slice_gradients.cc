@@ -8,18 +8,19 @@ class SliceGradients final : public PlanPass {
  public:
   std::string_view name() const override { return "slice_gradients"; }
 
-  void Run(const PlanRequest&, const StepModel& model, PlanDraft& draft) const override {
+  void Run(const PlanRequest&, DraftSimulator& simulator, PlanDraft& draft) const override {
     draft.open.slices = true;
-    ChooseSlices(model, draft);
+    ChooseSlices(simulator, draft);
   }
 };
 
 }  // namespace
 
-double ChooseSlices(const StepModel& model, PlanDraft& draft) {
-  double best = SecondsOf(model, draft);
+double ChooseSlices(DraftSimulator& simulator, PlanDraft& draft) {
+  const StepModel& model = simulator.model();
+  double best = simulator.Seconds(draft);
   const auto consider = [&](const PlanDraft& candidate) {
-    const double seconds = SecondsOf(model, candidate);
+    const double seconds = simulator.Seconds(candidate);
     if (!Faster(seconds, best)) return;
     best = seconds;
     draft = candidate;

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <functional>
 
+#include "scheduler/issue_order.h"
 #include "scheduler/optimal_order.h"
 #include "scheduler/passes/passes.h"
 #include "scheduler/planner.h"
@@ -151,10 +152,11 @@ TEST(PlannerSearchTest, BeatsEveryUniformDegree) {
     ASSERT_TRUE(plan.ok()) << plan.status();
     const auto model = StepModel::Make(graph, *costs, request.degrees);
     ASSERT_TRUE(model.ok());
+    DraftSimulator simulator(**model);
     for (const int32_t degree : request.degrees) {
       PlanDraft draft = MakeDraft(**model);
       for (SlotDraft& slot : draft.slots) slot.degree = degree;
-      EXPECT_LE(plan->predicted_seconds, ChooseSlices(**model, draft) * (1 + 1e-9))
+      EXPECT_LE(plan->predicted_seconds, ChooseSlices(simulator, draft) * (1 + 1e-9))
           << "instance " << i << ", degree " << degree;
     }
   }

@@ -97,12 +97,11 @@ TEST(PriorityOrderTest, NoStreamIdlesWhileATaskOfItsOwnIsReady) {
   uint64_t draw = 0;
   for (int i = 0; i < 1'000; ++i) {
     const Schedule schedule = RandomSchedule(random, draw);
-    const std::vector<int32_t> order =
-        OrderByPriority(schedule, RandomUrgency(random, draw, schedule.size()));
-    const Schedule ordered = Reordered(schedule, order);
+    const std::vector<double> urgency = RandomUrgency(random, draw, schedule.size());
+    const Schedule ordered = Reordered(schedule, OrderByPriority(schedule, urgency));
     std::vector<double> begin;
     std::vector<double> end;
-    RunSchedule(ordered, begin, end);
+    ASSERT_EQ(RunSchedule(ordered, begin, end), SecondsByPriority(schedule, urgency)) << i;
     ASSERT_TRUE(std::is_sorted(begin.begin(), begin.end())) << i;
     std::array<double, kNumStreams> free = {};
     for (int32_t task = 0; task < ordered.size(); ++task) {
@@ -214,7 +213,8 @@ TEST(PriorityOrderTest, GapsAreFilledWhereTasksFirstFit) {
     const std::vector<int32_t> order = OrderInGaps(schedule, urgency);
     std::vector<double> begin;
     std::vector<double> end;
-    RunSchedule(Reordered(schedule, order), begin, end);
+    const double seconds = RunSchedule(Reordered(schedule, order), begin, end);
+    ASSERT_EQ(SecondsInGaps(schedule, urgency), seconds) << i;
     for (size_t k = 0; k < order.size(); ++k) {
       ASSERT_EQ(begin[k], placed[static_cast<size_t>(order[k])]) << i;
     }

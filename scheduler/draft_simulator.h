@@ -1,0 +1,32 @@
+#pragma once
+
+#include "scheduler/issuer.h"
+#include "scheduler/plan_draft.h"
+#include "scheduler/step_model.h"
+
+// What a search asks thousands of times: how long would the step take with these decisions.
+
+namespace weft {
+
+struct SimulatedDraft {
+  double seconds = 0;  // of the step
+  int32_t tasks = 0;   // that it has
+};
+
+class DraftSimulator {
+ public:
+  // REQUIRES: the model outlives it.
+  explicit DraftSimulator(const StepModel& model) : model_(model), issuer_(model) {}
+
+  const StepModel& model() const { return model_; }
+
+  // The simulated seconds of the step.
+  double Seconds(const PlanDraft& draft) { return Simulate(draft).seconds; }
+  SimulatedDraft Simulate(const PlanDraft& draft);
+
+ private:
+  const StepModel& model_;
+  Issuer issuer_;
+};
+
+}  // namespace weft
