@@ -23,6 +23,12 @@ class DraftSimulator {
   // The simulated seconds of the step.
   double Seconds(const PlanDraft& draft) { return Simulate(draft).seconds; }
   SimulatedDraft Simulate(const PlanDraft& draft);
+  // The same if the step is Faster than `best`; else some seconds that are not, of a bound that
+  // takes less to find.
+  SimulatedDraft SimulateIfFaster(const PlanDraft& draft, double best);
+  double SecondsIfFaster(const PlanDraft& draft, double best) {
+    return SimulateIfFaster(draft, best).seconds;
+  }
 
  private:
   const StepModel& model_;

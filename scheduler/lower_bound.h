@@ -11,4 +11,9 @@ namespace weft {
 // Times are of tasks alone. The cut, r times alpha included, is taken as given.
 double LowerBound(const Schedule& schedule);
 
+// A smaller one in a few passes over the tasks: the longest chain of needs, and for each stream and
+// each task the least head, all seconds and the least tail of what is listed up to it, and of what
+// is listed from it on.
+double QuickLowerBound(const Schedule& schedule);
+
 }  // namespace weft

@@ -19,7 +19,7 @@ class BestOfPolicies final : public PlanPass {
       if (!passes.ok()) continue;
       PlanDraft candidate = StartOf(policy, model);
       for (const auto& pass : *passes) pass->Run(request, simulator, candidate);
-      const double seconds = simulator.Seconds(candidate);
+      const double seconds = simulator.SecondsIfFaster(candidate, best);
       if (!Faster(seconds, best)) continue;
       best = seconds;
       candidate.open = draft.open;

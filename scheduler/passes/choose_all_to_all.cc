@@ -28,7 +28,7 @@ class ChooseAllToAll final : public PlanPass {
       for (const int32_t layer : model.choosers())
         candidate.all_to_alls[static_cast<size_t>(layer)] = algorithm;
       ChooseDegreesAlone(simulator, candidate);
-      const double seconds = simulator.Seconds(candidate);
+      const double seconds = simulator.SecondsIfFaster(candidate, best);
       if (!Faster(seconds, best)) continue;
       best = seconds;
       draft = std::move(candidate);

@@ -24,7 +24,7 @@ double ChooseChunks(DraftSimulator& simulator, double best, PlanDraft& draft) {
   for (int i = 0; i < kSizes && bytes > 0; ++i, bytes /= 2) {
     PlanDraft candidate = draft;
     candidate.slices = SlicesOf(model, bytes);
-    const double seconds = simulator.Seconds(candidate);
+    const double seconds = simulator.SecondsIfFaster(candidate, best);
     if (!Faster(seconds, best)) continue;
     best = seconds;
     draft = std::move(candidate);

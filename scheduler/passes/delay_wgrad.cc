@@ -21,7 +21,7 @@ class DelayWgrad final : public PlanPass {
         changed = true;
       }
       if (!changed) continue;
-      const double seconds = simulator.Seconds(candidate);
+      const double seconds = simulator.SecondsIfFaster(candidate, best);
       if (!Faster(seconds, best)) continue;
       best = seconds;
       draft = candidate;

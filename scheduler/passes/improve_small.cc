@@ -2,9 +2,9 @@
 #include <utility>
 #include <vector>
 
+#include "scheduler/issue_order.h"
 #include "scheduler/lower_bound.h"
 #include "scheduler/optimal_order.h"
-#include "scheduler/issue_order.h"
 #include "scheduler/passes/passes.h"
 
 namespace weft {

@@ -17,7 +17,7 @@ class PipelineBlocks final : public PlanPass {
     for (const int32_t degree : model.degrees()) {
       PlanDraft candidate = before;
       SetUniformDegree(model, degree, model.graph().sequences, candidate);
-      const double seconds = simulator.Seconds(candidate);
+      const double seconds = simulator.SecondsIfFaster(candidate, best);
       if (!Faster(seconds, best)) continue;
       best = seconds;
       draft = std::move(candidate);

@@ -18,7 +18,7 @@ class ReadyFirst final : public PlanPass {
       for (const IntraRule rule : kIntraRules) {
         PlanDraft candidate = *pipelines;
         candidate.rule = rule;
-        const double seconds = simulator.Seconds(candidate);
+        const double seconds = simulator.SecondsIfFaster(candidate, best_seconds);
         if (!Faster(seconds, best_seconds)) continue;
         best = candidate;
         best_seconds = seconds;

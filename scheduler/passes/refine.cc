@@ -42,7 +42,9 @@ class Search {
  public:
   Search(DraftSimulator& simulator, PlanDraft& draft, int64_t& tasks_left)
       : simulator_(simulator), model_(simulator.model()), best_(draft), tasks_left_(tasks_left) {
-    best_seconds_ = Simulate(best_);
+    const SimulatedDraft simulated = simulator_.Simulate(best_);
+    best_seconds_ = simulated.seconds;
+    tasks_left_ -= simulated.tasks;
   }
 
   // Returns the seconds of the step.
@@ -60,17 +62,13 @@ class Search {
   }
 
  private:
-  double Simulate(const PlanDraft& draft) {
-    const SimulatedDraft simulated = simulator_.Simulate(draft);
-    tasks_left_ -= simulated.tasks;
-    return simulated.seconds;
-  }
-
   bool Try(PlanDraft candidate) {
     if (tasks_left_ <= 0 || !Legal(candidate)) return false;
     // What was tried was kept, or not faster than what was best then: it is not now.
     if (!tried_.insert(FingerprintOf(candidate)).second) return false;
-    const double seconds = Simulate(candidate);
+    const SimulatedDraft simulated = simulator_.SimulateIfFaster(candidate, best_seconds_);
+    tasks_left_ -= simulated.tasks;
+    const double seconds = simulated.seconds;
     if (!Faster(seconds, best_seconds_)) return false;
     best_ = std::move(candidate);
     best_seconds_ = seconds;
@@ -221,7 +219,7 @@ class Refine final : public PlanPass {
     for (const PriorityService& service : PriorityServicesOf(simulator.model())) {
       if (tasks_left <= 0) return;
       PlanDraft candidate = refined;
-      if (ServeBy(service, simulator, best, candidate) > kHopeless * best) continue;
+      if (ServeBy(service, simulator, best, candidate) >= kHopeless * best) continue;
       const double seconds = Search(simulator, candidate, tasks_left).Run();
       if (!Faster(seconds, best)) continue;
       best = seconds;

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <limits>
 #include <utility>
 #include <vector>
 
@@ -8,22 +7,27 @@
 namespace weft {
 namespace {
 
-// Looks for the fastest uniform degree.
+// Looks for the fastest uniform degree, if it is faster than `hopeless`.
 class DegreeSearch {
  public:
-  DegreeSearch(DraftSimulator& simulator, int32_t max_pieces)
+  DegreeSearch(DraftSimulator& simulator, int32_t max_pieces, double hopeless)
       : simulator_(simulator),
         model_(simulator.model()),
         max_pieces_(max_pieces),
-        count_(model_.degrees().size()) {}
+        count_(model_.degrees().size()),
+        best_seconds_(hopeless),
+        best_(count_) {}
 
   // Among candidates that lie apart, then step by step from the best of them, since a pipeline's
-  // time falls and rises again with its degree. Returns its time.
+  // time falls and rises again with its degree. Returns its time; `hopeless` if there is none.
   double Run(PlanDraft& draft) {
-    best_seconds_ = kNever;
     tried_.assign(count_, false);
     const PlanDraft before = draft;
-    for (size_t index = 0; index < count_; index = 2 * index + 1) Consider(before, index, draft);
+    std::vector<size_t> apart;
+    for (size_t index = 0; index < count_; index = 2 * index + 1) apart.push_back(index);
+    // From the largest, beside which a bound rules out most of the others; of equals the smallest.
+    std::for_each(apart.rbegin(), apart.rend(),
+                  [&](size_t index) { Consider(before, index, draft); });
     Walk(before, draft);
     return best_seconds_;
   }
@@ -39,8 +43,6 @@ class DegreeSearch {
   }
 
  private:
-  static constexpr double kNever = std::numeric_limits<double>::infinity();
-
   void Walk(const PlanDraft& before, PlanDraft& draft) {
     for (size_t from = count_; from != best_;) {
       from = best_;
@@ -54,8 +56,9 @@ class DegreeSearch {
     tried_[index] = true;
     PlanDraft candidate = before;
     SetUniformDegree(model_, model_.degrees()[index], max_pieces_, candidate);
-    const double seconds = simulator_.Seconds(candidate);
-    if (!Faster(seconds, best_seconds_)) return;
+    const double seconds = simulator_.SecondsIfFaster(candidate, best_seconds_);
+    const bool as_fast = index < best_ && !Faster(best_seconds_, seconds);
+    if (!Faster(seconds, best_seconds_) && !as_fast) return;
     best_seconds_ = seconds;
     best_ = index;
     draft = std::move(candidate);
@@ -66,8 +69,8 @@ class DegreeSearch {
   const int32_t max_pieces_;
   const size_t count_;
   std::vector<bool> tried_;
-  double best_seconds_ = kNever;
-  size_t best_ = 0;
+  double best_seconds_;
+  size_t best_;  // count_: none
 };
 
 class ServeByPriority final : public PlanPass {
@@ -106,9 +109,11 @@ double ServeBy(const PriorityService& service, DraftSimulator& simulator, double
                PlanDraft& draft) {
   draft.streams = kNumStreams;
   draft.service = service.service;
-  DegreeSearch degrees(simulator, service.cut_blocks ? simulator.model().graph().block_pieces : 1);
+  const double hopeless = kHopeless * best;
+  const int32_t pieces = service.cut_blocks ? simulator.model().graph().block_pieces : 1;
+  DegreeSearch degrees(simulator, pieces, hopeless);
   double seconds = degrees.Run(draft);
-  if (seconds > kHopeless * best) return seconds;
+  if (seconds >= hopeless) return seconds;
   seconds = ChooseChunks(simulator, seconds, draft);
   return degrees.RunAgain(seconds, draft);
 }

@@ -20,7 +20,7 @@ double ChooseSlices(DraftSimulator& simulator, PlanDraft& draft) {
   const StepModel& model = simulator.model();
   double best = simulator.Seconds(draft);
   const auto consider = [&](const PlanDraft& candidate) {
-    const double seconds = simulator.Seconds(candidate);
+    const double seconds = simulator.SecondsIfFaster(candidate, best);
     if (!Faster(seconds, best)) return;
     best = seconds;
     draft = candidate;

@@ -52,11 +52,12 @@ PlanDraft RandomDraft(const StepModel& model, const CounterRng& random, uint64_t
 }
 
 // A step's seconds are those of the tasks in their order, whatever was simulated before, and
-// whether or not the order was made to find them.
+// whether or not the order was made to find them. Where a bound is said instead, it is one.
 TEST(DraftSimulatorTest, SecondsAreThoseOfTheOrder) {
   const CounterRng random(1, "draft_simulator");
   uint64_t draw = 0;
   int drafts = 0;
+  int ruled_out = 0;  // without a simulation
   for (int i = 0; i < 60; ++i) {
     const CostsBeside costs(i % 3 == 0 ? 0.3 : 0);
     const StepGraph graph = BuildTestGraph(RandomBlockModel(random, draw));
@@ -73,10 +74,18 @@ TEST(DraftSimulatorTest, SecondsAreThoseOfTheOrder) {
       const SimulatedDraft simulated = simulator.Simulate(draft);
       ASSERT_EQ(simulated.seconds, seconds) << i << " " << d;
       ASSERT_EQ(simulated.tasks, order.schedule.size()) << i << " " << d;
+      ASSERT_EQ(simulator.SecondsIfFaster(draft, 1.001 * seconds), seconds) << i << " " << d;
+      for (const double best : {seconds, 0.97 * seconds, 0.7 * seconds}) {
+        const double bound = simulator.SecondsIfFaster(draft, best);
+        ASSERT_FALSE(Faster(bound, best)) << i << " " << d;
+        ASSERT_LE(bound, seconds * (1 + 1e-12)) << i << " " << d;
+        ruled_out += bound < seconds;
+      }
       ++drafts;
     }
   }
   EXPECT_EQ(drafts, 2'400);
+  EXPECT_GT(ruled_out, drafts / 2);
 }
 
 }  // namespace

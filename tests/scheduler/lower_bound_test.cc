@@ -57,6 +57,7 @@ TEST(LowerBoundTest, NoOrderUndercutsIt) {
     const double bound = LowerBound(schedule);
     const double best = BestOfAllOrders(schedule);
     ASSERT_LE(bound, best * (1 + 1e-12));
+    ASSERT_LE(QuickLowerBound(schedule), bound * (1 + 1e-12));
     sum += bound / best;
   }
   EXPECT_GT(sum / kCases, 0.97);  // and it says something
