@@ -1,0 +1,257 @@
+#include "scheduler/stretch_search.h"
+
+#include <algorithm>
+#include <bit>
+#include <numeric>
+
+#include "base/check.h"
+#include "scheduler/priority_order.h"
+
+namespace weft {
+namespace {
+
+constexpr double kRounding = 1e-6;
+
+template <typename F>
+void ForEachNeed(const Schedule& schedule, int32_t task, F use) {
+  for (int32_t i = schedule.needs_begin(task); i < schedule.needs_end(task); ++i) {
+    use(static_cast<size_t>(schedule.needs()[static_cast<size_t>(i)]));
+  }
+}
+
+// A set of small numbers that knows its least.
+class Ranks {
+ public:
+  bool empty() const { return (words_[0] | words_[1] | words_[2]) == 0; }
+  void Insert(size_t rank) { words_[rank / kBits] |= uint64_t{1} << rank % kBits; }
+  void Erase(size_t rank) { words_[rank / kBits] &= ~(uint64_t{1} << rank % kBits); }
+  // REQUIRES: not empty.
+  size_t least() const {
+    size_t word = 0;
+    while (words_[word] == 0) ++word;
+    return word * kBits + static_cast<size_t>(std::countr_zero(words_[word]));
+  }
+
+ private:
+  static constexpr size_t kBits = 64;
+  std::array<uint64_t, StretchSearch::kMostTasks / kBits> words_ = {};
+};
+
+}  // namespace
+
+StretchSearch::StretchSearch(const Schedule& schedule, double below, int64_t most_nodes)
+    : schedule_(schedule), most_nodes_(most_nodes), best_(below) {
+  const size_t tasks = static_cast<size_t>(schedule.size());
+  WEFT_CHECK(tasks <= kMostTasks, "small enough to search");
+  successors_.resize(tasks);
+  for (int32_t task = 0; task < schedule.size(); ++task) {
+    seconds_.push_back(schedule.seconds(task));
+    missing_.push_back(schedule.needs_end(task) - schedule.needs_begin(task));
+    ForEachNeed(schedule, task, [&](size_t need) { successors_[need].push_back(task); });
+  }
+  begin_.resize(tasks);
+  heads_.resize((tasks + 1) * tasks);
+  left_.resize(tasks);
+  FindTails();
+}
+
+void StretchSearch::Run() {
+  TryLongestTailFirst();
+  Search(0);
+}
+
+// What follows a task on one stream needs the sum of its seconds there, and what follows that.
+void StretchSearch::FindTails() {
+  std::vector<Tasks> followers(size());
+  tail_.assign(size(), 0);
+  for (size_t task = size(); task-- > 0;) {
+    for (const int32_t successor : successors_[task]) {
+      followers[task] |= followers[static_cast<size_t>(successor)];
+      followers[task].set(static_cast<size_t>(successor));
+    }
+    for (const Stream& stream : streams_) {
+      double sum = 0;
+      for (const int32_t later : stream.by_tail) {
+        if (!followers[task][static_cast<size_t>(later)]) continue;
+        sum += seconds_[static_cast<size_t>(later)];
+        tail_[task] = std::max(tail_[task], sum + tail_[static_cast<size_t>(later)]);
+      }
+    }
+    const int32_t index = static_cast<int32_t>(task);
+    Stream& own = streams_[static_cast<size_t>(schedule_.stream(index))];
+    own.by_tail.insert(std::find_if(own.by_tail.begin(), own.by_tail.end(),
+                                    [&](int32_t later) {
+                                      return tail_[static_cast<size_t>(later)] <= tail_[task];
+                                    }),
+                       index);
+    own.by_head.insert(own.by_head.begin(), index);
+  }
+  rank_.resize(size());
+  for (const Stream& stream : streams_) {
+    for (size_t rank = 0; rank < stream.by_tail.size(); ++rank)
+      rank_[static_cast<size_t>(stream.by_tail[rank])] = rank;
+  }
+}
+
+// One schedule to begin with: the longest way to the end first.
+void StretchSearch::TryLongestTailFirst() {
+  std::vector<double> urgency = SecondsToTheEnd(schedule_);
+  for (double& seconds : urgency) seconds = -seconds;
+  best_order_ = OrderByPriority(schedule_, urgency);
+  best_ = std::min(best_, SecondsByPriority(schedule_, urgency));
+}
+
+void StretchSearch::Search(size_t depth) {
+  if (nodes_ >= most_nodes_) return;
+  ++nodes_;
+  if (depth == size()) return Served();
+  double* heads = heads_.data() + depth * size();
+  FindHeads(heads);
+  if (RuledOut(heads, best_ * (1 - kRounding)) || Dominated(heads)) return;
+  const size_t first = branches_.size();
+  FindBranches(heads);
+  const size_t last = branches_.size();
+  for (size_t i = first; i < last; ++i) {
+    const int32_t task = branches_[i];
+    const size_t t = static_cast<size_t>(task);
+    double& free = streams_[static_cast<size_t>(schedule_.stream(task))].free;
+    const double was_free = free;
+    free = heads[t] + seconds_[t];
+    begin_[t] = heads[t];
+    served_.set(t);
+    for (const int32_t successor : successors_[t]) --missing_[static_cast<size_t>(successor)];
+    Search(depth + 1);
+    for (const int32_t successor : successors_[t]) ++missing_[static_cast<size_t>(successor)];
+    served_.reset(t);
+    free = was_free;
+  }
+  branches_.resize(first);
+}
+
+// All are.
+void StretchSearch::Served() {
+  double seconds = 0;
+  for (const Stream& stream : streams_) seconds = std::max(seconds, stream.free);
+  if (seconds >= best_) return;
+  best_ = seconds;
+  std::iota(best_order_.begin(), best_order_.end(), 0);
+  std::stable_sort(best_order_.begin(), best_order_.end(), [&](int32_t a, int32_t b) {
+    const auto at = [&](int32_t task) {
+      const size_t t = static_cast<size_t>(task);
+      return std::pair(begin_[t], begin_[t] + seconds_[t]);
+    };
+    return at(a) < at(b);
+  });
+}
+
+// The earliest start of every task that is not served; of the others, their start.
+void StretchSearch::FindHeads(double* heads) const {
+  for (size_t t = 0; t < size(); ++t) {
+    if (served_[t]) {
+      heads[t] = begin_[t];
+      continue;
+    }
+    const int32_t task = static_cast<int32_t>(t);
+    double head = streams_[static_cast<size_t>(schedule_.stream(task))].free;
+    ForEachNeed(schedule_, task,
+                [&](size_t need) { head = std::max(head, heads[need] + seconds_[need]); });
+    heads[t] = head;
+  }
+}
+
+// Whether nothing from here on takes less than `below`.
+bool StretchSearch::RuledOut(const double* heads, double below) {
+  for (const Stream& stream : streams_) {
+    if (stream.free >= below) return true;
+  }
+  for (size_t t = 0; t < size(); ++t) {
+    if (!served_[t] && heads[t] + seconds_[t] + tail_[t] >= below) return true;
+  }
+  // The stream that ruled out the last branch first.
+  for (size_t i = 0; i < streams_.size(); ++i) {
+    const size_t stream = (fullest_ + i) % streams_.size();
+    if (StreamBound(streams_[stream], heads, below) < below) continue;
+    fullest_ = stream;
+    return true;
+  }
+  return false;
+}
+
+// Jackson's preemptive schedule: whatever is there with the longest tail runs, and gives way. Stops
+// at `enough`.
+double StretchSearch::StreamBound(Stream& stream, const double* heads, double enough) {
+  std::vector<int32_t>& coming = stream.by_head;
+  const auto head = [&](size_t i) { return heads[static_cast<size_t>(coming[i])]; };
+  for (size_t i = 1; i < coming.size(); ++i) {
+    for (size_t j = i; j > 0 && head(j) < head(j - 1); --j) std::swap(coming[j], coming[j - 1]);
+  }
+  size_t next = 0;
+  const auto skip_served = [&] {
+    while (next < coming.size() && served_[static_cast<size_t>(coming[next])]) ++next;
+  };
+  Ranks there;
+  double bound = 0;
+  double now = 0;
+  for (skip_served(); bound < enough && (next < coming.size() || !there.empty());) {
+    if (there.empty()) now = std::max(now, head(next));
+    for (; next < coming.size() && head(next) <= now; ++next, skip_served()) {
+      const size_t t = static_cast<size_t>(coming[next]);
+      there.Insert(rank_[t]);
+      left_[rank_[t]] = seconds_[t];
+    }
+    const size_t rank = there.least();
+    const double until = next < coming.size() ? head(next) : kNever;
+    if (now + left_[rank] > until) {
+      left_[rank] -= until - now;
+      now = until;
+    } else {
+      now += left_[rank];
+      bound = std::max(bound, now + tail_[static_cast<size_t>(stream.by_tail[rank])]);
+      there.Erase(rank);
+    }
+  }
+  return bound;
+}
+
+bool StretchSearch::Dominated(const double* heads) {
+  std::vector<double> mine;
+  mine.reserve(size());
+  for (size_t t = 0; t < size(); ++t) {
+    if (!served_[t]) mine.push_back(heads[t]);
+  }
+  const auto no_later = [&](const double* a, const double* b) {
+    return std::equal(a, a + mine.size(), b, std::less_equal<>());
+  };
+  std::vector<double>& others = seen_[served_];
+  size_t kept = 0;
+  for (size_t i = 0; i < others.size(); i += mine.size()) {
+    if (no_later(others.data() + i, mine.data())) return true;
+  }
+  for (size_t i = 0; i < others.size(); i += mine.size()) {
+    if (no_later(mine.data(), others.data() + i)) continue;
+    std::copy_n(others.begin() + static_cast<std::ptrdiff_t>(i), mine.size(),
+                others.begin() + static_cast<std::ptrdiff_t>(kept));
+    kept += mine.size();
+  }
+  others.resize(kept);
+  others.insert(others.end(), mine.begin(), mine.end());
+  return false;
+}
+
+void StretchSearch::FindBranches(const double* heads) {
+  const auto end_of = [&](size_t t) { return heads[t] + seconds_[t]; };
+  const auto eligible = [&](size_t t) { return !served_[t] && missing_[t] == 0; };
+  size_t soonest = size();
+  for (size_t t = 0; t < size(); ++t) {
+    if (eligible(t) && (soonest == size() || end_of(t) < end_of(soonest))) soonest = t;
+  }
+  // Whatever else waits for that stream begins before the soonest task could end, or leaves a gap
+  // that it fits into. The longest tail first.
+  const StreamKind stream = schedule_.stream(static_cast<int32_t>(soonest));
+  for (const int32_t task : streams_[static_cast<size_t>(stream)].by_tail) {
+    const size_t t = static_cast<size_t>(task);
+    if (eligible(t) && (t == soonest || heads[t] < end_of(soonest))) branches_.push_back(task);
+  }
+}
+
+}  // namespace weft
