@@ -51,4 +51,7 @@ enum class LayerOrder : uint8_t {
 LayerSimulation SimulateLayer(std::span<const Stage> stages, double gamma, int32_t r,
                               LayerOrder order);
 
+// Its seconds alone, to the last bit, for a fraction of the work: planning asks for thousands.
+double LayerSeconds(std::span<const Stage> stages, double gamma, int32_t r, LayerOrder order);
+
 }  // namespace weft

@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <array>
 
+#include "absl/container/inlined_vector.h"
 #include "scheduler/schedule.h"
 
 namespace weft {
 namespace {
+
+using Stages = absl::InlinedVector<Stage, 8>;
 
 const Pipeline& FirstPipeline(const StepModel& model, size_t slot) {
   return model.pipelines()[static_cast<size_t>(model.slots()[slot].pipelines.front())];
@@ -17,9 +20,9 @@ bool RunsBeside(const Op& op, AllToAllAlgorithm algorithm) {
   return algorithm == AllToAllAlgorithm::kPipe && op.step > 0;
 }
 
-std::vector<Stage> ChunkStages(const StepModel& model, size_t slot, AllToAllAlgorithm algorithm,
-                               int32_t degree) {
-  std::vector<Stage> stages;
+Stages ChunkStages(const StepModel& model, size_t slot, AllToAllAlgorithm algorithm,
+                   int32_t degree) {
+  Stages stages;
   for (const OpId id : FirstPipeline(model, slot).stages_under(algorithm)) {
     const Op& op = model.graph().op(id);
     stages.push_back(
@@ -30,7 +33,7 @@ std::vector<Stage> ChunkStages(const StepModel& model, size_t slot, AllToAllAlgo
 
 // No order takes less: all chunks of a stage, behind what one chunk needs before it and before what
 // one needs after it, and all work of a stream.
-double LayerBound(const std::vector<Stage>& stages, double gamma, int32_t degree) {
+double LayerBound(std::span<const Stage> stages, double gamma, int32_t degree) {
   std::array<double, kNumStreams> work = {};
   work[static_cast<size_t>(StreamKind::kInter)] = gamma;
   // Of one chunk; stages that run beside each other count nothing.
@@ -67,18 +70,18 @@ std::vector<LayerCandidate> CandidatesOf(const StepModel& model, size_t slot,
 
 LayerCandidate CandidateAt(const StepModel& model, size_t slot, AllToAllAlgorithm algorithm,
                            LayerOrder order, int32_t degree, double gamma) {
-  const std::vector<Stage> stages = ChunkStages(model, slot, algorithm, degree);
-  return {degree, SimulateLayer(stages, gamma, degree, order).seconds};
+  const Stages stages = ChunkStages(model, slot, algorithm, degree);
+  return {degree, LayerSeconds(stages, gamma, degree, order)};
 }
 
 LayerCandidate FastestCandidate(const StepModel& model, size_t slot, AllToAllAlgorithm algorithm,
                                 LayerOrder order, double gamma) {
   LayerCandidate best;
   for (const int32_t degree : model.degrees()) {
-    const std::vector<Stage> stages = ChunkStages(model, slot, algorithm, degree);
+    const Stages stages = ChunkStages(model, slot, algorithm, degree);
     const bool first = degree == model.degrees().front();
     if (!first && !Faster(LayerBound(stages, gamma, degree), best.seconds)) continue;
-    const double seconds = SimulateLayer(stages, gamma, degree, order).seconds;
+    const double seconds = LayerSeconds(stages, gamma, degree, order);
     if (first || Faster(seconds, best.seconds)) best = {degree, seconds};
   }
   return best;

@@ -49,5 +49,29 @@ TEST(LayerCandidatesTest, BoundsRuleOutNoFastestDegree) {
   }
 }
 
+// Stages on random streams, two of them beside each other or not.
+TEST(LayerCandidatesTest, SecondsAloneAreThoseOfTheSimulation) {
+  const CounterRng random(2, "layer_candidates");
+  uint64_t draw = 0;
+  for (int i = 0; i < 5'000; ++i) {
+    std::vector<Stage> stages;
+    for (uint64_t s = 0, n = 1 + random.Bits(draw++) % 7; s < n; ++s) {
+      const auto stream = static_cast<StreamKind>(random.Bits(draw++) % kNumStreams);
+      const bool beside = s > 1 && !stages.back().beside && random.Bits(draw++) % 4 == 0;
+      const OpKind kind =
+          stream == StreamKind::kIntra ? OpKind::kEspReduceScatter : OpKind::kExpert;
+      stages.push_back({kind, stream, random.Uniform(draw++), beside});
+    }
+    const double gamma = random.Bits(draw++) % 2 == 0 ? 0 : random.Uniform(draw++);
+    const int32_t r = 1 + static_cast<int32_t>(random.Bits(draw++) % 20);
+    for (const LayerOrder order : {LayerOrder::kSequential, LayerOrder::kOneCommunicationStream,
+                                   LayerOrder::kGathersFirst, LayerOrder::kReadyFirst}) {
+      ASSERT_EQ(LayerSeconds(stages, gamma, r, order),
+                SimulateLayer(stages, gamma, r, order).seconds)
+          << i << " " << static_cast<int>(order);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace weft
