@@ -26,6 +26,10 @@ class DraftSimulator {
   // The same if the step is Faster than `best`; else some seconds that are not, of a bound that
   // takes less to find.
   SimulatedDraft SimulateIfFaster(const PlanDraft& draft, double best);
+  // The tasks of a draft as issued, before its service has its say. Valid until the next call.
+  const Schedule& Issued(const PlanDraft& draft) {
+    return issuer_.Issue(draft, Gradients::kIncluded).order.schedule;
+  }
   double SecondsIfFaster(const PlanDraft& draft, double best) {
     return SimulateIfFaster(draft, best).seconds;
   }

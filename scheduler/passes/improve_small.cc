@@ -2,7 +2,6 @@
 #include <utility>
 #include <vector>
 
-#include "scheduler/issue_order.h"
 #include "scheduler/lower_bound.h"
 #include "scheduler/optimal_order.h"
 #include "scheduler/passes/passes.h"
@@ -13,7 +12,7 @@ namespace {
 // A layer's share, so that planning time grows as layers do: tasks of all choices that are looked
 // at, and branches of the searches for orders.
 constexpr int64_t kTasksOfLayer = 8'000;
-constexpr int64_t kNodesOfLayer = 12'000;
+constexpr int64_t kNodesOfLayer = 3'000;
 // Branches of the search for one order.
 constexpr int64_t kMostNodesOfOrder = 2'000;
 // Less is not worth another plan.
@@ -99,11 +98,14 @@ class Search {
   // alone; contention is counted before it is taken.
   bool Try(PlanDraft draft) {
     if (tasks_left_ <= 0) return false;
-    const Schedule schedule = MakeIssueOrder(model_, draft).schedule;
+    const Schedule& schedule = simulator_.Issued(draft);
     if (schedule.size() > OptimalOrder::kMostTasks) return false;
     tasks_left_ -= schedule.size();
     const double below = seconds_ * (1 - kGain);
-    if (LowerBound(schedule) >= below || orders_.nodes() > kNodesOfLayer * layers_) return false;
+    if (orders_.nodes() > kNodesOfLayer * layers_ || QuickLowerBound(schedule) >= below ||
+        LowerBound(schedule) >= below) {
+      return false;
+    }
     std::vector<int32_t> order;
     if (orders_.Seconds(schedule, below, &order) >= below) return false;
     draft.order = std::move(order);
