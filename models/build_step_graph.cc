@@ -98,6 +98,10 @@ class Builder {
     bool heads = false;
     bool shards = false;
   };
+  struct Group {
+    int32_t size = 1;
+    LinkClass link = LinkClass::kNone;
+  };
 
   OpId Add(const OpArgs& args, std::vector<OpId> needs) {
     Op op;
@@ -106,9 +110,8 @@ class Builder {
     op.key.direction = args.direction;
     op.key.group = args.group;
     if (args.group != GroupKind::kNone) {
-      const std::vector<RankId> group = GroupOf(topology_, layout_, args.group, RankId{0});
-      op.key.group_size = static_cast<int32_t>(group.size());
-      op.key.link = LinkOf(topology_, group);
+      op.key.group_size = Rank0sGroup(args.group).size;
+      op.key.link = Rank0sGroup(args.group).link;
       op.key.dtype = args.dtype;
     } else {
       op.key.shape_class = shape_;
@@ -619,8 +622,17 @@ class Builder {
   double Elements() const { return static_cast<double>(batch_.tokens()) * spec_.hidden_size; }
   // After the exchange a rank holds the rows of its ESP group's members.
   double ExpertSize() const { return ExpertFlops(spec_, hidden_units_, rows_ * layout_.esp); }
+  // Found once a kind: every operation asks, and a world may have thousands of ranks.
+  const Group& Rank0sGroup(GroupKind kind) const {
+    const auto [found, is_new] = groups_.try_emplace(kind);
+    if (is_new) {
+      const std::vector<RankId> members = GroupOf(topology_, layout_, kind, RankId{0});
+      found->second = {static_cast<int32_t>(members.size()), LinkOf(topology_, members)};
+    }
+    return found->second;
+  }
   StreamKind StreamOf(GroupKind kind) const {
-    const LinkClass link = LinkOf(topology_, GroupOf(topology_, layout_, kind, RankId{0}));
+    const LinkClass link = Rank0sGroup(kind).link;
     if (link == LinkClass::kNone) return StreamKind::kCompute;
     return link == LinkClass::kInterNode ? StreamKind::kInter : StreamKind::kIntra;
   }
@@ -651,6 +663,7 @@ class Builder {
   ParameterCatalog catalog_;              // of rank 0: sizes of the expected load
   std::vector<ParameterCatalog> shards_;  // of rank 0's ESP group
   StepGraph graph_;
+  mutable std::map<GroupKind, Group> groups_;  // of rank 0
   int32_t micro_batch_ = 0;
   GroupShape shape_of_ep_;
   int64_t rows_ = 0;
