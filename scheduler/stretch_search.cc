@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <numeric>
+#include <utility>
 
 #include "base/check.h"
 #include "scheduler/priority_order.h"
@@ -37,6 +38,18 @@ class Ranks {
   std::array<uint64_t, StretchSearch::kMostTasks / kBits> words_ = {};
 };
 
+// Returns where it was.
+size_t Remove(int32_t task, std::vector<int32_t>& from) {
+  const auto found = std::find(from.begin(), from.end(), task);
+  const size_t place = static_cast<size_t>(found - from.begin());
+  from.erase(found);
+  return place;
+}
+
+void Insert(int32_t task, size_t place, std::vector<int32_t>& into) {
+  into.insert(into.begin() + static_cast<std::ptrdiff_t>(place), task);
+}
+
 }  // namespace
 
 StretchSearch::StretchSearch(const Schedule& schedule, double below, int64_t most_nodes)
@@ -50,7 +63,10 @@ StretchSearch::StretchSearch(const Schedule& schedule, double below, int64_t mos
     ForEachNeed(schedule, task, [&](size_t need) { successors_[need].push_back(task); });
   }
   begin_.resize(tasks);
+  end_.resize(tasks);
   heads_.resize((tasks + 1) * tasks);
+  unserved_.resize(tasks);
+  std::iota(unserved_.begin(), unserved_.end(), 0);
   left_.resize(tasks);
   FindTails();
 }
@@ -106,24 +122,28 @@ void StretchSearch::Search(size_t depth) {
   ++nodes_;
   if (depth == size()) return Served();
   double* heads = heads_.data() + depth * size();
-  FindHeads(heads);
-  if (RuledOut(heads, best_ * (1 - kRounding)) || Dominated(heads)) return;
+  const double below = best_ * (1 - kRounding);
+  if (!FindHeads(heads, below) || RuledOut(heads, below) || Dominated(heads)) return;
   const size_t first = branches_.size();
   FindBranches(heads);
   const size_t last = branches_.size();
   for (size_t i = first; i < last; ++i) {
     const int32_t task = branches_[i];
     const size_t t = static_cast<size_t>(task);
-    double& free = streams_[static_cast<size_t>(schedule_.stream(task))].free;
-    const double was_free = free;
-    free = heads[t] + seconds_[t];
+    Stream& stream = streams_[static_cast<size_t>(schedule_.stream(task))];
     begin_[t] = heads[t];
+    end_[t] = heads[t] + seconds_[t];
+    const double was_free = std::exchange(stream.free, end_[t]);
+    const size_t place = Remove(task, unserved_);
+    const size_t place_by_head = Remove(task, stream.by_head);
     served_.set(t);
     for (const int32_t successor : successors_[t]) --missing_[static_cast<size_t>(successor)];
     Search(depth + 1);
     for (const int32_t successor : successors_[t]) ++missing_[static_cast<size_t>(successor)];
     served_.reset(t);
-    free = was_free;
+    Insert(task, place_by_head, stream.by_head);
+    Insert(task, place, unserved_);
+    stream.free = was_free;
   }
   branches_.resize(first);
 }
@@ -144,29 +164,25 @@ void StretchSearch::Served() {
   });
 }
 
-// The earliest start of every task that is not served; of the others, their start.
-void StretchSearch::FindHeads(double* heads) const {
-  for (size_t t = 0; t < size(); ++t) {
-    if (served_[t]) {
-      heads[t] = begin_[t];
-      continue;
-    }
-    const int32_t task = static_cast<int32_t>(t);
-    double head = streams_[static_cast<size_t>(schedule_.stream(task))].free;
-    ForEachNeed(schedule_, task,
-                [&](size_t need) { head = std::max(head, heads[need] + seconds_[need]); });
-    heads[t] = head;
+// The earliest start of every task that is not served. Returns whether, for all that their longest
+// tails say, less than `below` is possible; otherwise some heads are missing.
+bool StretchSearch::FindHeads(double* heads, double below) {
+  for (const Stream& stream : streams_) {
+    if (stream.free >= below) return false;
   }
+  for (const int32_t task : unserved_) {
+    const size_t t = static_cast<size_t>(task);
+    double head = streams_[static_cast<size_t>(schedule_.stream(task))].free;
+    ForEachNeed(schedule_, task, [&](size_t need) { head = std::max(head, end_[need]); });
+    heads[t] = head;
+    end_[t] = head + seconds_[t];
+    if (end_[t] + tail_[t] >= below) return false;
+  }
+  return true;
 }
 
-// Whether nothing from here on takes less than `below`.
+// Whether some stream's tasks take `below` or more from here on.
 bool StretchSearch::RuledOut(const double* heads, double below) {
-  for (const Stream& stream : streams_) {
-    if (stream.free >= below) return true;
-  }
-  for (size_t t = 0; t < size(); ++t) {
-    if (!served_[t] && heads[t] + seconds_[t] + tail_[t] >= below) return true;
-  }
   // The stream that ruled out the last branch first.
   for (size_t i = 0; i < streams_.size(); ++i) {
     const size_t stream = (fullest_ + i) % streams_.size();
@@ -185,16 +201,12 @@ double StretchSearch::StreamBound(Stream& stream, const double* heads, double en
   for (size_t i = 1; i < coming.size(); ++i) {
     for (size_t j = i; j > 0 && head(j) < head(j - 1); --j) std::swap(coming[j], coming[j - 1]);
   }
-  size_t next = 0;
-  const auto skip_served = [&] {
-    while (next < coming.size() && served_[static_cast<size_t>(coming[next])]) ++next;
-  };
   Ranks there;
   double bound = 0;
   double now = 0;
-  for (skip_served(); bound < enough && (next < coming.size() || !there.empty());) {
+  for (size_t next = 0; bound < enough && (next < coming.size() || !there.empty());) {
     if (there.empty()) now = std::max(now, head(next));
-    for (; next < coming.size() && head(next) <= now; ++next, skip_served()) {
+    for (; next < coming.size() && head(next) <= now; ++next) {
       const size_t t = static_cast<size_t>(coming[next]);
       there.Insert(rank_[t]);
       left_[rank_[t]] = seconds_[t];
@@ -215,10 +227,8 @@ double StretchSearch::StreamBound(Stream& stream, const double* heads, double en
 
 bool StretchSearch::Dominated(const double* heads) {
   std::vector<double> mine;
-  mine.reserve(size());
-  for (size_t t = 0; t < size(); ++t) {
-    if (!served_[t]) mine.push_back(heads[t]);
-  }
+  mine.reserve(unserved_.size());
+  for (const int32_t task : unserved_) mine.push_back(heads[static_cast<size_t>(task)]);
   const auto no_later = [&](const double* a, const double* b) {
     return std::equal(a, a + mine.size(), b, std::less_equal<>());
   };
@@ -239,18 +249,19 @@ bool StretchSearch::Dominated(const double* heads) {
 }
 
 void StretchSearch::FindBranches(const double* heads) {
-  const auto end_of = [&](size_t t) { return heads[t] + seconds_[t]; };
-  const auto eligible = [&](size_t t) { return !served_[t] && missing_[t] == 0; };
-  size_t soonest = size();
-  for (size_t t = 0; t < size(); ++t) {
-    if (eligible(t) && (soonest == size() || end_of(t) < end_of(soonest))) soonest = t;
+  const auto end_of = [&](int32_t task) { return end_[static_cast<size_t>(task)]; };
+  const auto eligible = [&](int32_t task) { return missing_[static_cast<size_t>(task)] == 0; };
+  int32_t soonest = -1;
+  for (const int32_t task : unserved_) {
+    if (eligible(task) && (soonest < 0 || end_of(task) < end_of(soonest))) soonest = task;
   }
   // Whatever else waits for that stream begins before the soonest task could end, or leaves a gap
   // that it fits into. The longest tail first.
-  const StreamKind stream = schedule_.stream(static_cast<int32_t>(soonest));
+  const StreamKind stream = schedule_.stream(soonest);
   for (const int32_t task : streams_[static_cast<size_t>(stream)].by_tail) {
     const size_t t = static_cast<size_t>(task);
-    if (eligible(t) && (t == soonest || heads[t] < end_of(soonest))) branches_.push_back(task);
+    if (served_[t] || !eligible(task)) continue;
+    if (task == soonest || heads[t] < end_of(soonest)) branches_.push_back(task);
   }
 }
 

@@ -41,15 +41,17 @@ class StretchSearch {
   // The tasks of one stream.
   struct Stream {
     std::vector<int32_t> by_tail;  // the longest first
-    std::vector<int32_t> by_head;  // of the branch looked at last: almost sorted for the next one
-    double free = 0;               // when what is served has ended
+    // Those that are not served, by the heads of the branch looked at last: almost sorted for the
+    // next one.
+    std::vector<int32_t> by_head;
+    double free = 0;  // when what is served has ended
   };
 
   void FindTails();
   void TryLongestTailFirst();
   void Search(size_t depth);
   void Served();
-  void FindHeads(double* heads) const;
+  bool FindHeads(double* heads, double below);
   bool RuledOut(const double* heads, double below);
   double StreamBound(Stream& stream, const double* heads, double enough);
   bool Dominated(const double* heads);
@@ -72,9 +74,11 @@ class StretchSearch {
   std::array<Stream, kNumStreams> streams_;
   size_t fullest_ = 0;  // of the streams
   Tasks served_;
-  std::vector<double> begin_;     // of served tasks
-  std::vector<int32_t> missing_;  // needs that are not served
-  std::vector<double> heads_;     // by depth and task: the earliest start
+  std::vector<int32_t> unserved_;  // ascending
+  std::vector<double> begin_;      // of served tasks
+  std::vector<double> end_;        // ... and of the others, if they start at the heads found last
+  std::vector<int32_t> missing_;   // needs that are not served
+  std::vector<double> heads_;      // by depth and task: the earliest start
   std::vector<int32_t> branches_;
   std::vector<double> left_;  // StreamBound: seconds that a task still has to run, by rank
   // By what is served: heads of the others, of all branches that none was no later than.

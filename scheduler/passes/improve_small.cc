@@ -40,7 +40,7 @@ class Search {
       slicings = {MakeDraft(model_).slices, SlicesInTwo(model_, 0.5), SlicesInTwo(model_, 0.25),
                   SlicesInTwo(model_, 0.75)};
     }
-    for (bool improved = true; improved && tasks_left_ > 0;) {
+    for (bool improved = true; improved && !over();) {
       improved = false;
       start.slots = best_.slots;
       start.slices = best_.slices;
@@ -94,18 +94,17 @@ class Search {
     return others;
   }
 
+  bool over() const { return tasks_left_ <= 0 || orders_.nodes() > kNodesOfLayer * layers_; }
+
   // Whether the draft's tasks have an order that is better than all before. It is the best of tasks
   // alone; contention is counted before it is taken.
   bool Try(PlanDraft draft) {
-    if (tasks_left_ <= 0) return false;
+    if (over()) return false;
     const Schedule& schedule = simulator_.Issued(draft);
     if (schedule.size() > OptimalOrder::kMostTasks) return false;
     tasks_left_ -= schedule.size();
     const double below = seconds_ * (1 - kGain);
-    if (orders_.nodes() > kNodesOfLayer * layers_ || QuickLowerBound(schedule) >= below ||
-        LowerBound(schedule) >= below) {
-      return false;
-    }
+    if (QuickLowerBound(schedule) >= below || LowerBound(schedule) >= below) return false;
     std::vector<int32_t> order;
     if (orders_.Seconds(schedule, below, &order) >= below) return false;
     draft.order = std::move(order);
