@@ -99,7 +99,7 @@ std::vector<RankId> GroupOf(const Topology& topology, const Layout& layout, Grou
         together = other.value / layout.esp == rank.value / layout.esp;
         break;
       case GroupKind::kEdp:
-        together = other.value % (layout.ep * layout.esp) == rank.value % (layout.ep * layout.esp);
+        together = other.value % layout.expert_ranks() == rank.value % layout.expert_ranks();
         break;
       case GroupKind::kMp:
         together = other.value / layout.mp == rank.value / layout.mp;

@@ -35,10 +35,12 @@ struct Layout {
   // hold is spread over them, and each updates its shard (models/update_shard.h).
   int32_t zero_stage = 0;
 
-  int32_t world_size() const { return edp * ep * esp; }
+  int32_t world_size() const { return edp * expert_ranks(); }
+  // That hold one copy of a layer's experts between them. 1: every rank has all of them.
+  int32_t expert_ranks() const { return ep * esp; }
   int32_t esp_index(RankId r) const { return r.value % esp; }
   int32_t ep_index(RankId r) const { return r.value / esp % ep; }
-  int32_t edp_index(RankId r) const { return r.value / (esp * ep); }
+  int32_t edp_index(RankId r) const { return r.value / expert_ranks(); }
   int32_t mp_index(RankId r) const { return r.value % mp; }
 };
 

@@ -33,8 +33,7 @@ class Activations {
     }
     if (layout_.mp > 1) bytes += layout_.mp * tokens_ * width() * element_;
     // Scratch of a cut plan; one rank alone has nothing to gain from a cut.
-    const bool alone = layout_.ep * layout_.esp == 1;
-    const int64_t of_cut = alone ? 0 : 3 * width() + 2 * pre();
+    const int64_t of_cut = layout_.expert_ranks() == 1 ? 0 : 3 * width() + 2 * pre();
     if (has_experts) bytes += rows_ * (of_cut + units()) * element_;
     return bytes;
   }

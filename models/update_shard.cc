@@ -8,7 +8,7 @@ UpdateShard UpdateShardOf(const Layout& layout, RankId rank, const Bucket& bucke
   UpdateShard shard;
   if (layout.zero_stage > 0) {
     // Heads are held by the ranks of equal MP index, experts by the copies of their EP member.
-    const int32_t apart = bucket.heads ? layout.mp : bucket.expert ? layout.ep * layout.esp : 1;
+    const int32_t apart = bucket.heads ? layout.mp : bucket.expert ? layout.expert_ranks() : 1;
     shard.count = layout.world_size() / apart;
     shard.index = rank.value / apart;
   }

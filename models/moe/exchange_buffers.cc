@@ -23,14 +23,14 @@ ExchangeBuffers::ExchangeBuffers(const ModelContext& context)
       width_(context.spec.hidden_size),
       source_rows_(context.batch.tokens() * context.spec.moe.top_k),
       esp_size_(context.layout.esp) {
-  Prepare(ep_ || esp_ ? kLikelyDegree : 1);
+  Prepare(context.layout.expert_ranks() > 1 ? kLikelyDegree : 1);
 }
 
 int64_t ExchangeBuffers::ExpectedBytes(const ModelSpec& spec, const Layout& layout,
                                        const BatchShape& batch) {
   const int64_t source = batch.tokens() * spec.moe.top_k;
+  if (layout.expert_ranks() == 1) return 0;
   const bool ep = layout.ep > 1, esp = layout.esp > 1;
-  if (!ep && !esp) return 0;
   int64_t rows = 0;
   for (int32_t chunk = 0; chunk < kLikelyDegree; ++chunk) {
     const int64_t twice = RowsOfChunk(source, chunk);

@@ -54,7 +54,7 @@ class MoeLayer {
   void Place(const ExpertPlacement& placement, int32_t gathered);
   void CountsKnown(int32_t piece);
   // Whether nothing is between this rank's router and the experts.
-  bool alone() const { return context_.layout.ep == 1 && context_.layout.esp == 1; }
+  bool alone() const { return context_.layout.expert_ranks() == 1; }
   // Where a chunk's rows go straight to the experts, if they can.
   std::optional<TensorView> RowsAtExperts(Direction direction, int32_t chunk);
   // Where the router puts a chunk's rows.
