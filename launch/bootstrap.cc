@@ -52,13 +52,13 @@ absl::StatusOr<Layout> LayoutOf(const ClusterOptions& cluster, const Topology& t
   for (int32_t ep = 1; cluster.expert_parallel == 0 && ep <= std::min(blocks, num_experts); ++ep) {
     if (blocks % ep == 0) layout.ep = ep;
   }
-  if (topology.world_size % (layout.ep * layout.esp) != 0) {
+  if (topology.world_size % (int64_t{layout.ep} * layout.esp) != 0) {  // of any numbers
     return absl::InvalidArgumentError(absl::StrCat("cluster: expert_parallel ", layout.ep,
                                                    " x expert_sharding ", layout.esp,
                                                    " does not divide the ", topology.world_size,
                                                    " ranks that were started; their product must"));
   }
-  layout.edp = topology.world_size / (layout.ep * layout.esp);
+  layout.edp = topology.world_size / layout.expert_ranks();
   WEFT_RETURN_IF_ERROR(ValidateLayout(topology, layout, num_experts));
   return layout;
 }

@@ -35,6 +35,16 @@ TEST(LayoutOfTest, AnMpGroupStaysInsideANode) {
             "node");
 }
 
+// The largest numbers that a configuration may have: their product is 2^32.
+TEST(LayoutOfTest, LargeGroupsAreRefusedInASentence) {
+  ClusterOptions cluster;
+  cluster.expert_parallel = cluster.expert_sharding = 65'536;
+  EXPECT_EQ(
+      LayoutOf(cluster, {8, 4}, 8).status().message(),
+      "cluster: expert_parallel 65536 x expert_sharding 65536 does not divide the 8 ranks that "
+      "were started; their product must");
+}
+
 TEST(JobFileTest, RemembersTheLayout) {
   const TestDirectory directory;
   const JobShape shape = {{8, 4}, {2, 2, 2, 4}};
