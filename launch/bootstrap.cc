@@ -49,8 +49,11 @@ absl::StatusOr<Layout> LayoutOf(const ClusterOptions& cluster, const Topology& t
   if (layout.esp == 0) layout.esp = 1;
   // As many ranks as can share the experts out evenly among copies.
   const int32_t blocks = topology.world_size / layout.esp;
-  for (int32_t ep = 1; cluster.expert_parallel == 0 && ep <= std::min(blocks, num_experts); ++ep) {
-    if (blocks % ep == 0) layout.ep = ep;
+  if (layout.ep == 0) {
+    layout.ep = 1;
+    for (int32_t ep = 2; ep <= std::min(blocks, num_experts); ++ep) {
+      if (blocks % ep == 0) layout.ep = ep;
+    }
   }
   if (topology.world_size % (int64_t{layout.ep} * layout.esp) != 0) {  // of any numbers
     return absl::InvalidArgumentError(absl::StrCat("cluster: expert_parallel ", layout.ep,

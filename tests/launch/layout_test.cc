@@ -43,6 +43,11 @@ TEST(LayoutOfTest, LargeGroupsAreRefusedInASentence) {
       LayoutOf(cluster, {8, 4}, 8).status().message(),
       "cluster: expert_parallel 65536 x expert_sharding 65536 does not divide the 8 ranks that "
       "were started; their product must");
+  cluster.expert_parallel = 0;
+  cluster.expert_sharding = 64;
+  EXPECT_EQ(LayoutOf(cluster, {8, 4}, 8).status().message(),
+            "cluster: expert_parallel 1 x expert_sharding 64 does not divide the 8 ranks that were "
+            "started; their product must");
 }
 
 TEST(JobFileTest, RemembersTheLayout) {
