@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 #include "scheduler/issuer.h"
 #include "scheduler/plan_draft.h"
 #include "scheduler/step_model.h"
@@ -26,12 +28,13 @@ class DraftSimulator {
   // The same if the step is Faster than `best`; else some seconds that are not, of a bound that
   // takes less to find.
   SimulatedDraft SimulateIfFaster(const PlanDraft& draft, double best);
+  double SecondsIfFaster(const PlanDraft& draft, double best) {
+    return SimulateIfFaster(draft, best).seconds;
+  }
+
   // The tasks of a draft as issued, before its service has its say. Valid until the next call.
   const Schedule& Issued(const PlanDraft& draft) {
     return issuer_.Issue(draft, Gradients::kIncluded).order.schedule;
-  }
-  double SecondsIfFaster(const PlanDraft& draft, double best) {
-    return SimulateIfFaster(draft, best).seconds;
   }
 
  private:

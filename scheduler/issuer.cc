@@ -8,7 +8,7 @@
 namespace weft {
 namespace {
 
-constexpr int32_t kKinds = static_cast<int32_t>(OpKind::kOptimizer) + 1;
+constexpr size_t kKinds = static_cast<size_t>(OpKind::kOptimizer) + 1;
 
 // Where an operation is in its chain.
 size_t StepOf(const GradientChain& chain, OpId op) {
@@ -51,7 +51,7 @@ void Issuer::Reset() {
   issued_.intra.clear();
   done_.assign(graph.ops.size(), 0);
   tasks_of_.resize(graph.ops.size());  // read for operations that are done
-  last_wgrads_.assign(static_cast<size_t>((graph.num_layers + 1) * kKinds), -1);
+  last_wgrads_.assign(static_cast<size_t>(graph.num_layers + 1) * kKinds, -1);
   priced_slices_.resize(graph.ops.size());
   delayed_wgrads_.clear();
   last_intra_ = -1;
@@ -172,8 +172,8 @@ Issuer::Piecewise Issuer::Prepare(const Op& op, int32_t pieces) {
   for (const OpId need : op.needs) CollectNeeds(op, pieces, need);
   result.end_need = needs_.size();
   if (listed() && IsWeightGradient(op.key.kind)) {
-    const int32_t place = (op.layer + 1) * kKinds + static_cast<int32_t>(op.key.kind);
-    result.last_wgrad = &last_wgrads_[static_cast<size_t>(place)];
+    const size_t layer = static_cast<size_t>(op.layer + 1);  // 0: none
+    result.last_wgrad = &last_wgrads_[layer * kKinds + static_cast<size_t>(op.key.kind)];
   }
   return result;
 }
