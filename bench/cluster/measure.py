@@ -222,14 +222,14 @@ def main():
     length = grid["length"]["quick" if arguments.quick else "full"]
     wanted = chosen(grid, arguments.quick, arguments.only)
     report = {"command": arguments.command, "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-              "commit": provenance.commit(), "machine": provenance.machine(), "load_average": os.getloadavg()[0], "cluster": {}, "runs": []}
+              "commit": provenance.commit(), "machine": provenance.machine(), "load_average": os.getloadavg()[0], "workload": None, "cluster": {}, "runs": []}
     if arguments.resume:
         if not pathlib.Path(arguments.json).is_file():
             fail(f"--resume: there is no {arguments.json} to go on with")
         kept = json.loads(pathlib.Path(arguments.json).read_text())
         if kept["commit"] != report["commit"]:
             fail(f"--resume: {arguments.json} was measured at commit {kept['commit']}, this is {report['commit']}")
-        report |= {key: kept[key] for key in ("date", "load_average", "cluster", "runs")}
+        report |= {key: kept[key] for key in ("date", "load_average", "workload", "cluster", "runs")}
     todo = [one for one in wanted if one["name"] not in report["cluster"]]
     with tempfile.TemporaryDirectory(prefix="weft-cluster-") as directory:
         work = pathlib.Path(directory)
@@ -239,6 +239,7 @@ def main():
             cluster = cluster_of(grid, one)
             summary = run_job(one["name"], cluster, grid["shapes"][one["shape"]], policies, length, work)
             report["cluster"][one["name"]] = cluster
+            report["workload"] = summary["workload"]
             for got in summary["comparison"]:
                 report["runs"].append({"configuration": one["name"], "policy": got["policy"],
                                        "step_seconds": got["step_seconds"],

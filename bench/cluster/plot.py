@@ -38,7 +38,7 @@ def draw_residuals(report, path):
     axes.xaxis.set_minor_formatter("{x:g}")
     axes.set_xlabel("predicted step, ms")
     axes.set_ylabel("measured by predicted - 1, %")
-    axes.set_title(f"{len(report['runs'])} plans on the emulated cluster: median error "
+    axes.set_title(f"{len(report['runs'])} plans on the emulated cluster, workload {report['workload']}: median error "
                    f"{100 * report['prediction_error_median']:.1f}%, 95th percentile {100 * report['prediction_error_p95']:.1f}%",
                    fontsize=10)
     axes.legend(frameon=False, fontsize=9)
@@ -64,6 +64,7 @@ def draw_policies(report, path):
     axes.set_yticks(range(len(policies)),
                     [f"{policy}  {report['ratios_to_tutel'][policy]:.2f}" for policy in policies])
     axes.set_xlabel("time under tutel by time under the policy; bars: geometric mean, 95%")
+    axes.set_title(f"{len(steps['tutel'])} configurations on the emulated cluster, workload {report['workload']}", fontsize=10)
     for name, colour in COLOURS.items():
         axes.plot([], [], "o", markersize=4, color=colour, label=f"{name} ranks")
     axes.legend(frameon=False, fontsize=9, loc="lower right")
