@@ -1,6 +1,6 @@
 #!/bin/bash
 # An emulated cluster of 2 x 2 ranks comes up, runs a small job over its links, and leaves nothing behind; nor does one
-# that cannot come up. So does one with a delay between its nodes, which no message undercuts. Skipped (exit code 77, one
+# that cannot come up, or whose job was killed. So does one with a delay between its nodes, which no message undercuts. Skipped (exit code 77, one
 # line) where namespaces cannot be made.
 #
 # usage: tests/integration/cluster_smoke.sh WEFT WEFTD [DELAY_SWITCH]
@@ -61,6 +61,19 @@ losses "$(newest)" "$work/cluster_losses"
 "$cluster/down.sh"
 nothing_left "by down.sh"
 "$cluster/down.sh" || fail "down.sh of nothing: exit code $?"
+
+# A job without its mpirun.
+"$cluster/up.sh" "${links[@]}" 2> "$work/err" || fail "up.sh: exit code $?"
+WEFTD=$weftd "$cluster/mpirun.sh" "$work/job.yaml" run.compare=[] "run.directory=$work/killed" training.steps=1000000 \
+  tuning.profile_seconds=100ms > "$work/out" 2> "$work/err" &
+mpirun=$!
+grep -qm1 loss < <(timeout 60 tail -n +1 -F "$work/killed/latest/metrics.jsonl" 2> /dev/null) ||
+  fail "the job on the cluster makes no step"
+kill -KILL "$mpirun"
+wait "$mpirun" || true
+"$cluster/down.sh"
+nothing_left "after mpirun was killed"
+pgrep -af "$work/killed" && fail "ranks run on after mpirun was killed"
 
 ranks 4 run.compare=[] training.steps=3 tuning.profile_seconds=100ms training.validation_batches=1 ||
   fail "exit code $? of the same job on one host"
