@@ -21,6 +21,14 @@ std::string AllToAllsOf(const Plan& plan) {
   return names.empty() ? "direct" : absl::StrJoin(names, ", ");
 }
 
+std::vector<int32_t> DegreesOf(const Plan& plan) {
+  std::vector<int32_t> degrees;
+  for (const DegreeChoice& choice : plan.degrees) degrees.push_back(choice.degree);
+  std::sort(degrees.begin(), degrees.end());
+  degrees.erase(std::unique(degrees.begin(), degrees.end()), degrees.end());
+  return degrees;
+}
+
 }  // namespace
 
 std::vector<ConsideredPlan> ConsideredPlansOf(
@@ -34,6 +42,7 @@ std::vector<ConsideredPlan> ConsideredPlansOf(
     ConsideredPlan& row = rows.emplace_back();
     row.experts = experts;
     row.all_to_all = AllToAllsOf(plan);
+    row.degrees = DegreesOf(plan);
     row.policy = plan.policy;
     row.predicted_seconds = predicted.seconds;
     row.predicted_p90_seconds = predicted.p90_seconds;
@@ -52,7 +61,8 @@ std::string ToTable(const std::vector<ConsideredPlan>& rows) {
   if (rows.empty()) return "";
   std::string table =
       "plans that the newest search compared (*: runs)\n"
-      "    experts                        all-to-all    planned by     predicted    p90          "
+      "    experts                        all-to-all    degrees     planned by     predicted    "
+      "p90          "
       "measured               busiest rank\n";
   for (const ConsideredPlan& row : rows) {
     std::string p90, measured = "not run", load;
@@ -63,9 +73,10 @@ std::string ToTable(const std::vector<ConsideredPlan>& rows) {
       load = absl::StrFormat("%.3f to %.3f", PlanMemory::BeginOf(entry.bucket),
                              PlanMemory::BeginOf(entry.bucket + 1));
     }
-    std::string line = absl::StrFormat(
-        "  %s %-30s %-13s %-14s %-12s %-12s %-22s %s", row.runs ? "*" : " ", row.experts,
-        row.all_to_all, row.policy, FormatSeconds(row.predicted_seconds), p90, measured, load);
+    std::string line =
+        absl::StrFormat("  %s %-30s %-13s %-11s %-14s %-12s %-12s %-22s %s", row.runs ? "*" : " ",
+                        row.experts, row.all_to_all, absl::StrJoin(row.degrees, ", "), row.policy,
+                        FormatSeconds(row.predicted_seconds), p90, measured, load);
     line.erase(line.find_last_not_of(' ') + 1);
     absl::StrAppend(&table, line, "\n");
   }

@@ -14,9 +14,10 @@ namespace weft {
 // The choice of a plan in one table: what the newest search compared, what it predicted, and what
 // was measured of it.
 struct ConsideredPlan {
-  std::string experts;     // where they work
-  std::string all_to_all;  // the algorithms of its layers, each once
-  std::string policy;      // that made the plan: another than the job's where that ruled it out
+  std::string experts;           // where they work
+  std::string all_to_all;        // the algorithms of its layers, each once
+  std::vector<int32_t> degrees;  // of its pipelines, each once, ascending
+  std::string policy;  // that made the plan: another than the job's where that ruled it out
   double predicted_seconds = 0;                 // PlanCandidate::seconds
   std::optional<double> predicted_p90_seconds;  // PlanCandidate::p90_seconds
   std::optional<PlanMemory::Entry> measured;    // nothing: it has not run

@@ -72,6 +72,7 @@ nlohmann::ordered_json Considered(const std::vector<ConsideredPlan>& rows) {
     nlohmann::ordered_json& line = list.emplace_back();
     line = {{"experts", row.experts},
             {"all_to_all", row.all_to_all},
+            {"degrees", row.degrees},
             {"policy", row.policy},
             {"predicted_seconds", row.predicted_seconds},
             {"predicted_p90_seconds", nullptr},

@@ -50,6 +50,7 @@ def summary(run, steps, *fields):
     need(sum(one["runs"] for one in considered) == 1, f"not one plan runs: {considered}")
     for one in considered:
         need(one["predicted_seconds"] > 0, f"no prediction: {one}")
+        need(one["degrees"] and min(one["degrees"]) >= 1, f"odd degrees: {one}")
         p90 = one["predicted_p90_seconds"]
         need(p90 is None or p90 > 0, f"odd prediction: {one}")
         measured = one["measured_seconds"]

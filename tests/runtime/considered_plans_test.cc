@@ -29,6 +29,8 @@ class ConsideredPlansTest : public testing::Test {
     search_.candidates.push_back({"at home", PlanOf(0, 3), 0.2, true, 0.225});
     search_.candidates.push_back({"gather 2 of 4 shards", PlanOf(0, 4), 0.3, false});
     search_.candidates[1].plan.policy = "fsmoe";
+    search_.candidates[1].plan.degrees = {
+        {0, Direction::kForward, 4}, {0, Direction::kBackward, 2}, {1, Direction::kForward, 4}};
     search_.candidates[1].plan.all_to_alls = {
         {0, AllToAllAlgorithm::k2DH}, {1, AllToAllAlgorithm::kPipe}, {2, AllToAllAlgorithm::k2DH}};
     memory_.Begin(std::make_shared<const Plan>(PlanOf(0, 3)));
@@ -46,15 +48,17 @@ TEST_F(ConsideredPlansTest, SaysWhatWasMeasuredAndWhatWasNot) {
   EXPECT_FALSE(rows[1].runs);
   EXPECT_EQ(rows[0].all_to_all, "direct");
   EXPECT_EQ(rows[1].all_to_all, "2dh, pipe");
-  EXPECT_EQ(
-      ToTable(rows),
-      "plans that the newest search compared (*: runs)\n"
-      "    experts                        all-to-all    planned by     predicted    p90          "
-      "measured               busiest rank\n"
-      "  * at home                        direct        weft           200.00 ms    225.00 ms    "
-      "250.00 ms, 4 steps     1.250 to 1.375\n"
-      "    gather 2 of 4 shards           2dh, pipe     fsmoe          300.00 ms                 "
-      "not run\n");
+  EXPECT_EQ(ToTable(rows),
+            "plans that the newest search compared (*: runs)\n"
+            "    experts                        all-to-all    degrees     planned by     predicted "
+            "   p90          "
+            "measured               busiest rank\n"
+            "  * at home                        direct                    weft           200.00 ms "
+            "   225.00 ms    "
+            "250.00 ms, 4 steps     1.250 to 1.375\n"
+            "    gather 2 of 4 shards           2dh, pipe     2, 4        fsmoe          300.00 ms "
+            "                "
+            "not run\n");
 }
 
 TEST_F(ConsideredPlansTest, APlanThatIsNoCandidateHasARowWhileItRuns) {
