@@ -50,6 +50,7 @@ struct OpenDecisions {
   bool order = false;
   bool wgrad = false;
   bool slices = false;
+  bool chunks = false;  // of gradients, under a list service
   bool blocks = false;
   bool service = false;
   std::vector<AllToAllAlgorithm> all_to_alls;  // the candidates; none: not open

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "scheduler/planner.h"
@@ -64,6 +67,13 @@ std::unique_ptr<const PlanPass> MakeRefine();
 // holds for the rest of the draft as it is.
 std::unique_ptr<const PlanPass> MakeImproveSmall();
 
+// Whether the request leaves this pass out. Passes that decide several things at once ask it of
+// what has a pass of its own, too.
+inline bool LeavesOut(const PlanRequest& request, std::string_view pass) {
+  const std::vector<std::string>& left_out = request.without_passes;
+  return std::find(left_out.begin(), left_out.end(), pass) != left_out.end();
+}
+
 // The service orders of the intra-node stream that are compared.
 inline constexpr std::array<IntraRule, 4> kIntraRules = {
     IntraRule::kIssueOrder, IntraRule::kWithinPipelines, IntraRule::kReadiness,
@@ -75,15 +85,15 @@ struct PriorityService {
   bool cut_blocks = false;
 };
 
-// All of them; cut blocks only where a graph has blocks that can be cut.
-std::vector<PriorityService> PriorityServicesOf(const StepModel& model);
+// All of them; cut blocks only where a graph has blocks that can be cut, and only if `cut_blocks`.
+std::vector<PriorityService> PriorityServicesOf(const StepModel& model, bool cut_blocks);
 
 // Times the best known step: a service that is as slow as that is not looked at more closely.
 inline constexpr double kHopeless = 1.1;
 
 // Serves the draft so: the fastest uniform degree with gradients as they are; unless that is
-// hopeless beside `best`, then the fastest gradient chunks, then the degree once more. Returns the
-// time, shorter than before or not.
+// hopeless beside `best`, then the fastest gradient chunks if they are open, then the degree once
+// more. Returns the time, shorter than before or not.
 double ServeBy(const PriorityService& service, DraftSimulator& simulator, double best,
                PlanDraft& draft);
 

@@ -181,6 +181,7 @@ class Search {
   bool TrySlices() {
     PlanDraft candidate = best_;
     if (listed()) {
+      if (!best_.open.chunks) return false;
       ChooseChunks(simulator_, best_seconds_, candidate);
     } else {
       ChooseSlices(simulator_, candidate);
@@ -216,7 +217,8 @@ class Refine final : public PlanPass {
     double best = Search(simulator, draft, tasks_left).Run();
     if (!draft.open.service) return;
     const PlanDraft refined = draft;
-    for (const PriorityService& service : PriorityServicesOf(simulator.model())) {
+    for (const PriorityService& service :
+         PriorityServicesOf(simulator.model(), draft.open.blocks)) {
       if (tasks_left <= 0) return;
       PlanDraft candidate = refined;
       if (ServeBy(service, simulator, best, candidate) >= kHopeless * best) continue;

@@ -77,25 +77,28 @@ class ServeByPriority final : public PlanPass {
  public:
   std::string_view name() const override { return "serve_by_priority"; }
 
-  void Run(const PlanRequest&, DraftSimulator& simulator, PlanDraft& draft) const override {
+  void Run(const PlanRequest& request, DraftSimulator& simulator, PlanDraft& draft) const override {
+    draft.open.blocks = !LeavesOut(request, "pipeline_blocks");
+    draft.open.chunks = !LeavesOut(request, "chunk_gradients");
+    draft.open.service = true;
     double best = simulator.Seconds(draft);
-    for (const PriorityService& service : PriorityServicesOf(simulator.model())) {
+    for (const PriorityService& service :
+         PriorityServicesOf(simulator.model(), draft.open.blocks)) {
       PlanDraft candidate = draft;
       const double seconds = ServeBy(service, simulator, best, candidate);
       if (!Faster(seconds, best)) continue;
       best = seconds;
       draft = std::move(candidate);
     }
-    draft.open.blocks = true;
-    draft.open.service = true;
   }
 };
 
 }  // namespace
 
-std::vector<PriorityService> PriorityServicesOf(const StepModel& model) {
-  const bool can_cut = std::any_of(model.slots().begin(), model.slots().end(),
-                                   [](const DegreeSlot& slot) { return slot.has_block; });
+std::vector<PriorityService> PriorityServicesOf(const StepModel& model, bool cut_blocks) {
+  const bool can_cut =
+      cut_blocks && std::any_of(model.slots().begin(), model.slots().end(),
+                                [](const DegreeSlot& slot) { return slot.has_block; });
   std::vector<PriorityService> services;
   for (const Service service : {Service::kCriticalGaps, Service::kChainGaps, Service::kCriticalPath,
                                 Service::kGradientsYield}) {
@@ -114,7 +117,7 @@ double ServeBy(const PriorityService& service, DraftSimulator& simulator, double
   DegreeSearch degrees(simulator, pieces, hopeless);
   double seconds = degrees.Run(draft);
   if (seconds >= hopeless) return seconds;
-  seconds = ChooseChunks(simulator, seconds, draft);
+  if (draft.open.chunks) seconds = ChooseChunks(simulator, seconds, draft);
   return degrees.RunAgain(seconds, draft);
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "tests/scheduler/plan_checks.h"
@@ -116,6 +117,41 @@ TEST(PlannerTest, ARequestNamesThePassesThatAreLeftOut) {
   request.without_passes = {"guess"};
   EXPECT_NE(MakePlan(request).status().message().find("pass 'guess' is not known"),
             absl::string_view::npos);
+}
+
+// Passes that decide many things at once leave alone what has a pass of its own that is left out.
+TEST(PlannerTest, ADecisionIsLeftOutWhoeverTakesIt) {
+  TestModel model;
+  model.cut_blocks = true;
+  model.sequences = 4;
+  model.layers = 3;
+  model.attention_flops = 8e8;
+  model.gradient_elements = 3'000'000;  // of which a part fits beside attention
+  const StepGraph graph = BuildTestGraph(model);
+  const auto costs = BalancedCosts();
+  PlanRequest request = RequestFor(graph, *costs);
+  const auto pieces = [&](const Plan& plan, Cut cut) {
+    std::map<OpId, int32_t> tasks;
+    int32_t most = 0;
+    for (const PlanTask& task : plan.tasks) {
+      if (graph.op(task.op).cut == cut) most = std::max(most, ++tasks[task.op]);
+    }
+    return most;
+  };
+  const Plan all = MustPlan(request);
+  EXPECT_GT(pieces(all, Cut::kEither), 1);
+  request.without_passes = {"pipeline_blocks"};
+  const absl::StatusOr<Plan> whole_blocks = MakePlan(request);
+  ASSERT_TRUE(whole_blocks.ok()) << whole_blocks.status();
+  EXPECT_EQ(pieces(*whole_blocks, Cut::kEither), 1);
+  EXPECT_GT(whole_blocks->predicted_seconds, all.predicted_seconds);
+  // Whole gradients but for what fills windows.
+  request.without_passes = {"chunk_gradients", "slice_gradients", "partition_rest"};
+  const absl::StatusOr<Plan> whole_gradients = MakePlan(request);
+  ASSERT_TRUE(whole_gradients.ok()) << whole_gradients.status();
+  EXPECT_EQ(pieces(*whole_gradients, Cut::kSlices), 1);
+  request.without_passes = {"slice_gradients", "partition_rest"};
+  EXPECT_GT(pieces(*MakePlan(request), Cut::kSlices), 1);
 }
 
 TEST(PlannerTest, GradientsFillTheWindowsOfLaterLayers) {
