@@ -51,7 +51,7 @@ void Issuer::Reset() {
   issued_.intra.clear();
   done_.assign(graph.ops.size(), 0);
   tasks_of_.resize(graph.ops.size());  // read for operations that are done
-  last_wgrads_.assign(static_cast<size_t>(graph.num_layers + 1) * kKinds, -1);
+  last_wgrads_.assign((static_cast<size_t>(graph.num_layers) + 1) * kKinds, -1);
   priced_slices_.resize(graph.ops.size());
   delayed_wgrads_.clear();
   last_intra_ = -1;
@@ -172,7 +172,7 @@ Issuer::Piecewise Issuer::Prepare(const Op& op, int32_t pieces) {
   for (const OpId need : op.needs) CollectNeeds(op, pieces, need);
   result.end_need = needs_.size();
   if (listed() && IsWeightGradient(op.key.kind)) {
-    const size_t layer = static_cast<size_t>(op.layer + 1);  // 0: none
+    const size_t layer = op.layer < 0 ? 0 : static_cast<size_t>(op.layer) + 1;
     result.last_wgrad = &last_wgrads_[layer * kKinds + static_cast<size_t>(op.key.kind)];
   }
   return result;
