@@ -222,7 +222,8 @@ def main():
     length = grid["length"]["quick" if arguments.quick else "full"]
     wanted = chosen(grid, arguments.quick, arguments.only)
     report = {"command": arguments.command, "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-              "commit": provenance.commit(), "machine": provenance.machine(), "load_average": os.getloadavg()[0], "workload": None, "cluster": {}, "runs": []}
+              "commit": provenance.commit(), "machine": provenance.machine(), "load_average": os.getloadavg()[0],
+              "workload": None, "cluster": {}, "runs": []}
     if arguments.resume:
         if not pathlib.Path(arguments.json).is_file():
             fail(f"--resume: there is no {arguments.json} to go on with")
