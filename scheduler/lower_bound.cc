@@ -63,14 +63,10 @@ struct Least {
 double LowerBound(const Schedule& schedule) {
   std::array<std::vector<Served>, kNumStreams> streams;
   const std::vector<double> to_the_end = SecondsToTheEnd(schedule);
-  std::vector<double> earliest(to_the_end.size(), 0);  // start, if streams were endless
+  const std::vector<double> earliest = EarliestStarts(schedule);
   double bound = 0;
   for (int32_t task = 0; task < schedule.size(); ++task) {
-    double& start = earliest[static_cast<size_t>(task)];
-    for (int32_t i = schedule.needs_begin(task); i < schedule.needs_end(task); ++i) {
-      const int32_t need = schedule.needs()[static_cast<size_t>(i)];
-      start = std::max(start, earliest[static_cast<size_t>(need)] + schedule.seconds(need));
-    }
+    const double start = earliest[static_cast<size_t>(task)];
     const double left = to_the_end[static_cast<size_t>(task)];
     bound = std::max(bound, start + left);
     const double seconds = schedule.seconds(task);
@@ -85,7 +81,7 @@ double LowerBound(const Schedule& schedule) {
 
 double QuickLowerBound(const Schedule& schedule) {
   const std::vector<double> to_the_end = SecondsToTheEnd(schedule);
-  std::vector<double> head(to_the_end.size(), 0);
+  const std::vector<double> head = EarliestStarts(schedule);
   std::array<Least, kNumStreams> from_the_start;
   double bound = 0;
   const auto add = [&](int32_t task, std::array<Least, kNumStreams>& streams) {
@@ -96,12 +92,8 @@ double QuickLowerBound(const Schedule& schedule) {
     bound = std::max(bound, least.Add(head[t], seconds, to_the_end[t] - seconds));
   };
   for (int32_t task = 0; task < schedule.size(); ++task) {
-    double& start = head[static_cast<size_t>(task)];
-    for (int32_t i = schedule.needs_begin(task); i < schedule.needs_end(task); ++i) {
-      const int32_t need = schedule.needs()[static_cast<size_t>(i)];
-      start = std::max(start, head[static_cast<size_t>(need)] + schedule.seconds(need));
-    }
-    bound = std::max(bound, start + to_the_end[static_cast<size_t>(task)]);
+    const size_t t = static_cast<size_t>(task);
+    bound = std::max(bound, head[t] + to_the_end[t]);
     add(task, from_the_start);
   }
   std::array<Least, kNumStreams> to_the_last;

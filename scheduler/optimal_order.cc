@@ -11,21 +11,14 @@ namespace {
 
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
-template <typename F>
-void ForEachNeed(const Schedule& schedule, int32_t task, F use) {
-  for (int32_t i = schedule.needs_begin(task); i < schedule.needs_end(task); ++i) {
-    use(schedule.needs()[static_cast<size_t>(i)]);
-  }
-}
-
 template <size_t N>
 std::vector<std::bitset<N>> Predecessors(const Schedule& schedule) {
   std::vector<std::bitset<N>> before(static_cast<size_t>(schedule.size()));
   for (int32_t task = 0; task < schedule.size(); ++task) {
-    ForEachNeed(schedule, task, [&](int32_t need) {
+    for (const int32_t need : schedule.needs_of(task)) {
       before[static_cast<size_t>(task)] |= before[static_cast<size_t>(need)];
       before[static_cast<size_t>(task)].set(static_cast<size_t>(need));
-    });
+    }
   }
   return before;
 }
@@ -36,9 +29,9 @@ Schedule Part(const Schedule& schedule, const std::vector<int32_t>& tasks) {
   Schedule part;
   for (const int32_t task : tasks) {
     place[static_cast<size_t>(task)] = part.Add(schedule.stream(task), schedule.seconds(task));
-    ForEachNeed(schedule, task, [&](int32_t need) {
+    for (const int32_t need : schedule.needs_of(task)) {
       if (place[static_cast<size_t>(need)] >= 0) part.Need(place[static_cast<size_t>(need)]);
-    });
+    }
   }
   return part;
 }
@@ -93,7 +86,7 @@ std::vector<double> KeyOf(const Schedule& schedule) {
   for (int32_t task = 0; task < schedule.size(); ++task) {
     key.push_back(static_cast<double>(schedule.stream(task)));
     key.push_back(schedule.seconds(task));
-    ForEachNeed(schedule, task, [&](int32_t need) { key.push_back(need); });
+    for (const int32_t need : schedule.needs_of(task)) key.push_back(need);
     key.push_back(-1);
   }
   return key;

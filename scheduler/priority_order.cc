@@ -39,10 +39,8 @@ class Forwards {
     successors_.resize(schedule.needs().size());
     std::vector<int32_t> next(ends_.begin(), ends_.end() - 1);
     for (int32_t task = 0; task < schedule.size(); ++task) {
-      for (int32_t i = schedule.needs_begin(task); i < schedule.needs_end(task); ++i) {
-        const size_t need = static_cast<size_t>(schedule.needs()[static_cast<size_t>(i)]);
-        successors_[static_cast<size_t>(next[need]++)] = task;
-      }
+      for (const int32_t need : schedule.needs_of(task))
+        successors_[static_cast<size_t>(next[static_cast<size_t>(need)]++)] = task;
     }
   }
 
@@ -54,7 +52,7 @@ class Forwards {
     std::vector<int32_t> needs;
     needs.reserve(static_cast<size_t>(size()));
     for (int32_t task = 0; task < size(); ++task)
-      needs.push_back(schedule_.needs_end(task) - schedule_.needs_begin(task));
+      needs.push_back(static_cast<int32_t>(schedule_.needs_of(task).size()));
     return needs;
   }
   template <typename F>
@@ -85,9 +83,7 @@ class Backwards {
   }
   template <typename F>
   void ForEachSuccessor(int32_t task, F use) const {
-    const int32_t other = Other(task);
-    for (int32_t i = schedule_.needs_begin(other); i < schedule_.needs_end(other); ++i)
-      use(Other(schedule_.needs()[static_cast<size_t>(i)]));
+    for (const int32_t need : schedule_.needs_of(Other(task))) use(Other(need));
   }
   // Of the schedule, of what is here `task`; and the other way round.
   int32_t Other(int32_t task) const { return schedule_.size() - 1 - task; }
@@ -215,10 +211,8 @@ std::vector<Run> RunsInGaps(const Schedule& schedule, const std::vector<double>&
   for (const Entry& entry : urgent) {
     const int32_t task = entry.task;
     double ready = 0;
-    for (int32_t i = schedule.needs_begin(task); i < schedule.needs_end(task); ++i) {
-      ready =
-          std::max(ready, runs[static_cast<size_t>(schedule.needs()[static_cast<size_t>(i)])].end);
-    }
+    for (const int32_t need : schedule.needs_of(task))
+      ready = std::max(ready, runs[static_cast<size_t>(need)].end);
     const double begin =
         streams[static_cast<size_t>(schedule.stream(task))].Take(ready, schedule.seconds(task));
     runs[static_cast<size_t>(task)] = {begin, begin + schedule.seconds(task), task};
@@ -257,12 +251,22 @@ double SecondsInGaps(const Schedule& schedule, const std::vector<double>& urgenc
   return seconds;
 }
 
+std::vector<double> EarliestStarts(const Schedule& schedule) {
+  std::vector<double> starts(static_cast<size_t>(schedule.size()), 0);
+  for (int32_t task = 0; task < schedule.size(); ++task) {
+    double& start = starts[static_cast<size_t>(task)];
+    for (const int32_t need : schedule.needs_of(task))
+      start = std::max(start, starts[static_cast<size_t>(need)] + schedule.seconds(need));
+  }
+  return starts;
+}
+
 std::vector<double> SecondsToTheEnd(const Schedule& schedule) {
   std::vector<double> seconds(static_cast<size_t>(schedule.size()), 0);
   for (int32_t task = schedule.size() - 1; task >= 0; --task) {
     const double here = seconds[static_cast<size_t>(task)] += schedule.seconds(task);
-    for (int32_t i = schedule.needs_begin(task); i < schedule.needs_end(task); ++i) {
-      double& before = seconds[static_cast<size_t>(schedule.needs()[static_cast<size_t>(i)])];
+    for (const int32_t need : schedule.needs_of(task)) {
+      double& before = seconds[static_cast<size_t>(need)];
       before = std::max(before, here);
     }
   }
@@ -272,17 +276,12 @@ std::vector<double> SecondsToTheEnd(const Schedule& schedule) {
 std::vector<double> ServedSecondsToTheEnd(const Schedule& schedule) {
   const Backwards backwards(schedule);
   // What can start last is first: behind the longest chain of needs.
-  std::vector<double> seconds(static_cast<size_t>(schedule.size()),
-                              0);  // to the end of such a chain
+  std::vector<double> seconds = EarliestStarts(schedule);
   std::vector<double> urgency(seconds.size());
   for (int32_t task = 0; task < schedule.size(); ++task) {
-    double& here = seconds[static_cast<size_t>(task)];
-    for (int32_t i = schedule.needs_begin(task); i < schedule.needs_end(task); ++i) {
-      const int32_t need = schedule.needs()[static_cast<size_t>(i)];
-      here = std::max(here, seconds[static_cast<size_t>(need)]);
-    }
-    here += schedule.seconds(task);
-    urgency[static_cast<size_t>(backwards.Other(task))] = schedule.seconds(task) - here;
+    const double length = schedule.seconds(task);
+    urgency[static_cast<size_t>(backwards.Other(task))] =
+        length - (seconds[static_cast<size_t>(task)] + length);
   }
   Serve(backwards, urgency, [&](int32_t task, double end) {
     seconds[static_cast<size_t>(backwards.Other(task))] = end;

@@ -25,6 +25,10 @@ std::vector<int32_t> OrderInGaps(const Schedule& schedule, const std::vector<dou
 double SecondsByPriority(const Schedule& schedule, const std::vector<double>& urgency);
 double SecondsInGaps(const Schedule& schedule, const std::vector<double>& urgency);
 
+// When each task would start if streams served any number of tasks at once: behind its longest
+// chain of needs.
+std::vector<double> EarliestStarts(const Schedule& schedule);
+
 // Seconds from the start of each task to the end of the step along its longest chain of needs,
 // itself included: what critical-path scheduling serves first.
 std::vector<double> SecondsToTheEnd(const Schedule& schedule);

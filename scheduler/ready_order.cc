@@ -77,9 +77,7 @@ class ListScheduler {
 
   template <typename F>
   void ForEachNeed(int32_t task, F use) const {
-    for (int32_t i = schedule_.needs_begin(task); i < schedule_.needs_end(task); ++i) {
-      use(schedule_.needs()[static_cast<size_t>(i)]);
-    }
+    for (const int32_t need : schedule_.needs_of(task)) use(need);
     if (IsIntra(task) && Intra(task).after >= 0) use(Intra(task).after);
   }
 

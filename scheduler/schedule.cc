@@ -136,9 +136,8 @@ Schedule Reordered(const Schedule& schedule, const std::vector<int32_t>& order) 
   result.Reserve(order.size(), schedule.needs().size());
   for (const int32_t task : order) {
     result.Add(schedule.stream(task), schedule.seconds(task));
-    for (int32_t i = schedule.needs_begin(task); i < schedule.needs_end(task); ++i) {
-      result.Need(position[static_cast<size_t>(schedule.needs()[static_cast<size_t>(i)])]);
-    }
+    for (const int32_t need : schedule.needs_of(task))
+      result.Need(position[static_cast<size_t>(need)]);
   }
   return result;
 }

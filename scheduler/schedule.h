@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "graph/contention.h"
@@ -56,6 +57,10 @@ class Schedule {
   }
   int32_t needs_end(int32_t task) const { return needs_end_[static_cast<size_t>(task)]; }
   const std::vector<int32_t>& needs() const { return needs_; }
+  std::span<const int32_t> needs_of(int32_t task) const {
+    const size_t begin = static_cast<size_t>(needs_begin(task));
+    return std::span(needs_).subspan(begin, static_cast<size_t>(needs_end(task)) - begin);
+  }
   const Contention& contention() const { return contention_; }
 
  private:

@@ -13,13 +13,6 @@ namespace {
 
 constexpr double kRounding = 1e-6;
 
-template <typename F>
-void ForEachNeed(const Schedule& schedule, int32_t task, F use) {
-  for (int32_t i = schedule.needs_begin(task); i < schedule.needs_end(task); ++i) {
-    use(static_cast<size_t>(schedule.needs()[static_cast<size_t>(i)]));
-  }
-}
-
 // A set of small numbers that knows its least.
 class Ranks {
  public:
@@ -59,12 +52,13 @@ StretchSearch::StretchSearch(const Schedule& schedule, double below, int64_t mos
   successors_.resize(tasks);
   for (int32_t task = 0; task < schedule.size(); ++task) {
     seconds_.push_back(schedule.seconds(task));
-    missing_.push_back(schedule.needs_end(task) - schedule.needs_begin(task));
-    ForEachNeed(schedule, task, [&](size_t need) { successors_[need].push_back(task); });
+    missing_.push_back(static_cast<int32_t>(schedule.needs_of(task).size()));
+    for (const int32_t need : schedule.needs_of(task))
+      successors_[static_cast<size_t>(need)].push_back(task);
   }
   begin_.resize(tasks);
   end_.resize(tasks);
-  heads_.resize((tasks + 1) * tasks);
+  heads_.resize(tasks * tasks);
   unserved_.resize(tasks);
   std::iota(unserved_.begin(), unserved_.end(), 0);
   left_.resize(tasks);
@@ -113,8 +107,10 @@ void StretchSearch::FindTails() {
 void StretchSearch::TryLongestTailFirst() {
   std::vector<double> urgency = SecondsToTheEnd(schedule_);
   for (double& seconds : urgency) seconds = -seconds;
+  const double seconds = SecondsByPriority(schedule_, urgency);
+  if (seconds >= best_) return;
+  best_ = seconds;
   best_order_ = OrderByPriority(schedule_, urgency);
-  best_ = std::min(best_, SecondsByPriority(schedule_, urgency));
 }
 
 void StretchSearch::Search(size_t depth) {
@@ -154,6 +150,7 @@ void StretchSearch::Served() {
   for (const Stream& stream : streams_) seconds = std::max(seconds, stream.free);
   if (seconds >= best_) return;
   best_ = seconds;
+  best_order_.resize(size());
   std::iota(best_order_.begin(), best_order_.end(), 0);
   std::stable_sort(best_order_.begin(), best_order_.end(), [&](int32_t a, int32_t b) {
     const auto at = [&](int32_t task) {
@@ -173,7 +170,8 @@ bool StretchSearch::FindHeads(double* heads, double below) {
   for (const int32_t task : unserved_) {
     const size_t t = static_cast<size_t>(task);
     double head = streams_[static_cast<size_t>(schedule_.stream(task))].free;
-    ForEachNeed(schedule_, task, [&](size_t need) { head = std::max(head, end_[need]); });
+    for (const int32_t need : schedule_.needs_of(task))
+      head = std::max(head, end_[static_cast<size_t>(need)]);
     heads[t] = head;
     end_[t] = head + seconds_[t];
     if (end_[t] + tail_[t] >= below) return false;

@@ -29,7 +29,7 @@ class StretchSearch {
   // The least makespan found, `below` if none. It is the least of all unless the search was cut
   // off.
   double seconds() const { return best_; }
-  // Of the best schedule found, needs first; the one that it began with if none is below.
+  // Of the best schedule found, needs first; empty if none is below.
   const std::vector<int32_t>& order() const { return best_order_; }
   int64_t nodes() const { return nodes_; }
   bool cut_off() const { return nodes_ >= most_nodes_; }

@@ -57,8 +57,9 @@ class DegreeSearch {
     PlanDraft candidate = before;
     SetUniformDegree(model_, model_.degrees()[index], max_pieces_, candidate);
     const double seconds = simulator_.SecondsIfFaster(candidate, best_seconds_);
-    const bool as_fast = index < best_ && !Faster(best_seconds_, seconds);
-    if (!Faster(seconds, best_seconds_) && !as_fast) return;
+    const bool better = index < best_ ? !Faster(best_seconds_, seconds)  // or as fast
+                                      : Faster(seconds, best_seconds_);
+    if (!better) return;
     best_seconds_ = seconds;
     best_ = index;
     draft = std::move(candidate);
