@@ -1,7 +1,7 @@
 #!/bin/bash
 # An emulated cluster of 2 x 2 ranks comes up, runs a small job over its links, and leaves nothing behind; nor does one
-# that cannot come up, or whose job was killed. So does one with a delay between its nodes, which no message undercuts. Skipped (exit code 77, one
-# line) where namespaces cannot be made.
+# that cannot come up, or whose job was killed. So does one with a delay between its nodes, which no message undercuts.
+# Skipped (exit code 77, one line) where namespaces cannot be made.
 #
 # usage: tests/integration/cluster_smoke.sh WEFT WEFTD [DELAY_SWITCH]
 #   without DELAY_SWITCH, what is said of delays is not tested

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "scheduler/issue_order.h"
-#include "scheduler/policies.h"
+#include "scheduler/passes/passes.h"
 #include "tests/scheduler/step_graph_builder.h"
 
 namespace weft {
@@ -12,8 +12,6 @@ namespace {
 constexpr Service kServices[] = {Service::kInOrder,      Service::kGradientsYield,
                                  Service::kCriticalPath, Service::kCriticalGaps,
                                  Service::kChainGaps,    Service::kGiven};
-constexpr IntraRule kRules[] = {IntraRule::kIssueOrder, IntraRule::kWithinPipelines,
-                                IntraRule::kReadiness, IntraRule::kPipelineFirst};
 
 // The costs of BalancedCosts, with streams in each other's way or not.
 class CostsBeside final : public CostModel {
@@ -36,7 +34,7 @@ PlanDraft RandomDraft(const StepModel& model, const CounterRng& random, uint64_t
   const auto coin = [&] { return random.Bits(draw++) % 2 == 0; };
   PlanDraft draft = MakeDraft(model);
   draft.service = pick(kServices);
-  draft.rule = pick(kRules);
+  draft.rule = pick(kIntraRules);
   draft.streams = coin() ? kNumStreams : 1 + static_cast<int32_t>(random.Bits(draw++) % 3);
   draft.early_scatter = coin();
   for (size_t i = 0; i < draft.slots.size(); ++i) {
